@@ -1,0 +1,11 @@
+//! What every service needs and none owns: configuration, telemetry, problem bodies, leases, serving.
+
+pub mod admin;
+pub mod admit;
+pub mod config;
+pub mod db;
+pub mod extract;
+pub mod identity;
+pub mod problem;
+pub mod serve;
+pub mod telemetry;

@@ -1,0 +1,75 @@
+use std::time::{Duration, Instant};
+
+use crate::Class;
+
+/// How fast leases come back, and so how long a newcomer would wait.
+///
+/// The wait of the n-th waiter is `n h / s`, with `h` the mean hold time and `s` the connections that serve: Little's
+/// law for a queue whose servers are all busy. `h` is an exponential mean over about 32 releases. When waiters exist
+/// and nothing comes back at all, the time since the last release takes the place of `h`, so that a database that
+/// stands still is not judged by how fast it used to be.
+#[derive(Debug)]
+pub(crate) struct Estimate {
+    hold: Duration,
+    released: Instant,
+}
+
+impl Estimate {
+    const WEIGHT: u32 = 32;
+    /// Assumed before the first release.
+    const PRIOR: Duration = Duration::from_millis(10);
+
+    pub(crate) const fn new(now: Instant) -> Self {
+        Self { hold: Self::PRIOR, released: now }
+    }
+
+    pub(crate) const fn hold(&self) -> Duration {
+        self.hold
+    }
+
+    pub(crate) fn on_release(&mut self, now: Instant, held: Duration) {
+        self.hold = (self.hold * (Self::WEIGHT - 1) + held) / Self::WEIGHT;
+        self.released = now;
+    }
+
+    /// Somebody starts to wait where nobody waited: a stall is counted from here on.
+    pub(crate) fn on_first_waiter(&mut self, now: Instant) {
+        self.released = now;
+    }
+
+    /// How long the last of `waiters` would wait, when `servers` connections come back one after another.
+    pub(crate) fn wait(&self, now: Instant, waiters: usize, servers: u32, stalled_possible: bool) -> Duration {
+        let hold = if stalled_possible {
+            self.hold.max(now.saturating_duration_since(self.released))
+        } else {
+            self.hold
+        };
+        let waiters = u32::try_from(waiters).unwrap_or(u32::MAX);
+        hold.saturating_mul(waiters) / servers.max(1)
+    }
+
+    /// How long a class may wait: a burst may wait `burst`, a standing queue only what keeps the server busy.
+    pub(crate) fn budget(&self, class: Class, standing: bool, burst: Duration) -> Duration {
+        let base = if standing {
+            (self.hold * 4 / 5).clamp(Duration::from_millis(5), Duration::from_millis(20)).min(burst)
+        } else {
+            burst
+        };
+        base * class.patience()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs a first moment")]
+    fn a_database_that_stands_still_is_not_judged_by_its_past() {
+        let start = Instant::now();
+        let estimate = Estimate::new(start);
+        let later = start + Duration::from_secs(2);
+        assert_eq!(estimate.wait(later, 5, 10, false), Duration::from_millis(5));
+        assert_eq!(estimate.wait(later, 5, 10, true), Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,569 @@
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::class::Rank;
+use crate::estimate::Estimate;
+use crate::queue::{Queue, Waiter};
+use crate::slots::{Hold, Phase, Slots};
+use crate::{
+    Action, Class, Event, Mode, Refusal, Rules, Sample, ShedReason, Sizer, SlotId, Snapshot, Totals, WaiterId,
+};
+
+mod openings;
+mod tick;
+
+pub use openings::OpenFailure;
+use openings::Openings;
+use tick::Ticker;
+
+/// One request for a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+    class: Class,
+    deadline: Instant,
+    continuation: bool,
+}
+
+impl Ask {
+    /// A request that has not executed anything yet.
+    #[must_use]
+    pub const fn new(class: Class, deadline: Instant) -> Self {
+        Self { class, deadline, continuation: false }
+    }
+
+    /// The same, for a request that has already executed something: first in rank, and never shed.
+    #[must_use]
+    pub const fn continuing(self) -> Self {
+        Self { continuation: true, ..self }
+    }
+}
+
+/// The answer to [`Ledger::acquire`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acquired {
+    /// Here it is.
+    Leased(SlotId),
+    /// Wait for an [`Action::Grant`] or an [`Action::Refuse`] with this id.
+    Waiting(WaiterId),
+    /// No.
+    Refused(Refusal),
+}
+
+/// In which state a lease comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// Nothing is pending and no transaction is open: the next one may have it as it is.
+    Clean,
+    /// An answer was not read to its end, or a transaction is open.
+    Dirty,
+    /// The connection is lost.
+    Broken,
+}
+
+/// What the holder of a lease is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// A statement runs.
+    Running,
+    /// No statement has run since then.
+    HeldIdle {
+        /// When the last statement ended, or when the lease began.
+        since: Instant,
+    },
+}
+
+/// New bounds at run time; what is `None` stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resize {
+    /// Connections kept open without traffic.
+    pub min_idle: Option<u32>,
+    /// The most connections that may exist.
+    pub ceiling: Option<u32>,
+    /// The limit, which then stays where it is put. Zero gives it back to the sizer.
+    pub limit: Option<u32>,
+}
+
+/// The pool's state: who holds, waits and opens. See the crate's page for the order to call things.
+#[derive(Debug)]
+pub struct Ledger {
+    rules: Rules,
+    sizer: Box<dyn Sizer>,
+    limit: u32,
+    pinned: bool,
+    slots: Slots,
+    queue: Queue,
+    openings: Openings,
+    estimate: Estimate,
+    ticker: Ticker,
+    grants: u32,
+    /// Since when somebody waits without a pause.
+    queueing_since: Option<Instant>,
+    closed: bool,
+    actions: VecDeque<Action>,
+    totals: Totals,
+    busy_until: Instant,
+}
+
+impl Ledger {
+    /// An empty pool. Nothing is opened before [`Ledger::handle_timeout`] or [`Ledger::acquire`].
+    #[must_use]
+    pub fn new(rules: Rules, sizer: Box<dyn Sizer>, now: Instant) -> Self {
+        Self {
+            limit: rules.initial_limit,
+            pinned: false,
+            sizer,
+            slots: Slots::default(),
+            queue: Queue::default(),
+            openings: Openings::default(),
+            estimate: Estimate::new(now),
+            ticker: Ticker::new(now),
+            grants: 0,
+            queueing_since: None,
+            closed: false,
+            actions: VecDeque::new(),
+            totals: Totals::default(),
+            busy_until: now,
+            rules,
+        }
+    }
+
+    /// The next thing to do, in order of decision.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Asks for a connection: a lease now, a place in the queue, or a refusal.
+    pub fn acquire(&mut self, now: Instant, ask: Ask) -> Acquired {
+        if let Err(refusal) = self.door(now, &ask) {
+            return Acquired::Refused(refusal);
+        }
+        let rank = Rank::of(ask.class, ask.continuation);
+        if self.queue.ahead_of(rank) == 0
+            && self.has_place(rank)
+            && let Some((slot, _)) = self.fresh_idle(now)
+        {
+            self.lease(now, slot, rank);
+            return Acquired::Leased(slot);
+        }
+        if self.queue.is_empty() {
+            self.estimate.on_first_waiter(now);
+            self.queueing_since = Some(now);
+        }
+        // With nothing alive the wait is for an opening, and only the deadline bounds it.
+        let guarded = self.rules.mode == Mode::Enforce && !ask.continuation && self.slots.counts().live() > 0;
+        let patience = if guarded { now + self.budget(now, ask.class) * 2 } else { ask.deadline };
+        let until = ask.deadline.min(patience.max(now));
+        let waiter = Waiter { class: ask.class, rank, enqueued: now, deadline: ask.deadline, until };
+        let id = self.queue.push(waiter);
+        self.ticker.wake(now);
+        self.pump(now);
+        Acquired::Waiting(id)
+    }
+
+    /// Would a request be let in? The same rule as [`Ledger::acquire`] applies, without taking anything: the door of a
+    /// server asks before it reads a body.
+    ///
+    /// # Errors
+    /// The refusal that `acquire` would give now. It is counted.
+    pub fn admit(&mut self, now: Instant, ask: Ask) -> Result<(), Refusal> {
+        self.door(now, &ask)
+    }
+
+    /// The caller gives up. If it was granted a connection meanwhile, release that instead.
+    pub fn cancel(&mut self, now: Instant, waiter: WaiterId) {
+        if self.queue.remove(waiter).is_some() {
+            self.totals.cancelled += 1;
+            self.after_queue();
+            self.pump(now);
+        }
+    }
+
+    /// A lease ends. One that was revoked before is unknown here, and nothing happens.
+    pub fn release(&mut self, now: Instant, slot: SlotId, state: Return) {
+        let Some(hold) = self.slots.hold(slot) else { return };
+        self.totals.released += 1;
+        if !hold.suspect {
+            self.estimate.on_release(now, now.saturating_duration_since(hold.acquired));
+        }
+        match state {
+            Return::Clean => self.rest(now, slot, now),
+            Return::Dirty => self.quarantine(now, slot),
+            Return::Broken => self.discard(now, slot),
+        }
+        self.pump(now);
+    }
+
+    /// A quarantined connection is clean again, or is not.
+    pub fn cleaned(&mut self, now: Instant, slot: SlotId, clean: bool) {
+        if self.slots.phase(slot) != Some(Phase::Quarantined) {
+            return;
+        }
+        if clean { self.rest(now, slot, now) } else { self.discard(now, slot) }
+        self.pump(now);
+    }
+
+    /// A checked connection is well, or is not. Its idle time goes on: a check is no use.
+    pub fn checked(&mut self, now: Instant, slot: SlotId, well: bool) {
+        let Some(Phase::Checking { since }) = self.slots.phase(slot) else { return };
+        if !well {
+            self.discard(now, slot);
+        } else if self.grant_head(now, slot).is_none() {
+            self.rest(now, slot, since);
+        }
+        self.pump(now);
+    }
+
+    /// The connection is closed and its place free.
+    pub fn closed(&mut self, now: Instant, slot: SlotId) {
+        if self.slots.phase(slot) == Some(Phase::Closing) {
+            self.slots.remove(slot);
+            self.totals.closed += 1;
+            self.pump(now);
+        }
+    }
+
+    /// What the holder is doing, as [`Action::Observe`] asked.
+    pub fn observed(&mut self, now: Instant, slot: SlotId, activity: Activity) {
+        let Some(mut hold) = self.slots.hold(slot) else { return };
+        let was_suspect = hold.suspect;
+        let idle = match activity {
+            Activity::Running => Duration::ZERO,
+            Activity::HeldIdle { since } => now.saturating_duration_since(since),
+        };
+        hold.suspect = idle >= self.rules.suspect_after;
+        let next = if hold.suspect { self.rules.revoke_after.unwrap_or(Duration::MAX) } else { self.rules.suspect_after };
+        hold.look_at = if hold.suspect && !was_suspect {
+            now
+        } else {
+            now + next.saturating_sub(idle).clamp(Ticker::SWEEP, self.rules.suspect_after)
+        };
+        self.note_busy(now);
+        self.slots.shift(slot, Phase::Leased(hold));
+        if hold.suspect && !was_suspect {
+            self.totals.suspected += 1;
+            self.actions.push_back(Action::Tell(Event::Suspected { slot, held_idle: idle }));
+        } else if was_suspect && !hold.suspect {
+            self.actions.push_back(Action::Tell(Event::Cleared { slot }));
+        }
+        if hold.suspect && self.rules.revoke_after.is_some_and(|bound| idle >= bound) {
+            self.actions.push_back(Action::Revoke(slot));
+        }
+        self.pump(now);
+    }
+
+    /// The shell tried to take the connection of this lease back, as [`Action::Revoke`] asked. `taken` is false when
+    /// the holder had begun a statement in the meantime.
+    pub fn revoked(&mut self, now: Instant, slot: SlotId, taken: bool) {
+        if self.slots.hold(slot).is_none() {
+            return;
+        }
+        if taken {
+            self.totals.revoked += 1;
+            self.quarantine(now, slot);
+            self.pump(now);
+        } else {
+            self.observed(now, slot, Activity::Running);
+        }
+    }
+
+    /// Changes bounds at run time. A lease is never ended by it: what is above a new bound goes as it comes back.
+    ///
+    /// # Errors
+    /// What is wrong with the new bounds; nothing has changed then.
+    pub fn resize(&mut self, now: Instant, resize: Resize) -> Result<(), Vec<String>> {
+        let mut rules = self.rules.clone();
+        rules.min_idle = resize.min_idle.unwrap_or(rules.min_idle);
+        rules.ceiling = resize.ceiling.unwrap_or(rules.ceiling);
+        rules.initial_limit = rules.initial_limit.min(rules.ceiling);
+        let faults = rules.faults();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        self.rules = rules;
+        if let Some(limit) = resize.limit {
+            self.pinned = limit > 0;
+            if limit > 0 {
+                self.set_limit(limit, "manual");
+            }
+        }
+        self.trim(now);
+        self.pump(now);
+        Ok(())
+    }
+
+    /// Closes every idle connection; what is needed is opened anew.
+    pub fn flush_idle(&mut self, now: Instant) {
+        while let Some((slot, _)) = self.slots.coldest() {
+            self.discard(now, slot);
+        }
+        self.pump(now);
+    }
+
+    /// Stops admitting and opening: waiters are refused, idle connections closed, leases closed as they come back.
+    pub fn close(&mut self, now: Instant) {
+        self.closed = true;
+        while let Some((waiter, _)) = self.queue.pop() {
+            self.actions.push_back(Action::Refuse { waiter, refusal: Refusal::Closed });
+        }
+        self.flush_idle(now);
+    }
+
+    /// Whether the pool is closed and the last connection gone.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.closed && self.slots.counts().open() == 0
+    }
+
+    /// Whether [`Ledger::close`] was called.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The pool in numbers.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let counts = self.slots.counts();
+        let oldest = self.slots.leased().map(|(_, hold)| hold.acquired).min();
+        let mut totals = self.totals;
+        totals.busy_seconds += self.busy_since_noted(now);
+        Snapshot {
+            limit: self.permits(),
+            reserve: self.reserve(),
+            ceiling: self.ceiling(now),
+            min_idle: self.rules.min_idle,
+            leased: counts.leased,
+            suspects: counts.suspect,
+            idle: counts.idle,
+            opening: counts.opening,
+            checking: counts.checking,
+            quarantined: counts.quarantined,
+            closing: counts.closing,
+            waiting: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
+            mean_hold: self.estimate.hold(),
+            predicted_wait: self.predicted_wait(now, Rank::Normal),
+            oldest_lease: oldest.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
+            totals,
+        }
+    }
+
+    /// When the lease began; `None` when it is no lease.
+    #[must_use]
+    pub fn leased_since(&self, slot: SlotId) -> Option<Instant> {
+        self.slots.hold(slot).map(|hold| hold.acquired)
+    }
+
+    // --- admission --------------------------------------------------------------------------------------------
+
+    fn door(&mut self, now: Instant, ask: &Ask) -> Result<(), Refusal> {
+        if self.closed {
+            return Err(Refusal::Closed);
+        }
+        if let Some(refusal) = self.hopeless(now) {
+            self.totals.unavailable += 1;
+            return Err(refusal);
+        }
+        let Some(reason) = self.shed_reason(now, ask) else { return Ok(()) };
+        let full = reason == ShedReason::QueueFull;
+        match self.rules.mode {
+            Mode::Enforce => {}
+            Mode::ReportOnly | Mode::Off if full => {}
+            Mode::ReportOnly => {
+                self.totals.would_shed += 1;
+                return Ok(());
+            }
+            Mode::Off => return Ok(()),
+        }
+        Err(self.shed(now, ask.class, reason))
+    }
+
+    fn shed_reason(&self, now: Instant, ask: &Ask) -> Option<ShedReason> {
+        let rank = Rank::of(ask.class, ask.continuation);
+        if self.queue.ahead_of(rank) == 0 && self.has_place(rank) && self.slots.counts().idle > 0 {
+            return None;
+        }
+        if self.queue.len() >= self.rules.queue_capacity as usize {
+            return Some(ShedReason::QueueFull);
+        }
+        if ask.continuation || self.slots.counts().live() == 0 {
+            return None;
+        }
+        let wait = self.predicted_wait(now, rank);
+        if wait > self.budget(now, ask.class) {
+            return Some(ShedReason::PredictedWait);
+        }
+        (now + wait + self.estimate.hold() > ask.deadline).then_some(ShedReason::Deadline)
+    }
+
+    fn shed(&mut self, now: Instant, class: Class, reason: ShedReason) -> Refusal {
+        self.ticker.refused = self.ticker.refused.saturating_add(1);
+        match class {
+            Class::Critical => self.totals.shed_critical += 1,
+            Class::Normal => self.totals.shed_normal += 1,
+        }
+        let retry_after = self.predicted_wait(now, Rank::Normal).clamp(Duration::from_secs(1), Duration::from_secs(30));
+        Refusal::Shed { class, reason, retry_after }
+    }
+
+    /// How long a newcomer of this rank would wait behind those that are served before it.
+    fn predicted_wait(&self, now: Instant, rank: Rank) -> Duration {
+        let counts = self.slots.counts();
+        let places = self.permits().saturating_sub(counts.in_use());
+        let coming = counts.idle + counts.checking + counts.opening;
+        let ahead = self.queue.ahead_of(rank);
+        // Places that are free and have a connection on its way are no wait worth counting.
+        let at_once = places.min(coming) as usize;
+        let waiters = (ahead + 1).saturating_sub(at_once);
+        let alive = counts.live() - counts.suspect;
+        let growing = self.openings.are_well() && counts.open() < self.ceiling(now);
+        let servers = if growing { self.permits() } else { self.permits().min(alive).max(1) };
+        let saturated = places == 0 && !self.queue.is_empty();
+        let missing = servers.saturating_sub(alive).min(u32::try_from(waiters).unwrap_or(u32::MAX));
+        self.estimate.wait(now, waiters, servers, saturated) + self.openings.time_for(missing, self.rules.openings_at_once)
+    }
+
+    fn budget(&self, now: Instant, class: Class) -> Duration {
+        self.estimate.budget(class, self.is_standing(now), self.rules.burst_wait)
+    }
+
+    fn is_standing(&self, now: Instant) -> bool {
+        self.queueing_since.is_some_and(|since| now.saturating_duration_since(since) > Ticker::STANDING)
+    }
+
+    // --- places -----------------------------------------------------------------------------------------------
+
+    /// The reserve lies on top of the limit and inside the ceiling, and only critical work may use it.
+    fn reserve(&self) -> u32 {
+        (self.limit / 10).max(1).min(self.rules.ceiling / 2)
+    }
+
+    /// The limit in force: the ceiling wins, and what suspects hold is not there to be lent.
+    fn permits(&self) -> u32 {
+        self.limit.min(self.room()).max(1)
+    }
+
+    fn room(&self) -> u32 {
+        self.rules.ceiling.saturating_sub(self.slots.counts().suspect).saturating_sub(self.reserve())
+    }
+
+    fn ceiling(&self, now: Instant) -> u32 {
+        self.openings.learned(now).unwrap_or(u32::MAX).min(self.rules.ceiling)
+    }
+
+    fn has_place(&self, rank: Rank) -> bool {
+        let extra = if rank.uses_reserve() { self.reserve() } else { 0 };
+        self.slots.counts().in_use() < self.permits() + extra
+    }
+
+    fn fresh_idle(&self, now: Instant) -> Option<(SlotId, Instant)> {
+        self.slots
+            .warmest()
+            .filter(|(_, since)| now.saturating_duration_since(*since) < self.rules.check_after_idle)
+    }
+
+    // --- movements --------------------------------------------------------------------------------------------
+
+    fn lease(&mut self, now: Instant, slot: SlotId, rank: Rank) {
+        self.note_busy(now);
+        let hold = Hold { rank, acquired: now, look_at: now + self.rules.suspect_after, suspect: false };
+        self.slots.shift(slot, Phase::Leased(hold));
+        self.totals.granted += 1;
+        self.ticker.peak = self.ticker.peak.max(self.slots.counts().in_use());
+        self.ticker.wake(now);
+    }
+
+    /// The connection has nothing to do: to the idle ones, or closed where it is one too many.
+    fn rest(&mut self, now: Instant, slot: SlotId, since: Instant) {
+        if self.closed || self.slots.counts().open() > self.ceiling(now) {
+            self.discard(now, slot);
+            return;
+        }
+        self.note_busy(now);
+        self.slots.shift(slot, Phase::Idle { since });
+    }
+
+    fn quarantine(&mut self, now: Instant, slot: SlotId) {
+        self.note_busy(now);
+        self.totals.quarantined += 1;
+        self.slots.shift(slot, Phase::Quarantined);
+        self.actions.push_back(Action::Clean(slot));
+    }
+
+    fn discard(&mut self, now: Instant, slot: SlotId) {
+        self.note_busy(now);
+        self.slots.shift(slot, Phase::Closing);
+        self.actions.push_back(Action::Close(slot));
+    }
+
+    fn set_limit(&mut self, to: u32, reason: &'static str) {
+        let from = self.limit;
+        let to = to.clamp(1, self.rules.ceiling.max(1));
+        if from == to {
+            return;
+        }
+        self.limit = to;
+        if to > from {
+            self.totals.limit_raised += 1;
+        } else {
+            self.totals.limit_lowered += 1;
+        }
+        self.actions.push_back(Action::Tell(Event::LimitChanged { from, to, reason }));
+    }
+
+    fn busy_since_noted(&self, now: Instant) -> f64 {
+        let counts = self.slots.counts();
+        f64::from(counts.leased + counts.suspect) * now.saturating_duration_since(self.busy_until).as_secs_f64()
+    }
+
+    /// Adds up the time connections were in use, before a count changes.
+    fn note_busy(&mut self, now: Instant) {
+        self.totals.busy_seconds += self.busy_since_noted(now);
+        self.busy_until = self.busy_until.max(now);
+    }
+
+    // --- service ----------------------------------------------------------------------------------------------
+
+    /// Serves whoever can be served, and opens what is missing. Called after every change.
+    fn pump(&mut self, now: Instant) {
+        while let Some(rank) = self.next_rank() {
+            let Some((slot, since)) = self.slots.warmest() else { break };
+            if self.fresh_idle(now).is_some() {
+                self.grant_head_of(now, slot, rank);
+            } else if (self.slots.counts().checking as usize) < self.queue.len() {
+                self.slots.shift(slot, Phase::Checking { since });
+                self.actions.push_back(Action::Check(slot));
+            } else {
+                break;
+            }
+        }
+        self.open_missing(now);
+    }
+
+    /// Whose turn it is: strict priority, but every 20th grant goes to the lowest rank that waits, against starvation.
+    fn next_rank(&self) -> Option<Rank> {
+        let mut waiting = Rank::ALL.into_iter().filter(|rank| self.queue.has(*rank) && self.has_place(*rank));
+        if self.grants % 20 == 19 { waiting.next_back() } else { waiting.next() }
+    }
+
+    fn grant_head(&mut self, now: Instant, slot: SlotId) -> Option<WaiterId> {
+        let rank = self.next_rank()?;
+        self.grant_head_of(now, slot, rank)
+    }
+
+    fn grant_head_of(&mut self, now: Instant, slot: SlotId, rank: Rank) -> Option<WaiterId> {
+        let waiter = self.queue.head(rank)?;
+        self.queue.remove(waiter);
+        self.grants = self.grants.wrapping_add(1);
+        self.lease(now, slot, rank);
+        self.actions.push_back(Action::Grant { waiter, slot });
+        self.after_queue();
+        Some(waiter)
+    }
+
+    /// Somebody left the queue.
+    fn after_queue(&mut self) {
+        if self.queue.is_empty() {
+            self.queueing_since = None;
+        }
+    }
+}

@@ -1,0 +1,101 @@
+use std::time::{Duration, Instant};
+
+use super::{Ledger, Sample};
+use crate::{Action, Refusal, ShedReason};
+
+/// The pool's one periodic beat: it runs while there is something to watch and stops when there is not.
+#[derive(Debug)]
+pub(super) struct Ticker {
+    next: Option<Instant>,
+    next_sweep: Instant,
+    /// The most connections in use at once since the last beat.
+    pub(super) peak: u32,
+    /// Requests refused for lack of a place since the last beat.
+    pub(super) refused: u32,
+}
+
+impl Ticker {
+    const BEAT: Duration = Duration::from_millis(20);
+    /// How often leases are looked at.
+    pub(super) const SWEEP: Duration = Duration::from_millis(100);
+    /// A queue without an empty moment for longer stands.
+    pub(super) const STANDING: Duration = Duration::from_millis(100);
+
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { next: None, next_sweep: now, peak: 0, refused: 0 }
+    }
+
+    pub(super) fn wake(&mut self, now: Instant) {
+        if self.next.is_none() {
+            self.next = Some(now + Self::BEAT);
+        }
+    }
+}
+
+impl Ledger {
+    /// When [`Ledger::handle_timeout`] is due next; `None` while nothing is to be watched.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.queue.next_end(), self.ticker.next, self.next_opening(), self.next_reaping()].into_iter().flatten().min()
+    }
+
+    /// Does what is due: ends waits, moves the limit, looks at leases, reaps, opens again after a pause.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.end_waits(now);
+        if self.ticker.next.is_some_and(|at| at <= now) {
+            self.beat(now);
+        }
+        self.reap(now);
+        self.trim(now);
+        self.pump(now);
+    }
+
+    fn end_waits(&mut self, now: Instant) {
+        self.fail_hopeless(now);
+        while let Some((id, waiter)) = self.queue.pop_ended(now) {
+            let waited = now.saturating_duration_since(waiter.enqueued);
+            let refusal = if waiter.deadline <= now {
+                self.totals.timed_out += 1;
+                Refusal::Timeout { waited, continuation: waiter.rank == crate::class::Rank::Continuation }
+            } else {
+                self.shed(now, waiter.class, ShedReason::Sojourn)
+            };
+            self.actions.push_back(Action::Refuse { waiter: id, refusal });
+        }
+        self.after_queue();
+    }
+
+    fn beat(&mut self, now: Instant) {
+        let counts = self.slots.counts();
+        let sample = Sample {
+            limit: self.limit,
+            room: self.room(),
+            peak: self.ticker.peak,
+            standing: self.is_standing(now),
+            refused: self.ticker.refused,
+        };
+        self.ticker.peak = counts.in_use();
+        self.ticker.refused = 0;
+        if !self.pinned {
+            let target = self.sizer.tick(now, &sample);
+            let floor = self.rules.initial_limit.min(sample.room).max(1);
+            self.set_limit(target.limit.min(sample.room).max(floor), target.reason);
+        }
+        if self.ticker.next_sweep <= now {
+            self.ticker.next_sweep = now + Ticker::SWEEP;
+            self.sweep(now);
+        }
+        let busy = counts.leased + counts.suspect + counts.quarantined > 0 || !self.queue.is_empty();
+        let restless = self.limit > self.rules.initial_limit && !self.pinned;
+        self.ticker.next = (busy || restless).then_some(now + Ticker::BEAT);
+    }
+
+    /// Asks the shell to look at every lease whose time has come.
+    fn sweep(&mut self, now: Instant) {
+        for (slot, hold) in self.slots.leased() {
+            if hold.look_at <= now {
+                self.actions.push_back(Action::Observe(slot));
+            }
+        }
+    }
+}

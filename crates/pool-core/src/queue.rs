@@ -1,0 +1,81 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::Class;
+use crate::class::Rank;
+
+/// Names one caller that waits. Ids rise, so their order is the order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WaiterId(u64);
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiter {
+    pub(crate) class: Class,
+    pub(crate) rank: Rank,
+    pub(crate) enqueued: Instant,
+    pub(crate) deadline: Instant,
+    /// The end of its wait: its deadline, or earlier where its class may not wait so long.
+    pub(crate) until: Instant,
+}
+
+/// Who waits: in order of arrival within a rank, each with an end.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    next: u64,
+    ranks: [BTreeMap<WaiterId, Waiter>; 3],
+    ends: BTreeSet<(Instant, WaiterId, Rank)>,
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, waiter: Waiter) -> WaiterId {
+        let id = WaiterId(self.next);
+        self.next += 1;
+        self.ranks[waiter.rank.index()].insert(id, waiter);
+        self.ends.insert((waiter.until, id, waiter.rank));
+        id
+    }
+
+    pub(crate) fn remove(&mut self, id: WaiterId) -> Option<Waiter> {
+        let waiter = self.ranks.iter_mut().find_map(|rank| rank.remove(&id))?;
+        self.ends.remove(&(waiter.until, id, waiter.rank));
+        Some(waiter)
+    }
+
+    /// The oldest waiter of a rank.
+    pub(crate) fn head(&self, rank: Rank) -> Option<WaiterId> {
+        self.ranks[rank.index()].keys().next().copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// How many wait in this rank or in a more important one.
+    pub(crate) fn ahead_of(&self, rank: Rank) -> usize {
+        self.ranks[..=rank.index()].iter().map(BTreeMap::len).sum()
+    }
+
+    pub(crate) fn has(&self, rank: Rank) -> bool {
+        !self.ranks[rank.index()].is_empty()
+    }
+
+    pub(crate) fn next_end(&self) -> Option<Instant> {
+        self.ends.first().map(|(end, ..)| *end)
+    }
+
+    /// Takes out one waiter whose end has come.
+    pub(crate) fn pop_ended(&mut self, now: Instant) -> Option<(WaiterId, Waiter)> {
+        let (_, id, _) = *self.ends.first().filter(|(end, ..)| *end <= now)?;
+        self.remove(id).map(|waiter| (id, waiter))
+    }
+
+    /// Takes out any waiter, the most important and oldest first.
+    pub(crate) fn pop(&mut self) -> Option<(WaiterId, Waiter)> {
+        let id = Rank::ALL.into_iter().find_map(|rank| self.head(rank))?;
+        self.remove(id).map(|waiter| (id, waiter))
+    }
+}

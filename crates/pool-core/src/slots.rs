@@ -1,0 +1,193 @@
+use std::time::Instant;
+
+use crate::class::Rank;
+
+/// Names one connection's place in the pool. A place that was given up and taken again has another id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotId {
+    index: u32,
+    generation: u32,
+}
+
+impl SlotId {
+    /// The place's index, reused after the place is given up: good for a table of the shell's.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// Where a connection is. The exits of each are in its comment, and [`Slots::shift`] is the only writer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Phase {
+    /// Being opened. To idle or leased when open, gone when it fails.
+    Opening,
+    /// Being pinged after idleness. To idle or leased when well, closing when not.
+    Checking { since: Instant },
+    /// Ready. To leased, checking or closing.
+    Idle { since: Instant },
+    /// On loan. To idle or leased again, quarantined when dirty or revoked, closing when broken.
+    Leased(Hold),
+    /// Being cleaned; nobody's, but the server may still work for it. To idle, leased or closing.
+    Quarantined,
+    /// Being closed. Gone when closed.
+    Closing,
+}
+
+/// What the ledger knows of one lease.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Hold {
+    pub(crate) rank: Rank,
+    pub(crate) acquired: Instant,
+    /// When to look at it next.
+    pub(crate) look_at: Instant,
+    pub(crate) suspect: bool,
+}
+
+/// How many connections are in each phase; suspects are counted apart from productive leases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) opening: u32,
+    pub(crate) checking: u32,
+    pub(crate) idle: u32,
+    pub(crate) leased: u32,
+    pub(crate) suspect: u32,
+    pub(crate) quarantined: u32,
+    pub(crate) closing: u32,
+}
+
+impl Counts {
+    /// Connections that exist or are about to: what the ceiling bounds.
+    pub(crate) const fn open(self) -> u32 {
+        self.live() + self.opening + self.closing
+    }
+
+    /// Connections that can serve now or after a short while.
+    pub(crate) const fn live(self) -> u32 {
+        self.checking + self.idle + self.leased + self.suspect + self.quarantined
+    }
+
+    /// What counts against the limit: leases in use, and connections the server may still be working for.
+    pub(crate) const fn in_use(self) -> u32 {
+        self.leased + self.quarantined
+    }
+
+    fn of(&mut self, phase: &Phase) -> &mut u32 {
+        match phase {
+            Phase::Opening => &mut self.opening,
+            Phase::Checking { .. } => &mut self.checking,
+            Phase::Idle { .. } => &mut self.idle,
+            Phase::Leased(hold) if hold.suspect => &mut self.suspect,
+            Phase::Leased(_) => &mut self.leased,
+            Phase::Quarantined => &mut self.quarantined,
+            Phase::Closing => &mut self.closing,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    generation: u32,
+    phase: Option<Phase>,
+}
+
+/// All connections, their phases and the stack of the idle ones.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    /// Coldest first, so that the last one is the one used most recently.
+    idle: Vec<SlotId>,
+    counts: Counts,
+}
+
+impl Slots {
+    pub(crate) const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(crate) fn phase(&self, slot: SlotId) -> Option<Phase> {
+        let entry = self.entries.get(slot.index())?;
+        if entry.generation == slot.generation { entry.phase } else { None }
+    }
+
+    pub(crate) fn hold(&self, slot: SlotId) -> Option<Hold> {
+        match self.phase(slot) {
+            Some(Phase::Leased(hold)) => Some(hold),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn leased(&self) -> impl Iterator<Item = (SlotId, Hold)> + '_ {
+        self.entries.iter().zip(0u32..).filter_map(|(entry, index)| match entry.phase {
+            Some(Phase::Leased(hold)) => Some((SlotId { index, generation: entry.generation }, hold)),
+            _ => None,
+        })
+    }
+
+    /// A new place, in phase opening.
+    pub(crate) fn mint(&mut self) -> SlotId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(Entry { generation: 0, phase: None });
+            u32::try_from(self.entries.len() - 1).expect("the ceiling is a u32")
+        });
+        let entry = &mut self.entries[index as usize];
+        entry.phase = Some(Phase::Opening);
+        self.counts.opening += 1;
+        SlotId { index, generation: entry.generation }
+    }
+
+    /// The only writer of a phase: moves the slot, its count, and its place on the idle stack together.
+    pub(crate) fn shift(&mut self, slot: SlotId, to: Phase) {
+        let from = self.phase(slot).expect("only a slot that exists is moved");
+        *self.counts.of(&from) -= 1;
+        *self.counts.of(&to) += 1;
+        if let Phase::Idle { .. } = from {
+            self.leave_idle(slot);
+        }
+        self.entries[slot.index()].phase = Some(to);
+        if let Phase::Idle { since } = to {
+            let at = self.idle.partition_point(|other| self.idle_since(*other).is_some_and(|other| other <= since));
+            self.idle.insert(at, slot);
+        }
+    }
+
+    /// The connection is no more: its id is never valid again.
+    pub(crate) fn remove(&mut self, slot: SlotId) {
+        let from = self.phase(slot).expect("only a slot that exists is removed");
+        *self.counts.of(&from) -= 1;
+        let entry = &mut self.entries[slot.index()];
+        entry.phase = None;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.leave_idle(slot);
+        self.free.push(slot.index);
+    }
+
+    /// The warmest connection leaves the stack most often, and costs no search.
+    fn leave_idle(&mut self, slot: SlotId) {
+        if self.idle.last() == Some(&slot) {
+            self.idle.pop();
+        } else {
+            self.idle.retain(|other| *other != slot);
+        }
+    }
+
+    /// The idle connection used most recently, and since when it is idle.
+    pub(crate) fn warmest(&self) -> Option<(SlotId, Instant)> {
+        let slot = *self.idle.last()?;
+        Some((slot, self.idle_since(slot)?))
+    }
+
+    /// The idle connection unused for longest, and since when.
+    pub(crate) fn coldest(&self) -> Option<(SlotId, Instant)> {
+        let slot = *self.idle.first()?;
+        Some((slot, self.idle_since(slot)?))
+    }
+
+    fn idle_since(&self, slot: SlotId) -> Option<Instant> {
+        match self.phase(slot) {
+            Some(Phase::Idle { since }) => Some(since),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The paths around one data folder, and the lock that keeps a second start out.
+
+use std::{
+    env,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::{
+    StartError,
+    account::{Account, give},
+};
+
+/// A socket's path may have about 104 bytes; `/.s.PGSQL.5432` is added to the folder's.
+const LONGEST_SOCKET_FOLDER: usize = 90;
+
+/// Where everything of one server lies.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    /// What `initdb` makes: absolute, its parent free of symbolic links.
+    pub(crate) data: PathBuf,
+    /// Holds the unix socket and nothing else.
+    pub(crate) run: PathBuf,
+    /// Locked by the process that runs the server.
+    pub(crate) lock: PathBuf,
+}
+
+impl Folder {
+    /// Resolves `data_dir`; makes its parent where it is missing.
+    pub(crate) fn at(data_dir: &Path) -> Result<Self, StartError> {
+        let absolute =
+            std::path::absolute(data_dir).map_err(StartError::io("resolve", data_dir))?;
+        let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
+            return Err(StartError::NotAFolderOfOurs(absolute));
+        };
+        fs::create_dir_all(parent).map_err(StartError::io("create", parent))?;
+        let parent = parent
+            .canonicalize()
+            .map_err(StartError::io("resolve", parent))?;
+        let beside = |end: &str| parent.join(format!("{}{end}", name.to_string_lossy()));
+        let data = parent.join(name);
+        let run = socket_folder(beside(".run"), &data);
+        Ok(Self {
+            run,
+            lock: beside(".lock"),
+            data,
+        })
+    }
+
+    /// The server's log.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.data.join("postgres.log")
+    }
+
+    /// The superuser's password, for connections over TCP.
+    pub(crate) fn password(&self) -> PathBuf {
+        self.data.join("forebay-password")
+    }
+
+    /// The major version that made the folder; `None` for a folder that is missing or empty.
+    pub(crate) fn version(&self) -> Result<Option<String>, StartError> {
+        match fs::read_to_string(self.data.join("PG_VERSION")) {
+            Ok(version) => Ok(Some(version.trim().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match fs::read_dir(&self.data).map(|entries| entries.count()) {
+                    Ok(1..) => Err(StartError::NotAFolderOfOurs(self.data.clone())),
+                    _ => Ok(None),
+                }
+            }
+            Err(error) => Err(StartError::io("read", &self.data)(error)),
+        }
+    }
+
+    /// Refuses a folder that the server's account could not get to.
+    pub(crate) fn check_reachable(&self, account: Option<&Account>) -> Result<(), StartError> {
+        let Some(account) = account else {
+            return Ok(());
+        };
+        match closed_ancestor(&self.data, account) {
+            Some(closed) => Err(StartError::Unreachable {
+                closed,
+                account: account.name.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the lock; it is given back when the file is closed, at the latest when the process ends.
+    pub(crate) fn take_lock(&self) -> Result<File, StartError> {
+        let file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .mode(0o644)
+            .open(&self.lock)
+            .map_err(StartError::io("open", &self.lock))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(StartError::Busy {
+                folder: self.data.clone(),
+                lock: self.lock.clone(),
+            }),
+            Err(error) => Err(StartError::io("lock", &self.lock)(error.into())),
+        }
+    }
+
+    /// Makes the socket's folder anew: what a killed server left in it may carry a process id that lives again.
+    pub(crate) fn fresh_run_folder(&self, account: Option<&Account>) -> Result<(), StartError> {
+        match fs::remove_dir_all(&self.run) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StartError::io("clear", &self.run)(error));
+            }
+            _ => {}
+        }
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&self.run)
+            .map_err(StartError::io("create", &self.run))?;
+        give(&self.run, account)
+    }
+}
+
+/// The first ancestor of `folder` that `account` may not pass through.
+pub(crate) fn closed_ancestor(folder: &Path, account: &Account) -> Option<PathBuf> {
+    let mut ancestors: Vec<_> = folder
+        .ancestors()
+        .skip(1)
+        .filter(|folder| folder.is_dir())
+        .collect();
+    ancestors.reverse();
+    ancestors
+        .into_iter()
+        .find(|folder| !account.may_pass(folder))
+        .map(Path::to_owned)
+}
+
+/// `beside` where a socket's path fits, else a short name in the folder for temporary files.
+fn socket_folder(beside: PathBuf, data: &Path) -> PathBuf {
+    if beside.as_os_str().len() < LONGEST_SOCKET_FOLDER {
+        return beside;
+    }
+    let name = format!(
+        "forebay-{:016x}",
+        fnv1a(data.as_os_str().as_encoded_bytes())
+    );
+    let temporary = env::temp_dir().join(&name);
+    if temporary.as_os_str().len() < LONGEST_SOCKET_FOLDER {
+        temporary
+    } else {
+        Path::new("/tmp").join(name)
+    }
+}
+
+/// The hash FNV-1a (Fowler, Noll, Vo), 64 bit: the same name for the same folder with any compiler.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// Makes a folder for a throw-away server, where the server's account can get to it.
+pub(crate) fn temporary() -> Result<PathBuf, StartError> {
+    let mut refused = None;
+    for parent in [
+        env::temp_dir(),
+        PathBuf::from("/tmp"),
+        PathBuf::from("/var/tmp"),
+    ] {
+        let path = parent.join(format!("forebay-{}-{}", std::process::id(), random_hex(4)?));
+        if let Some(account) = Account::choose(&path)?
+            && let Some(closed) = closed_ancestor(&path, &account)
+        {
+            refused.get_or_insert(StartError::Unreachable {
+                closed,
+                account: account.name,
+            });
+            continue;
+        }
+        match DirBuilder::new().mode(0o755).create(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) => refused = Some(StartError::io("create", path)(error)),
+        }
+    }
+    Err(refused.unwrap_or(StartError::NoAccount))
+}
+
+/// `bytes` random bytes from the operating system, in hexadecimal.
+pub(crate) fn random_hex(bytes: usize) -> Result<String, StartError> {
+    use std::{fmt::Write as _, io::Read as _};
+    let mut random = vec![0; bytes];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut random))
+        .map_err(StartError::io("read", "/dev/urandom"))?;
+    Ok(random.iter().fold(String::new(), |mut hex, byte| {
+        // Writing into a String cannot fail.
+        _ = write!(hex, "{byte:02x}");
+        hex
+    }))
+}
+
+/// Whether two paths are the same folder on the same disk.
+pub(crate) fn same_folder(one: &Path, other: &Path) -> bool {
+    match (fs::metadata(one), fs::metadata(other)) {
+        (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_path_gets_a_short_socket_folder() {
+        let data = PathBuf::from(format!("/{}/pg", "x".repeat(100)));
+        let run = socket_folder(PathBuf::from(format!("{}.run", data.display())), &data);
+        assert!(
+            run.as_os_str().len() < LONGEST_SOCKET_FOLDER,
+            "{}",
+            run.display()
+        );
+        assert_eq!(
+            socket_folder("/short/pg.run".into(), &data),
+            Path::new("/short/pg.run")
+        );
+    }
+}

@@ -124,6 +124,13 @@ impl Folder {
     }
 }
 
+/// The folder above `data_dir` that keeps the server's account out, if there is one: only where we are root, and the
+/// server runs as somebody else. For choosing another place before starting.
+pub fn closed_above(data_dir: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(data_dir).ok()?;
+    closed_ancestor(&absolute, &Account::choose(&absolute).ok()??)
+}
+
 /// The first ancestor of `folder` that `account` may not pass through.
 pub(crate) fn closed_ancestor(folder: &Path, account: &Account) -> Option<PathBuf> {
     let mut ancestors: Vec<_> = folder

@@ -35,5 +35,6 @@ pub mod testing;
 
 pub use account::Account;
 pub use error::{StartError, StopError};
+pub use folder::closed_above;
 pub use programs::{Programs, find_programs};
 pub use server::{Options, Server};

@@ -92,6 +92,8 @@ async fn a_folder_that_the_account_cannot_reach_is_named() {
     std::fs::set_permissions(closed.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let error = start(&closed.path().join("pg")).await.unwrap_err();
     assert!(error.to_string().contains("chmod o+x"), "{error}");
+    let above = forebay_embedded::closed_above(&closed.path().join("not yet made/pg"));
+    assert_eq!(above.as_deref(), Some(closed.path()));
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@
 //!
 //! # #[expect(clippy::disallowed_methods, reason = "an example needs a first moment")]
 //! let now = Instant::now();
-//! let mut ledger = Ledger::new(Rules::default(), Box::new(StandingQueue::default()), now);
+//! let mut ledger = Ledger::new(Rules { min_idle: 0, ..Rules::default() }, Box::new(StandingQueue::default()), now);
 //!
 //! // Nobody has a connection yet, so the caller waits and the ledger asks for one to be opened.
 //! let ask = Ask::new(Class::Normal, now + Duration::from_secs(1));

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 /// The pool in numbers, at one moment.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
     /// How many leases may be out at once, below the reserve.

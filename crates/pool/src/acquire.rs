@@ -1,0 +1,128 @@
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use forebay_pool_core::{Acquired, Refusal, WaiterId};
+
+use crate::loan::Loan;
+use crate::pool::{Shared, now};
+use crate::{AcquireError, Admission, Lease};
+
+/// The future of [`crate::Pool::acquire`]. It asks when it is first polled.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Acquire {
+    shared: Arc<Shared>,
+    admission: Admission,
+    site: &'static Location<'static>,
+    step: Step,
+}
+
+#[derive(Debug)]
+enum Step {
+    Start,
+    Waiting { id: WaiterId, since: Instant },
+    Done,
+}
+
+/// What a waiter has been told so far.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Pending { waker: Waker, admission: Admission, site: &'static Location<'static> },
+    Granted(Arc<Loan>),
+    Refused(Refusal),
+}
+
+impl Acquire {
+    pub(crate) const fn new(shared: Arc<Shared>, admission: Admission, site: &'static Location<'static>) -> Self {
+        Self { shared, admission, site, step: Step::Start }
+    }
+
+    fn start(&mut self, waker: &Waker) -> Poll<Result<Lease, AcquireError>> {
+        let now = now();
+        let Self { shared, admission, site, step } = self;
+        let answer = shared.with(now, |state| {
+            match state.ledger.acquire(now, admission.ask(now + shared.config.acquire_timeout)) {
+                Acquired::Leased(slot) => Poll::Ready(Ok(state.lend(slot, admission.class(), site, now))),
+                Acquired::Waiting(id) => {
+                    let answer = Answer::Pending { waker: waker.clone(), admission: admission.clone(), site };
+                    state.waiters.insert(id, answer);
+                    *step = Step::Waiting { id, since: now };
+                    Poll::Pending
+                }
+                Acquired::Refused(refusal) => {
+                    Poll::Ready(Err(AcquireError::from_refusal(refusal, || state.details(now))))
+                }
+            }
+        });
+        answer.map(|outcome| self.finish(outcome, now, now))
+    }
+
+    fn look(&mut self, id: WaiterId, since: Instant, waker: &Waker) -> Poll<Result<Lease, AcquireError>> {
+        let now = now();
+        let mut state = self.shared.lock();
+        let outcome = match state.waiters.get_mut(&id) {
+            Some(Answer::Pending { waker: stored, .. }) => {
+                stored.clone_from(waker);
+                return Poll::Pending;
+            }
+            _ => match state.waiters.remove(&id) {
+                Some(Answer::Granted(loan)) => Ok(loan),
+                Some(Answer::Refused(refusal)) => Err(AcquireError::from_refusal(refusal, || state.details(now))),
+                _ => Err(AcquireError::Closed),
+            },
+        };
+        drop(state);
+        Poll::Ready(self.finish(outcome, since, now))
+    }
+
+    fn finish(&mut self, outcome: Result<Arc<Loan>, AcquireError>, since: Instant, now: Instant) -> Result<Lease, AcquireError> {
+        self.step = Step::Done;
+        let class = self.admission.class();
+        match outcome {
+            Ok(loan) => {
+                self.admission.begin();
+                self.shared.observer.acquired(class, now.saturating_duration_since(since));
+                Ok(Lease::new(loan, Arc::clone(&self.shared)))
+            }
+            Err(error) => {
+                self.shared.observer.refused(class, &error);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Future for Acquire {
+    type Output = Result<Lease, AcquireError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.step {
+            Step::Start => self.start(context.waker()),
+            Step::Waiting { id, since } => self.look(id, since, context.waker()),
+            Step::Done => panic!("polled after it was ready"),
+        }
+    }
+}
+
+impl Drop for Acquire {
+    fn drop(&mut self) {
+        let Step::Waiting { id, .. } = self.step else { return };
+        let now = now();
+        let granted = self.shared.with(now, |state| {
+            let answer = state.waiters.remove(&id);
+            state.ledger.cancel(now, id);
+            match answer {
+                Some(Answer::Granted(loan)) => Some(loan),
+                _ => None,
+            }
+        });
+        // Granted, and never looked at: it goes back like any lease.
+        if let Some(loan) = granted {
+            self.shared.release(&loan);
+        }
+    }
+}

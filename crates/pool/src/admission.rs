@@ -1,0 +1,61 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use forebay_pool_core::{Ask, Class};
+
+/// A request's standing: its class, its deadline, and whether it has begun to execute.
+///
+/// It is made once, at the door, and travels with the request. The first lease it gets marks it as begun; from then on
+/// every acquire is a *continuation*: first in rank and never shed. So a `503` of this pool always means that nothing
+/// was executed. Clones share that mark.
+///
+/// ```
+/// use forebay_pool::{Admission, Class};
+/// # let deadline = tokio::time::Instant::now().into_std() + std::time::Duration::from_secs(2);
+/// let admission = Admission::new(Class::Critical, deadline);
+/// assert!(!admission.has_begun());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Admission {
+    class: Class,
+    deadline: Instant,
+    begun: Arc<AtomicBool>,
+}
+
+impl Admission {
+    /// A request that has executed nothing, and is of no use after `deadline`.
+    #[must_use]
+    pub fn new(class: Class, deadline: Instant) -> Self {
+        Self { class, deadline, begun: Arc::default() }
+    }
+
+    /// The class it was given at the door.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        self.class
+    }
+
+    /// When its answer is of no use any more.
+    #[must_use]
+    pub const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether it has held a connection, so that something may have been executed.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Marks it as begun. The pool does so with the first lease; a handler does where its work begins elsewhere.
+    pub fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ask(&self, latest: Instant) -> Ask {
+        let deadline = self.deadline.min(latest);
+        let ask = Ask::new(self.class, deadline);
+        if self.has_begun() { ask.continuing() } else { ask }
+    }
+}

@@ -1,0 +1,279 @@
+//! Carries out what the ledger decides: the only place of the pool that spawns, and the home of its one timer.
+
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+use std::time::Instant;
+
+use forebay_pool_core::{Action, Event, OpenFailure, Opening, SlotId};
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::Holder;
+use crate::acquire::Answer;
+use crate::config::CHECK_INTERVAL;
+use crate::loan::{Soiled, clean};
+use crate::pool::{Seat, Shared, State, now};
+
+/// What has to be done after the unlock.
+#[derive(Debug, Default)]
+pub(crate) struct Errands {
+    wake: Vec<Waker>,
+    open: Vec<Opening>,
+    check: Vec<(SlotId, PgConnection)>,
+    clean: Vec<(SlotId, Soiled)>,
+    close: Vec<(SlotId, Option<PgConnection>)>,
+    tell: Vec<(Event, Option<Holder>)>,
+    revoked: Vec<Holder>,
+    drained: bool,
+}
+
+/// Takes the ledger's actions one by one: what the lock protects is done here, the rest becomes an errand.
+pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
+    while let Some(action) = state.ledger.poll_action() {
+        match action {
+            Action::Open(opening) => errands.open.push(opening),
+            Action::Check(slot) => errands.check.extend(state.take(slot).map(|connection| (slot, connection))),
+            Action::Clean(slot) => errands.clean.extend(state.take_soiled(slot).map(|soiled| (slot, soiled))),
+            Action::Close(slot) => {
+                let connection = state.take(slot);
+                *state.seat(slot) = Seat::Away;
+                errands.close.push((slot, connection));
+            }
+            Action::Grant { waiter, slot } => {
+                let Some(Answer::Pending { waker, admission, site }) = state.waiters.remove(&waiter) else {
+                    unreachable!("the ledger grants only to those who wait");
+                };
+                let loan = state.lend(slot, admission.class(), site, now);
+                state.waiters.insert(waiter, Answer::Granted(loan));
+                errands.wake.push(waker);
+            }
+            Action::Refuse { waiter, refusal } => {
+                if let Some(Answer::Pending { waker, .. }) = state.waiters.insert(waiter, Answer::Refused(refusal)) {
+                    errands.wake.push(waker);
+                }
+            }
+            Action::Observe(slot) => {
+                if let Some(activity) = state.loan(slot).map(|loan| loan.activity()) {
+                    state.ledger.observed(now, slot, activity);
+                }
+            }
+            Action::Revoke(slot) => revoke(state, now, slot, errands),
+            Action::Tell(event) => {
+                let holder = match event {
+                    Event::Suspected { slot, .. } | Event::Cleared { slot } => state.loan(slot).map(|loan| loan.holder(now)),
+                    _ => None,
+                };
+                errands.tell.push((event, holder));
+            }
+        }
+    }
+    errands.drained = state.ledger.is_drained();
+}
+
+fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) {
+    let Some(loan) = state.loan(slot) else { return };
+    let holder = loan.holder(now);
+    let taken = loan.revoke(now);
+    let was_taken = taken.is_some();
+    if let Some(connection) = taken {
+        *state.seat(slot) = Seat::Soiled(connection);
+        errands.revoked.push(holder);
+    }
+    state.ledger.revoked(now, slot, was_taken);
+}
+
+/// Notes when the driver has to wake; says whether it must be told, since it would sleep for longer.
+pub(crate) fn arm(state: &mut State) -> bool {
+    let next = state.ledger.poll_timeout();
+    let earlier = match (next, state.alarm_at) {
+        (Some(next), Some(armed)) => next < armed,
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    if earlier {
+        state.alarm_at = next;
+    }
+    earlier
+}
+
+impl Errands {
+    pub(crate) fn run(self, shared: &Arc<Shared>) {
+        let Self { wake, open, check, clean, close, tell, revoked, drained } = self;
+        for waker in wake {
+            waker.wake();
+        }
+        for opening in open {
+            shared.runtime.spawn(run_opening(Arc::clone(shared), opening));
+        }
+        for (slot, connection) in check {
+            shared.runtime.spawn(run_check(Arc::clone(shared), slot, connection));
+        }
+        for (slot, soiled) in clean {
+            shared.runtime.spawn(run_cleaning(Arc::clone(shared), slot, soiled));
+        }
+        for (slot, connection) in close {
+            shared.runtime.spawn(run_closing(Arc::clone(shared), slot, connection));
+        }
+        for (event, holder) in tell {
+            log_event(shared, &event, holder.as_ref());
+            shared.observer.event(&event, holder.as_ref());
+        }
+        for holder in revoked {
+            log_revoked(shared, &holder);
+            shared.observer.revoked(&holder);
+        }
+        if drained {
+            shared.drained.notify_waiters();
+        }
+    }
+}
+
+fn log_event(shared: &Shared, event: &Event, holder: Option<&Holder>) {
+    let pool = shared.config.name.as_str();
+    match (event, holder) {
+        (Event::LimitChanged { from, to, reason }, _) => tracing::info!(pool, from, to, reason, "pool limit changed"),
+        (Event::Suspected { held_idle, .. }, Some(holder)) => tracing::warn!(
+            pool,
+            site = %holder.site,
+            held_idle_ms = held_idle.as_millis(),
+            "a lease is held without running a statement; its place was given to others"
+        ),
+        _ => {}
+    }
+}
+
+fn log_revoked(shared: &Shared, holder: &Holder) {
+    tracing::warn!(
+        pool = shared.config.name.as_str(),
+        site = %holder.site,
+        held_ms = holder.held.as_millis(),
+        held_idle_ms = holder.held_idle.as_millis(),
+        "a lease held idle lost its connection"
+    );
+}
+
+/// Sleeps until the ledger has something to do, as long as the pool lives.
+pub(crate) async fn run(pool: Weak<Shared>, alarm: Arc<Notify>) {
+    loop {
+        let Some(shared) = pool.upgrade() else { return };
+        let at = shared.lock().alarm_at;
+        drop(shared);
+        match at {
+            None => alarm.notified().await,
+            Some(at) => tokio::select! {
+                () = alarm.notified() => {}
+                () = tokio::time::sleep_until(at.into()) => {
+                    let Some(shared) = pool.upgrade() else { return };
+                    let now = now();
+                    shared.with(now, |state| {
+                        state.alarm_at = None;
+                        state.ledger.handle_timeout(now);
+                    });
+                }
+            },
+        }
+    }
+}
+
+/// Gives the opening back if the task dies before it has an answer.
+struct Attempt {
+    shared: Arc<Shared>,
+    opening: Option<Opening>,
+}
+
+impl Attempt {
+    fn succeed(mut self, connection: PgConnection) {
+        let Some(opening) = self.opening.take() else { return };
+        let now = now();
+        self.shared.with(now, |state| {
+            state.last_open_error = None;
+            *state.seat(opening.slot()) = Seat::Resting(connection);
+            state.ledger.opened(now, opening);
+        });
+    }
+
+    fn fail(&mut self, failure: OpenFailure, error: &str) {
+        let Some(opening) = self.opening.take() else { return };
+        let now = now();
+        self.shared.with(now, |state| {
+            state.last_open_error = Some(error.into());
+            state.ledger.open_failed(now, opening, failure, fastrand::f64());
+        });
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.fail(OpenFailure::Other, "the attempt was abandoned");
+    }
+}
+
+async fn run_opening(shared: Arc<Shared>, opening: Opening) {
+    let limit = opening.limit();
+    let begun = now();
+    let options = shared.options.clone();
+    let mut attempt = Attempt { shared: Arc::clone(&shared), opening: Some(opening) };
+    let outcome = match timeout(limit, options.connect()).await {
+        Ok(outcome) => outcome,
+        Err(_elapsed) => Err(sqlx::Error::Io(std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            format!("no connection within {limit:?}"),
+        ))),
+    };
+    let took = now().saturating_duration_since(begun);
+    shared.observer.opened(took, outcome.as_ref().err());
+    match outcome {
+        Ok(connection) => attempt.succeed(connection),
+        Err(error) => {
+            tracing::warn!(pool = shared.config.name.as_str(), %error, "a connection could not be opened");
+            attempt.fail(failure_of(&error), &error.to_string());
+        }
+    }
+}
+
+fn failure_of(error: &sqlx::Error) -> OpenFailure {
+    let code = error.as_database_error().and_then(|error| error.code());
+    match code.as_deref() {
+        Some("53300" | "53400") => OpenFailure::NoRoom,
+        Some(code) if code.starts_with("28") || code == "3D000" => OpenFailure::Misconfigured,
+        _ => OpenFailure::Other,
+    }
+}
+
+async fn run_check(shared: Arc<Shared>, slot: SlotId, mut connection: PgConnection) {
+    let well = matches!(timeout(shared.config.check_timeout, connection.ping()).await, Ok(Ok(())));
+    let now = now();
+    shared.with(now, |state| {
+        *state.seat(slot) = Seat::Resting(connection);
+        state.ledger.checked(now, slot, well);
+    });
+}
+
+async fn run_cleaning(shared: Arc<Shared>, slot: SlotId, soiled: Soiled) {
+    let Soiled { mut connection, in_transaction } = soiled;
+    let limit = shared.config.cleanup_timeout;
+    let cleaned = matches!(timeout(limit, clean(&mut connection, in_transaction)).await, Ok(Ok(())));
+    let seat = if cleaned {
+        Seat::Resting(connection)
+    } else {
+        // The server works on until it notices that nobody listens: only then is the place free again.
+        drop(connection);
+        tokio::time::sleep(CHECK_INTERVAL).await;
+        Seat::Away
+    };
+    let now = now();
+    shared.with(now, |state| {
+        *state.seat(slot) = seat;
+        state.ledger.cleaned(now, slot, cleaned);
+    });
+}
+
+async fn run_closing(shared: Arc<Shared>, slot: SlotId, connection: Option<PgConnection>) {
+    if let Some(connection) = connection {
+        // A polite close that takes too long is a closed socket instead.
+        let _polite = timeout(shared.config.close_timeout, connection.close()).await;
+    }
+    let now = now();
+    shared.with(now, |state| state.ledger.closed(now, slot));
+}

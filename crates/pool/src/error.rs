@@ -1,0 +1,208 @@
+use std::fmt;
+use std::io;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_pool_core::{Class, Refusal, ShedReason, Snapshot};
+
+/// Why there is no connection. One variant for each reaction a caller can have; match the variant, never the text.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum AcquireError {
+    /// Refused early and on purpose. Nothing was executed: come back after `retry_after`.
+    Shed {
+        /// The class that was refused.
+        class: Class,
+        /// Why.
+        reason: ShedReason,
+        /// When there should be room again, without jitter.
+        retry_after: Duration,
+    },
+    /// The deadline passed while waiting.
+    Timeout(Box<Timeout>),
+    /// Nothing is alive, and opening a connection fails.
+    Unavailable {
+        /// For how long.
+        since: Duration,
+        /// The last attempt's error.
+        cause: Option<Arc<str>>,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The pool is closed.
+    Closed,
+}
+
+/// What was the matter when a wait ended without a connection.
+#[derive(Clone, Debug)]
+pub struct Timeout {
+    /// How long the caller waited.
+    pub waited: Duration,
+    /// Whether the request had already executed something: then it is not safe to repeat blindly.
+    pub continuation: bool,
+    /// The pool at that moment.
+    pub snapshot: Snapshot,
+    /// Who held connections for longest.
+    pub longest: Vec<Holder>,
+    /// The last error on opening a connection, if the last attempt failed.
+    pub last_open_error: Option<Arc<str>>,
+}
+
+/// A lease that is out, as a person wants to see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder {
+    /// Where the lease was taken.
+    pub site: &'static Location<'static>,
+    /// Its class.
+    pub class: Class,
+    /// For how long it is out.
+    pub held: Duration,
+    /// For how long it has run no statement; zero while one runs.
+    pub held_idle: Duration,
+}
+
+impl AcquireError {
+    pub(crate) fn from_refusal(refusal: Refusal, details: impl FnOnce() -> Details) -> Self {
+        match refusal {
+            Refusal::Shed { class, reason, retry_after } => Self::Shed { class, reason, retry_after },
+            Refusal::Timeout { waited, continuation } => {
+                let Details { snapshot, longest, last_open_error } = details();
+                Self::Timeout(Box::new(Timeout { waited, continuation, snapshot, longest, last_open_error }))
+            }
+            Refusal::Unavailable { since, retry_after } => {
+                Self::Unavailable { since, cause: details().last_open_error, retry_after }
+            }
+            _ => Self::Closed,
+        }
+    }
+
+    /// A short fixed word for metrics: `shed`, `timeout`, `unavailable` or `closed`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Shed { .. } => "shed",
+            Self::Timeout(_) => "timeout",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+pub(crate) struct Details {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) longest: Vec<Holder>,
+    pub(crate) last_open_error: Option<Arc<str>>,
+}
+
+impl fmt::Display for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shed { class, reason, retry_after } => {
+                let (class, reason) = (class.name(), reason.name());
+                write!(f, "shed ({class}, {reason}): nothing was executed, retry after {retry_after:?}")
+            }
+            Self::Timeout(timeout) => {
+                let Timeout { waited, snapshot, longest, last_open_error, .. } = &**timeout;
+                write!(
+                    f,
+                    "no connection within {waited:?}: {} of {} in use, {} waiting",
+                    snapshot.leased, snapshot.limit, snapshot.waiting
+                )?;
+                for holder in longest.iter().take(3) {
+                    write!(f, "; {} held for {:?}", holder.site, holder.held)?;
+                }
+                match last_open_error {
+                    Some(error) => write!(f, "; the last attempt to open one failed: {error}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Unavailable { since, cause, .. } => {
+                let cause = cause.as_deref().unwrap_or("no attempt has ended yet");
+                write!(f, "no connection could be opened for {since:?}: {cause}")
+            }
+            Self::Closed => write!(f, "the pool is closed"),
+        }
+    }
+}
+
+impl std::error::Error for AcquireError {}
+
+/// An error of this pool where an interface can only answer [`sqlx::Error`]; [`classify`] finds it again.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// There was no connection.
+    Acquire(AcquireError),
+    /// The pool took this lease's connection back, since it ran no statement for so long. What was not committed is
+    /// rolled back.
+    Revoked {
+        /// How long no statement had run.
+        held_idle: Duration,
+    },
+    /// The connection is not here: a stream of this lease was forgotten half-way.
+    Lost,
+    /// The transaction had failed before, so that COMMIT stored nothing: it was rolled back.
+    Aborted,
+    /// The connection was lost during COMMIT: whether it was stored is unknown. Never repeat it blindly.
+    OutcomeUnknown,
+}
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acquire(error) => error.fmt(f),
+            Self::Revoked { held_idle } => {
+                write!(f, "the pool took this connection back: no statement had run on it for {held_idle:?}")
+            }
+            Self::Lost => write!(f, "the connection is held by a stream that was never finished nor dropped"),
+            Self::Aborted => write!(f, "a statement had failed, so the transaction was rolled back instead of committed"),
+            Self::OutcomeUnknown => write!(f, "the connection was lost during COMMIT: whether it was stored is unknown"),
+        }
+    }
+}
+
+impl std::error::Error for PoolError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Acquire(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<AcquireError> for sqlx::Error {
+    fn from(error: AcquireError) -> Self {
+        PoolError::Acquire(error).into()
+    }
+}
+
+impl From<PoolError> for sqlx::Error {
+    /// `sqlx::Error` has no variant for others' errors: ours travel inside [`sqlx::Error::Io`].
+    fn from(error: PoolError) -> Self {
+        let kind = match &error {
+            PoolError::Acquire(AcquireError::Timeout(_)) => io::ErrorKind::TimedOut,
+            PoolError::Acquire(_) => io::ErrorKind::WouldBlock,
+            PoolError::Revoked { .. } | PoolError::Lost => io::ErrorKind::NotConnected,
+            PoolError::Aborted => io::ErrorKind::Other,
+            PoolError::OutcomeUnknown => io::ErrorKind::ConnectionReset,
+        };
+        Self::Io(io::Error::new(kind, error))
+    }
+}
+
+/// The pool's own error inside an [`sqlx::Error`], if it is one.
+///
+/// ```
+/// use forebay_pool::{PoolError, classify};
+/// let error = sqlx::Error::from(PoolError::Aborted);
+/// assert!(matches!(classify(&error), Some(PoolError::Aborted)));
+/// assert!(classify(&sqlx::Error::RowNotFound).is_none());
+/// ```
+#[must_use]
+pub fn classify(error: &sqlx::Error) -> Option<&PoolError> {
+    match error {
+        sqlx::Error::Io(io) => io.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}

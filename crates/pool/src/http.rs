@@ -1,0 +1,35 @@
+//! The door: a tower layer that refuses a request before its body is read.
+//!
+//! It decides in `call`, not in `poll_ready`: a refused request is answered, never queued. What it decides by is the
+//! pool's own rule ([`crate::Pool::admit`]), so that door and pool cannot disagree.
+
+mod future;
+mod layer;
+mod service;
+
+use std::time::Duration;
+
+pub use future::AdmissionFuture;
+pub use layer::AdmissionLayer;
+pub use service::AdmissionService;
+
+/// The `Retry-After` for a refusal: `base` spread over half to one and a half of itself, so that clients that were
+/// refused together do not return together, and never less than a second. `chance` is drawn from `[0, 1)`.
+///
+/// ```
+/// use std::time::Duration;
+/// use forebay_pool::http::spread;
+/// assert_eq!(spread(Duration::from_secs(4), 0.5), Duration::from_secs(4));
+/// assert_eq!(spread(Duration::from_millis(10), 0.9), Duration::from_millis(1_400));
+/// ```
+#[must_use]
+pub fn spread(base: Duration, chance: f64) -> Duration {
+    let base = base.max(Duration::from_secs(1));
+    base.mul_f64(0.5 + chance.clamp(0.0, 1.0)).clamp(Duration::from_secs(1), Duration::from_secs(30))
+}
+
+/// [`spread`] with a number of our own drawing.
+#[must_use]
+pub fn retry_after(base: Duration) -> Duration {
+    spread(base, fastrand::f64())
+}

@@ -1,0 +1,86 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::Response;
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+
+/// How much of a refused request's body is read away, and for how long: a client that is still sending when the
+/// connection closes would see a reset instead of the answer.
+const DRAIN_BYTES: u64 = 64 * 1024;
+const DRAIN_TIME: Duration = Duration::from_millis(100);
+
+pin_project! {
+    /// The future of [`super::AdmissionService`].
+    #[derive(Debug)]
+    pub struct AdmissionFuture<F, B, A> {
+        #[pin]
+        kind: Kind<F, B, A>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = KindProjection]
+    enum Kind<F, B, A> {
+        Admitted { #[pin] inner: F },
+        Refused {
+            answer: Option<Response<A>>,
+            body: B,
+            left: u64,
+            #[pin] limit: Sleep,
+        },
+    }
+}
+
+impl<F, B: Body, A> AdmissionFuture<F, B, A> {
+    pub(super) const fn admitted(inner: F) -> Self {
+        Self { kind: Kind::Admitted { inner } }
+    }
+
+    pub(super) fn refused(answer: Response<A>, body: B) -> Self {
+        Self { kind: Kind::Refused { answer: Some(answer), body, left: DRAIN_BYTES, limit: sleep(DRAIN_TIME) } }
+    }
+}
+
+impl<F, B, A, E> Future for AdmissionFuture<F, B, A>
+where
+    F: Future<Output = Result<Response<A>, E>>,
+    B: Body + Unpin,
+{
+    type Output = Result<Response<A>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().kind.project() {
+            KindProjection::Admitted { inner } => inner.poll(context),
+            KindProjection::Refused { answer, body, left, limit } => {
+                let drained = drain(body, left, context);
+                if drained.is_pending() {
+                    ready!(limit.poll(context));
+                }
+                Poll::Ready(Ok(answer.take().expect("a future is not polled after it was ready")))
+            }
+        }
+    }
+}
+
+/// Reads the body away until its end, its bound, or an error.
+fn drain<B: Body + Unpin>(body: &mut B, left: &mut u64, context: &mut Context<'_>) -> Poll<()> {
+    while !body.is_end_stream() && *left > 0 {
+        match ready!(Pin::new(&mut *body).poll_frame(context)) {
+            Some(Ok(frame)) => {
+                let read = frame.data_ref().map_or(0, bytes_of);
+                *left = left.saturating_sub(read.max(1));
+            }
+            Some(Err(_)) | None => break,
+        }
+    }
+    Poll::Ready(())
+}
+
+fn bytes_of(data: &impl bytes::Buf) -> u64 {
+    u64::try_from(data.remaining()).unwrap_or(u64::MAX)
+}

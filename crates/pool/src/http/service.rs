@@ -1,0 +1,52 @@
+use std::task::{Context, Poll};
+
+use forebay_pool_core::Class;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{AdmissionFuture, AdmissionLayer};
+use crate::pool::now;
+use crate::{AcquireError, Admission};
+
+/// The service that [`AdmissionLayer`] makes.
+#[derive(Debug)]
+pub struct AdmissionService<S, C, R> {
+    pub(super) inner: S,
+    pub(super) door: AdmissionLayer<C, R>,
+}
+
+impl<S: Clone, C, R> Clone for AdmissionService<S, C, R> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), door: self.door.clone() }
+    }
+}
+
+impl<S, C, R, B, A> Service<Request<B>> for AdmissionService<S, C, R>
+where
+    S: Service<Request<B>, Response = Response<A>>,
+    C: Fn(&Request<B>) -> Class,
+    R: Fn(&AcquireError) -> Response<A>,
+    B: Body + Unpin,
+{
+    type Response = Response<A>;
+    type Error = S::Error;
+    type Future = AdmissionFuture<S::Future, B, A>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let class = (self.door.classify)(&request);
+        let admission = Admission::new(class, now() + self.door.time_limit);
+        let refused = self.door.pool.as_ref().and_then(|pool| pool.admit(&admission).err());
+        match refused {
+            None => {
+                request.extensions_mut().insert(admission);
+                AdmissionFuture::admitted(self.inner.call(request))
+            }
+            Some(error) => AdmissionFuture::refused((self.door.refuse)(&error), request.into_body()),
+        }
+    }
+}

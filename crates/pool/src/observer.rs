@@ -1,0 +1,45 @@
+use std::time::Duration;
+
+use forebay_pool_core::{Class, Event};
+
+use crate::{AcquireError, Holder};
+
+/// Told what happens in a pool, as it happens. Every method does nothing by default and must return quickly: it runs on
+/// the task that caused the event, outside the pool's lock.
+pub trait Observer: std::fmt::Debug + Send + Sync {
+    /// A lease was given after so long a wait.
+    fn acquired(&self, class: Class, waited: Duration) {
+        let _ = (class, waited);
+    }
+
+    /// A request for a connection was refused.
+    fn refused(&self, class: Class, error: &AcquireError) {
+        let _ = (class, error);
+    }
+
+    /// A lease came back after so long.
+    fn released(&self, class: Class, held: Duration) {
+        let _ = (class, held);
+    }
+
+    /// An attempt to open a connection ended, well or not.
+    fn opened(&self, took: Duration, error: Option<&sqlx::Error>) {
+        let _ = (took, error);
+    }
+
+    /// The limit moved, a lease became a suspect or ceased to be one. `holder` is the lease it speaks of.
+    fn event(&self, event: &Event, holder: Option<&Holder>) {
+        let _ = (event, holder);
+    }
+
+    /// A lease held idle lost its connection.
+    fn revoked(&self, holder: &Holder) {
+        let _ = holder;
+    }
+}
+
+/// Observes nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {}

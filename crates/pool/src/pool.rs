@@ -1,0 +1,429 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use async_stream::stream;
+use forebay_pool_core::{Acquired, Class, Ledger, Resize, Return, Sizer, SlotId, Snapshot, StandingQueue, WaiterId};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use sqlx::postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{Either, Execute, Executor, PgConnection, Postgres, SqlStr};
+use tokio::sync::Notify;
+
+use crate::acquire::{Acquire, Answer};
+use crate::driver::{self, Errands};
+use crate::error::Details;
+use crate::loan::{Loan, Returned, Soiled};
+use crate::{AcquireError, Admission, Config, Holder, InvalidConfig, Lease, Observer, Tx, Unobserved};
+
+/// A pool of Postgres connections. A clone is cheap and is the same pool.
+///
+/// ```no_run
+/// use forebay_pool::{Config, Pool};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = Pool::connect("postgres://localhost/shop".parse()?, Config::named("shop"))?;
+/// let products: i64 = sqlx::query_scalar("select count(*) from catalog.products").fetch_one(&pool).await?;
+///
+/// let mut tx = pool.begin().await?;
+/// sqlx::query("update stock set on_hand = on_hand - 1 where sku = $1").bind("SKU-000001").execute(&mut *tx).await?;
+/// tx.commit().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+/// What all clones, leases and tasks of one pool share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) options: PgConnectOptions,
+    pub(crate) observer: Box<dyn Observer>,
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) alarm: Arc<Notify>,
+    pub(crate) drained: Notify,
+    state: Mutex<State>,
+}
+
+/// Everything that changes, under one lock: never held across an await, nor while a connection is closed.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) ledger: Ledger,
+    /// By [`SlotId::index`].
+    pub(crate) seats: Vec<Seat>,
+    pub(crate) waiters: HashMap<WaiterId, Answer>,
+    pub(crate) last_open_error: Option<Arc<str>>,
+    /// When the driver will wake by itself.
+    pub(crate) alarm_at: Option<Instant>,
+}
+
+/// Where a slot's connection is, seen from the pool.
+#[derive(Debug, Default)]
+pub(crate) enum Seat {
+    /// A task has it: it is being opened, checked, cleaned or closed; or there is none.
+    #[default]
+    Away,
+    Resting(PgConnection),
+    Soiled(Soiled),
+    Lent(Arc<Loan>),
+}
+
+impl State {
+    pub(crate) fn seat(&mut self, slot: SlotId) -> &mut Seat {
+        if self.seats.len() <= slot.index() {
+            self.seats.resize_with(slot.index() + 1, Seat::default);
+        }
+        &mut self.seats[slot.index()]
+    }
+
+    /// Takes the connection off its seat, where it rests there.
+    pub(crate) fn take(&mut self, slot: SlotId) -> Option<PgConnection> {
+        let seat = self.seat(slot);
+        match std::mem::take(seat) {
+            Seat::Resting(connection) => Some(connection),
+            other => {
+                *seat = other;
+                None
+            }
+        }
+    }
+
+    /// Takes a connection that has to be cleaned off its seat.
+    pub(crate) fn take_soiled(&mut self, slot: SlotId) -> Option<Soiled> {
+        let seat = self.seat(slot);
+        match std::mem::take(seat) {
+            Seat::Soiled(soiled) => Some(soiled),
+            other => {
+                *seat = other;
+                None
+            }
+        }
+    }
+
+    pub(crate) fn loan(&self, slot: SlotId) -> Option<&Arc<Loan>> {
+        match self.seats.get(slot.index())? {
+            Seat::Lent(loan) if loan.slot == slot => Some(loan),
+            _ => None,
+        }
+    }
+
+    /// Lends the resting connection of this slot.
+    pub(crate) fn lend(&mut self, slot: SlotId, class: Class, site: &'static Location<'static>, now: Instant) -> Arc<Loan> {
+        let connection = self.take(slot).expect("the ledger lends only what rests");
+        let loan = Arc::new(Loan::new(slot, class, site, now, connection));
+        *self.seat(slot) = Seat::Lent(Arc::clone(&loan));
+        loan
+    }
+
+    fn holders(&self, now: Instant) -> Vec<Holder> {
+        let loans = self.seats.iter().filter_map(|seat| match seat {
+            Seat::Lent(loan) => Some(loan.holder(now)),
+            _ => None,
+        });
+        let mut holders: Vec<Holder> = loans.collect();
+        holders.sort_by_key(|holder| std::cmp::Reverse(holder.held));
+        holders
+    }
+
+    pub(crate) fn details(&self, now: Instant) -> Details {
+        let mut longest = self.holders(now);
+        longest.truncate(5);
+        Details { snapshot: self.ledger.snapshot(now), longest, last_open_error: self.last_open_error.clone() }
+    }
+}
+
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Shared {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state under the lock, carries out what the ledger decided, and the rest after the unlock.
+    pub(crate) fn with<T>(self: &Arc<Self>, now: Instant, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut errands = Errands::default();
+        let mut state = self.lock();
+        let value = change(&mut state);
+        driver::decide(&mut state, now, &mut errands);
+        let wake_driver = driver::arm(&mut state);
+        drop(state);
+        if wake_driver {
+            self.alarm.notify_one();
+        }
+        errands.run(self);
+        value
+    }
+
+    pub(crate) fn release(self: &Arc<Self>, loan: &Arc<Loan>) {
+        let Some(returned) = loan.end() else { return };
+        let (seat, how) = match returned {
+            Returned::Clean(connection) => (Seat::Resting(connection), Return::Clean),
+            Returned::Dirty(soiled) => (Seat::Soiled(soiled), Return::Dirty),
+            Returned::Broken => (Seat::Away, Return::Broken),
+        };
+        let now = now();
+        self.with(now, |state| {
+            *state.seat(loan.slot) = seat;
+            state.ledger.release(now, loan.slot, how);
+        });
+        self.observer.released(loan.class, now.saturating_duration_since(loan.acquired));
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The driver holds the pool only weakly: it wakes, finds it gone, and ends.
+        self.alarm.notify_one();
+    }
+}
+
+impl Pool {
+    /// A pool that will open connections with these options, in the background, beginning with `min_idle` now.
+    /// Nothing waits for them here.
+    ///
+    /// # Errors
+    /// Every fault of the configuration at once.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn connect(options: PgConnectOptions, config: Config) -> Result<Self, InvalidConfig> {
+        Self::connect_with(options, config, Box::new(StandingQueue::default()), Box::new(Unobserved))
+    }
+
+    /// The same, with the size controller and the observer of your choice.
+    ///
+    /// # Errors
+    /// Every fault of the configuration at once.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn connect_with(
+        options: PgConnectOptions,
+        config: Config,
+        sizer: Box<dyn Sizer>,
+        observer: Box<dyn Observer>,
+    ) -> Result<Self, InvalidConfig> {
+        let faults = config.rules.faults();
+        if !faults.is_empty() {
+            return Err(InvalidConfig { faults });
+        }
+        let session = config.session.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let options = options.application_name(&config.name).options(session);
+        let now = now();
+        let state = State {
+            ledger: Ledger::new(config.rules.clone(), sizer, now),
+            seats: Vec::new(),
+            waiters: HashMap::new(),
+            last_open_error: None,
+            alarm_at: None,
+        };
+        let shared = Arc::new(Shared {
+            config,
+            options,
+            observer,
+            runtime: tokio::runtime::Handle::current(),
+            alarm: Arc::default(),
+            drained: Notify::new(),
+            state: Mutex::new(state),
+        });
+        shared.runtime.spawn(driver::run(Arc::downgrade(&shared), Arc::clone(&shared.alarm)));
+        shared.with(now, |state| state.ledger.handle_timeout(now));
+        Ok(Self { shared })
+    }
+
+    pub(crate) const fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Waits for a connection, no longer than the admission's deadline or the configured limit.
+    ///
+    /// Dropping the future gives up the place in the queue, or the connection if it was just granted; nothing is lost.
+    ///
+    /// # Errors
+    /// One variant of [`AcquireError`] for each reaction a caller can have.
+    #[track_caller]
+    #[must_use = "futures do nothing unless awaited"]
+    pub fn acquire(&self, admission: &Admission) -> Acquire {
+        Acquire::new(Arc::clone(&self.shared), admission.clone(), Location::caller())
+    }
+
+    /// A connection if one is free this moment, without waiting.
+    #[track_caller]
+    #[must_use]
+    pub fn try_acquire(&self, admission: &Admission) -> Option<Lease> {
+        let site = Location::caller();
+        let now = now();
+        self.shared.with(now, |state| match state.ledger.acquire(now, admission.ask(now)) {
+            Acquired::Leased(slot) => {
+                admission.begin();
+                let loan = state.lend(slot, admission.class(), site, now);
+                Some(Lease::new(loan, Arc::clone(&self.shared)))
+            }
+            Acquired::Waiting(waiter) => {
+                state.ledger.cancel(now, waiter);
+                None
+            }
+            Acquired::Refused(_) => None,
+        })
+    }
+
+    /// Begins a transaction on a lease of its own, in class normal.
+    ///
+    /// # Errors
+    /// As [`Pool::acquire`], inside [`sqlx::Error::Io`] (see [`crate::classify`]), or what the server answers to BEGIN.
+    #[track_caller]
+    pub fn begin(&self) -> impl Future<Output = Result<Tx<'static>, sqlx::Error>> + Send + use<> {
+        let lease = self.acquire(&self.plain());
+        async move { Tx::begin_owned(lease.await?).await }
+    }
+
+    /// Would a request of this kind be let in now? Takes nothing; the answer is the one that
+    /// [`Pool::acquire`] would give, so that a server can refuse before it reads a body.
+    ///
+    /// # Errors
+    /// The refusal; it is counted as one.
+    pub fn admit(&self, admission: &Admission) -> Result<(), AcquireError> {
+        let now = now();
+        let outcome = self.shared.with(now, |state| {
+            let ask = admission.ask(now + self.shared.config.acquire_timeout);
+            let refused = state.ledger.admit(now, ask).err();
+            refused.map(|refusal| AcquireError::from_refusal(refusal, || state.details(now)))
+        });
+        match outcome {
+            None => Ok(()),
+            Some(error) => {
+                self.shared.observer.refused(admission.class(), &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Changes bounds at run time. No lease is ended by it.
+    ///
+    /// # Errors
+    /// What is wrong with them; nothing has changed then.
+    pub fn resize(&self, resize: Resize) -> Result<(), InvalidConfig> {
+        let now = now();
+        self.shared.with(now, |state| state.ledger.resize(now, resize)).map_err(|faults| InvalidConfig { faults })
+    }
+
+    /// Closes every idle connection; what is needed is opened anew.
+    pub fn flush_idle(&self) {
+        let now = now();
+        self.shared.with(now, |state| state.ledger.flush_idle(now));
+    }
+
+    /// The pool in numbers.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let now = now();
+        self.shared.lock().ledger.snapshot(now)
+    }
+
+    /// Every lease that is out, the longest first.
+    #[must_use]
+    pub fn holders(&self) -> Vec<Holder> {
+        let now = now();
+        self.shared.lock().holders(now)
+    }
+
+    /// The name it was configured with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.config.name
+    }
+
+    /// Refuses new requests and waiters, closes what is idle, and waits until the last lease is back and closed.
+    ///
+    /// Dropping the future stops the wait, not the closing. Bound it with a time limit of your own.
+    pub async fn close(&self) {
+        let now = now();
+        self.shared.with(now, |state| state.ledger.close(now));
+        loop {
+            let drained = self.shared.drained.notified();
+            if self.shared.lock().ledger.is_drained() {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// An admission for callers that have none: class normal, within the acquire limit.
+    fn plain(&self) -> Admission {
+        Admission::new(Class::Normal, now() + self.shared.config.acquire_timeout)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.fmt(f)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let snapshot = self.lock().ledger.snapshot(now());
+        f.debug_struct("Pool").field("name", &self.config.name).field("snapshot", &snapshot).finish_non_exhaustive()
+    }
+}
+
+/// One statement on a lease of its own, which ends with the statement.
+impl<'p> Executor<'p> for &'p Pool {
+    type Database = Postgres;
+
+    #[track_caller]
+    fn fetch_many<'e, 'q, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    where
+        'p: 'e,
+        'q: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let lease = self.acquire(&self.plain());
+        Box::pin(stream! {
+            match lease.await {
+                Err(error) => yield Err(error.into()),
+                Ok(mut lease) => {
+                    let mut steps = lease.fetch_many(query);
+                    while let Some(step) = steps.next().await {
+                        yield step;
+                    }
+                }
+            }
+        })
+    }
+
+    #[track_caller]
+    fn fetch_optional<'e, 'q, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        'p: 'e,
+        'q: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let lease = self.acquire(&self.plain());
+        Box::pin(async move { lease.await?.fetch_optional(query).await })
+    }
+
+    #[track_caller]
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        'p: 'e,
+    {
+        let lease = self.acquire(&self.plain());
+        Box::pin(async move { lease.await?.prepare_with(sql, parameters).await })
+    }
+
+    #[track_caller]
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, sqlx::Error>>
+    where
+        'p: 'e,
+    {
+        let lease = self.acquire(&self.plain());
+        Box::pin(async move { lease.await?.describe(sql).await })
+    }
+}

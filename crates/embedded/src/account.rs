@@ -31,10 +31,7 @@ impl Account {
         let owner = fs::metadata(folder).ok();
         if !me.is_root() {
             return match owner.map(|found| found.uid()) {
-                Some(owner) if owner != me.as_raw() => Err(StartError::Owner {
-                    folder: folder.to_owned(),
-                    owner,
-                }),
+                Some(owner) if owner != me.as_raw() => Err(StartError::Owner { folder: folder.to_owned(), owner }),
                 _ => Ok(None),
             };
         }
@@ -81,13 +78,7 @@ pub(crate) fn drop_to(command: &mut Command, account: Option<&Account>) {
 }
 
 fn named_or_numbered(passwd: &str, uid: u32, gid: u32) -> Account {
-    accounts(passwd)
-        .find(|account| account.uid == uid)
-        .unwrap_or_else(|| Account {
-            name: format!("#{uid}"),
-            uid,
-            gid,
-        })
+    accounts(passwd).find(|account| account.uid == uid).unwrap_or_else(|| Account { name: format!("#{uid}"), uid, gid })
 }
 
 fn accounts(passwd: &str) -> impl Iterator<Item = Account> + '_ {
@@ -107,16 +98,8 @@ mod tests {
     #[test]
     fn accounts_are_read_from_the_lines_of_passwd() {
         let found: Vec<_> =
-            accounts("root:x:0:0:root:/root:/bin/sh\nbroken\nnobody:x:65534:65533::/:/bin/false\n")
-                .collect();
-        assert_eq!(
-            found[1],
-            Account {
-                name: "nobody".into(),
-                uid: 65534,
-                gid: 65533
-            }
-        );
+            accounts("root:x:0:0:root:/root:/bin/sh\nbroken\nnobody:x:65534:65533::/:/bin/false\n").collect();
+        assert_eq!(found[1], Account { name: "nobody".into(), uid: 65534, gid: 65533 });
         assert_eq!(found.len(), 2);
     }
 }

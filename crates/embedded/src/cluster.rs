@@ -25,15 +25,8 @@ pub(crate) async fn create(
     account: Option<&Account>,
     durable: bool,
 ) -> Result<(), StartError> {
-    let workshop = folder.data.with_file_name(format!(
-        "{}{}",
-        half_done_prefix(folder),
-        std::process::id()
-    ));
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&workshop)
-        .map_err(StartError::io("create", &workshop))?;
+    let workshop = folder.data.with_file_name(format!("{}{}", half_done_prefix(folder), std::process::id()));
+    DirBuilder::new().mode(0o700).create(&workshop).map_err(StartError::io("create", &workshop))?;
     give(&workshop, account)?;
     let made = workshop.join("data");
     let password = workshop.join("password");
@@ -46,13 +39,9 @@ pub(crate) async fn create(
     if !said.status.success() {
         let output = String::from_utf8_lossy(&said.stderr).trim().to_owned();
         clear(&workshop)?;
-        return Err(StartError::Init {
-            folder: folder.data.clone(),
-            output,
-        });
+        return Err(StartError::Init { folder: folder.data.clone(), output });
     }
-    fs::rename(&password, made.join("forebay-password"))
-        .map_err(StartError::io("rename", &password))?;
+    fs::rename(&password, made.join("forebay-password")).map_err(StartError::io("rename", &password))?;
     fs::rename(&made, &folder.data).map_err(StartError::io("rename", &made))?;
     clear(&workshop)
 }
@@ -63,10 +52,7 @@ pub(crate) fn remove_half_done(folder: &Folder) -> Result<(), StartError> {
         return Ok(());
     };
     let prefix = half_done_prefix(folder);
-    for entry in fs::read_dir(parent)
-        .map_err(StartError::io("read", parent))?
-        .flatten()
-    {
+    for entry in fs::read_dir(parent).map_err(StartError::io("read", parent))?.flatten() {
         if entry.file_name().to_string_lossy().starts_with(&prefix) {
             clear(&entry.path())?;
         }
@@ -75,20 +61,13 @@ pub(crate) fn remove_half_done(folder: &Folder) -> Result<(), StartError> {
 }
 
 fn half_done_prefix(folder: &Folder) -> String {
-    let name = folder
-        .data
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = folder.data.file_name().unwrap_or_default().to_string_lossy().into_owned();
     format!("{name}.init-")
 }
 
 fn clear(path: &Path) -> Result<(), StartError> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StartError::io("remove", path)(error))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StartError::io("remove", path)(error)),
         _ => Ok(()),
     }
 }
@@ -117,14 +96,7 @@ async fn initdb(
     command
         .arg("--pgdata")
         .arg(made)
-        .args([
-            "--username",
-            SUPERUSER,
-            "--encoding",
-            "UTF8",
-            "--locale",
-            locale,
-        ])
+        .args(["--username", SUPERUSER, "--encoding", "UTF8", "--locale", locale])
         .args(["--auth-local", "trust", "--auth-host", "scram-sha-256"])
         .arg("--pwfile")
         .arg(password)

@@ -32,23 +32,16 @@ pub(crate) struct Folder {
 impl Folder {
     /// Resolves `data_dir`; makes its parent where it is missing.
     pub(crate) fn at(data_dir: &Path) -> Result<Self, StartError> {
-        let absolute =
-            std::path::absolute(data_dir).map_err(StartError::io("resolve", data_dir))?;
+        let absolute = std::path::absolute(data_dir).map_err(StartError::io("resolve", data_dir))?;
         let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
             return Err(StartError::NotAFolderOfOurs(absolute));
         };
         fs::create_dir_all(parent).map_err(StartError::io("create", parent))?;
-        let parent = parent
-            .canonicalize()
-            .map_err(StartError::io("resolve", parent))?;
+        let parent = parent.canonicalize().map_err(StartError::io("resolve", parent))?;
         let beside = |end: &str| parent.join(format!("{}{end}", name.to_string_lossy()));
         let data = parent.join(name);
         let run = socket_folder(beside(".run"), &data);
-        Ok(Self {
-            run,
-            lock: beside(".lock"),
-            data,
-        })
+        Ok(Self { run, lock: beside(".lock"), data })
     }
 
     /// The server's log.
@@ -81,10 +74,7 @@ impl Folder {
             return Ok(());
         };
         match closed_ancestor(&self.data, account) {
-            Some(closed) => Err(StartError::Unreachable {
-                closed,
-                account: account.name.clone(),
-            }),
+            Some(closed) => Err(StartError::Unreachable { closed, account: account.name.clone() }),
             None => Ok(()),
         }
     }
@@ -100,10 +90,9 @@ impl Folder {
             .map_err(StartError::io("open", &self.lock))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(file),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(StartError::Busy {
-                folder: self.data.clone(),
-                lock: self.lock.clone(),
-            }),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                Err(StartError::Busy { folder: self.data.clone(), lock: self.lock.clone() })
+            }
             Err(error) => Err(StartError::io("lock", &self.lock)(error.into())),
         }
     }
@@ -116,10 +105,7 @@ impl Folder {
             }
             _ => {}
         }
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&self.run)
-            .map_err(StartError::io("create", &self.run))?;
+        DirBuilder::new().mode(0o700).create(&self.run).map_err(StartError::io("create", &self.run))?;
         give(&self.run, account)
     }
 }
@@ -133,16 +119,9 @@ pub fn closed_above(data_dir: &Path) -> Option<PathBuf> {
 
 /// The first ancestor of `folder` that `account` may not pass through.
 pub(crate) fn closed_ancestor(folder: &Path, account: &Account) -> Option<PathBuf> {
-    let mut ancestors: Vec<_> = folder
-        .ancestors()
-        .skip(1)
-        .filter(|folder| folder.is_dir())
-        .collect();
+    let mut ancestors: Vec<_> = folder.ancestors().skip(1).filter(|folder| folder.is_dir()).collect();
     ancestors.reverse();
-    ancestors
-        .into_iter()
-        .find(|folder| !account.may_pass(folder))
-        .map(Path::to_owned)
+    ancestors.into_iter().find(|folder| !account.may_pass(folder)).map(Path::to_owned)
 }
 
 /// `beside` where a socket's path fits, else a short name in the folder for temporary files.
@@ -150,41 +129,25 @@ fn socket_folder(beside: PathBuf, data: &Path) -> PathBuf {
     if beside.as_os_str().len() < LONGEST_SOCKET_FOLDER {
         return beside;
     }
-    let name = format!(
-        "forebay-{:016x}",
-        fnv1a(data.as_os_str().as_encoded_bytes())
-    );
+    let name = format!("forebay-{:016x}", fnv1a(data.as_os_str().as_encoded_bytes()));
     let temporary = env::temp_dir().join(&name);
-    if temporary.as_os_str().len() < LONGEST_SOCKET_FOLDER {
-        temporary
-    } else {
-        Path::new("/tmp").join(name)
-    }
+    if temporary.as_os_str().len() < LONGEST_SOCKET_FOLDER { temporary } else { Path::new("/tmp").join(name) }
 }
 
 /// The hash FNV-1a (Fowler, Noll, Vo), 64 bit: the same name for the same folder with any compiler.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Makes a folder for a throw-away server, where the server's account can get to it.
 pub(crate) fn temporary() -> Result<PathBuf, StartError> {
     let mut refused = None;
-    for parent in [
-        env::temp_dir(),
-        PathBuf::from("/tmp"),
-        PathBuf::from("/var/tmp"),
-    ] {
+    for parent in [env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/var/tmp")] {
         let path = parent.join(format!("forebay-{}-{}", std::process::id(), random_hex(4)?));
         if let Some(account) = Account::choose(&path)?
             && let Some(closed) = closed_ancestor(&path, &account)
         {
-            refused.get_or_insert(StartError::Unreachable {
-                closed,
-                account: account.name,
-            });
+            refused.get_or_insert(StartError::Unreachable { closed, account: account.name });
             continue;
         }
         match DirBuilder::new().mode(0o755).create(&path) {
@@ -225,14 +188,7 @@ mod tests {
     fn a_long_path_gets_a_short_socket_folder() {
         let data = PathBuf::from(format!("/{}/pg", "x".repeat(100)));
         let run = socket_folder(PathBuf::from(format!("{}.run", data.display())), &data);
-        assert!(
-            run.as_os_str().len() < LONGEST_SOCKET_FOLDER,
-            "{}",
-            run.display()
-        );
-        assert_eq!(
-            socket_folder("/short/pg.run".into(), &data),
-            Path::new("/short/pg.run")
-        );
+        assert!(run.as_os_str().len() < LONGEST_SOCKET_FOLDER, "{}", run.display());
+        assert_eq!(socket_folder("/short/pg.run".into(), &data), Path::new("/short/pg.run"));
     }
 }

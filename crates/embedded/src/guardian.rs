@@ -51,10 +51,7 @@ pub(crate) fn post(throw_away: &[PathBuf]) -> io::Result<Guardian> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    let pipe = child
-        .stdin
-        .take()
-        .ok_or_else(|| io::Error::other("the guardian has no pipe"))?;
+    let pipe = child.stdin.take().ok_or_else(|| io::Error::other("the guardian has no pipe"))?;
     Ok(Guardian { child, pipe })
 }
 
@@ -79,9 +76,7 @@ impl Guardian {
             _ = self.child.wait();
             says.send_replace(Life::Buried(status));
         };
-        thread::Builder::new()
-            .name("forebay-embedded".into())
-            .spawn(watcher)?;
+        thread::Builder::new().name("forebay-embedded".into()).spawn(watcher)?;
         Ok(life)
     }
 }

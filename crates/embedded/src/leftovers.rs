@@ -35,14 +35,8 @@ pub(crate) async fn clean(folder: &Folder) -> Result<bool, StartError> {
             return remove_pid_file(&folder.data).map(|()| true);
         }
     }
-    let pid = living_on(&folder.data, named)
-        .first()
-        .copied()
-        .unwrap_or_default();
-    Err(StartError::Orphan {
-        pid,
-        folder: folder.data.clone(),
-    })
+    let pid = living_on(&folder.data, named).first().copied().unwrap_or_default();
+    Err(StartError::Orphan { pid, folder: folder.data.clone() })
 }
 
 /// Signals the postmaster where there is one, else each process that outlived it; whether all ended within `limit`.
@@ -54,16 +48,8 @@ async fn stop(folder: &Folder, named: Option<u32>, signal: Signal, limit: Durati
             if living.is_empty() {
                 return;
             }
-            let postmaster = living
-                .iter()
-                .copied()
-                .filter(|pid| Some(*pid) == named)
-                .collect::<Vec<_>>();
-            for pid in if postmaster.is_empty() {
-                living
-            } else {
-                postmaster
-            } {
+            let postmaster = living.iter().copied().filter(|pid| Some(*pid) == named).collect::<Vec<_>>();
+            for pid in if postmaster.is_empty() { living } else { postmaster } {
                 if !told.contains(&pid) {
                     told.push(pid);
                     send(pid, signal);
@@ -85,9 +71,7 @@ pub(crate) fn send(pid: u32, signal: Signal) {
 fn remove_pid_file(data: &Path) -> Result<(), StartError> {
     let path = data.join("postmaster.pid");
     match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StartError::io("remove", path)(error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StartError::io("remove", path)(error)),
         _ => Ok(()),
     }
 }
@@ -97,31 +81,21 @@ fn remove_pid_file(data: &Path) -> Result<(), StartError> {
 fn living_on(data: &Path, named: Option<u32>) -> Vec<u32> {
     let proc = Path::new("/proc/self");
     if proc.exists() {
-        return in_proc()
-            .filter(|(_, cwd)| same_folder(cwd, data))
-            .map(|(pid, _)| pid)
-            .collect();
+        return in_proc().filter(|(_, cwd)| same_folder(cwd, data)).map(|(pid, _)| pid).collect();
     }
-    named
-        .into_iter()
-        .filter(|pid| lives(*pid) && is_postgres_by_ps(*pid))
-        .collect()
+    named.into_iter().filter(|pid| lives(*pid) && is_postgres_by_ps(*pid)).collect()
 }
 
 /// Every Postgres process that we may look at, with its working folder: a server's is its data folder.
 fn in_proc() -> impl Iterator<Item = (u32, PathBuf)> {
-    fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-            if !matches!(name.trim(), "postgres" | "postmaster") {
-                return None;
-            }
-            Some((pid, fs::read_link(entry.path().join("cwd")).ok()?))
-        })
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
+        if !matches!(name.trim(), "postgres" | "postmaster") {
+            return None;
+        }
+        Some((pid, fs::read_link(entry.path().join("cwd")).ok()?))
+    })
 }
 
 fn lives(pid: u32) -> bool {
@@ -129,8 +103,6 @@ fn lives(pid: u32) -> bool {
 }
 
 fn is_postgres_by_ps(pid: u32) -> bool {
-    let said = Command::new("ps")
-        .args(["-o", "command=", "-p", &pid.to_string()])
-        .output();
+    let said = Command::new("ps").args(["-o", "command=", "-p", &pid.to_string()]).output();
     said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains("postgres"))
 }

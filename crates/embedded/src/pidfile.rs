@@ -21,10 +21,7 @@ impl PidFile {
         let mut lines = text.lines().map(str::trim);
         // A standalone backend writes its process id negated.
         let pid = lines.next()?.trim_start_matches('-').parse().ok()?;
-        Some(Self {
-            pid,
-            ready: lines.nth(6) == Some("ready"),
-        })
+        Some(Self { pid, ready: lines.nth(6) == Some("ready") })
     }
 }
 
@@ -39,29 +36,10 @@ mod tests {
 
     #[test]
     fn the_eighth_line_says_whether_the_server_is_ready() {
-        let file =
-            |status: &str| format!("42\n/data\n1700000000\n5432\n/run\n\n  5432001  3\n{status}\n");
-        assert_eq!(
-            PidFile::parse(&file("ready   ")),
-            Some(PidFile {
-                pid: 42,
-                ready: true
-            })
-        );
-        assert_eq!(
-            PidFile::parse(&file("starting")),
-            Some(PidFile {
-                pid: 42,
-                ready: false
-            })
-        );
-        assert_eq!(
-            PidFile::parse("42\n"),
-            Some(PidFile {
-                pid: 42,
-                ready: false
-            })
-        );
+        let file = |status: &str| format!("42\n/data\n1700000000\n5432\n/run\n\n  5432001  3\n{status}\n");
+        assert_eq!(PidFile::parse(&file("ready   ")), Some(PidFile { pid: 42, ready: true }));
+        assert_eq!(PidFile::parse(&file("starting")), Some(PidFile { pid: 42, ready: false }));
+        assert_eq!(PidFile::parse("42\n"), Some(PidFile { pid: 42, ready: false }));
         assert_eq!(PidFile::parse(""), None);
     }
 }

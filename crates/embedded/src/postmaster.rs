@@ -45,9 +45,7 @@ pub(crate) fn spawn(
     guardian: Guardian,
 ) -> Result<Postmaster, StartError> {
     let log = open_log(folder, account)?;
-    let errors = log
-        .try_clone()
-        .map_err(StartError::io("open", folder.log()))?;
+    let errors = log.try_clone().map_err(StartError::io("open", folder.log()))?;
     let mut command = Command::new(&programs.postgres);
     command
         .arg("-D")
@@ -58,13 +56,9 @@ pub(crate) fn spawn(
         .stderr(errors);
     plain_environment(&mut command);
     drop_to(&mut command, account);
-    let child = command
-        .spawn()
-        .map_err(StartError::io("run", &programs.postgres))?;
+    let child = command.spawn().map_err(StartError::io("run", &programs.postgres))?;
     let pid = child.id();
-    let life = guardian
-        .watch(child)
-        .map_err(StartError::io("guard", &folder.data))?;
+    let life = guardian.watch(child).map_err(StartError::io("guard", &folder.data))?;
     Ok(Postmaster { pid, life })
 }
 
@@ -82,12 +76,7 @@ pub(crate) async fn ready(folder: &Folder, postmaster: &Postmaster) -> Result<()
         }
     };
     let answers = async {
-        while PidFile::read(&folder.data)
-            != Some(PidFile {
-                pid: postmaster.pid,
-                ready: true,
-            })
-        {
+        while PidFile::read(&folder.data) != Some(PidFile { pid: postmaster.pid, ready: true }) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -104,14 +93,7 @@ fn arguments(folder: &Folder, options: &Options) -> Vec<OsString> {
     // A list of folders in double quotes, so that commas and spaces in the path are part of it.
     let sockets = format!("\"{}\"", folder.run.to_string_lossy().replace('"', "\"\""));
     let mut settings = vec![
-        (
-            "listen_addresses",
-            if options.port.is_some() {
-                "127.0.0.1".into()
-            } else {
-                String::new()
-            },
-        ),
+        ("listen_addresses", if options.port.is_some() { "127.0.0.1".into() } else { String::new() }),
         ("port", options.port.unwrap_or(SOCKET_PORT).to_string()),
         ("unix_socket_directories", sockets),
         ("unix_socket_permissions", "0700".into()),
@@ -122,10 +104,7 @@ fn arguments(folder: &Folder, options: &Options) -> Vec<OsString> {
     if !options.durable {
         settings.extend(["fsync", "full_page_writes"].map(|name| (name, "off".into())));
     }
-    let chosen = options
-        .settings
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.clone()));
+    let chosen = options.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
     settings
         .into_iter()
         .chain(chosen)
@@ -136,15 +115,10 @@ fn arguments(folder: &Folder, options: &Options) -> Vec<OsString> {
 fn open_log(folder: &Folder, account: Option<&Account>) -> Result<File, StartError> {
     let path = folder.log();
     if fs::metadata(&path).is_ok_and(|found| found.len() > LARGE_LOG) {
-        fs::rename(&path, folder.data.join("postgres.log.old"))
-            .map_err(StartError::io("set aside", &path))?;
+        fs::rename(&path, folder.data.join("postgres.log.old")).map_err(StartError::io("set aside", &path))?;
     }
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(StartError::io("open", &path))?;
+    let file =
+        OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(StartError::io("open", &path))?;
     give(&path, account)?;
     Ok(file)
 }

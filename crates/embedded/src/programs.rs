@@ -30,17 +30,11 @@ pub struct Programs {
 /// [`StartError::NoPrograms`] names the folders that were looked into and the package to install.
 pub fn find_programs() -> Result<Programs, StartError> {
     let looked = folders();
-    installed(&looked)
-        .into_iter()
-        .next()
-        .ok_or(StartError::NoPrograms { looked })
+    installed(&looked).into_iter().next().ok_or(StartError::NoPrograms { looked })
 }
 
 /// The programs for a folder made by `folder_version`, or the newest for a new folder.
-pub(crate) fn programs_for(
-    folder: &Path,
-    folder_version: Option<&str>,
-) -> Result<Programs, StartError> {
+pub(crate) fn programs_for(folder: &Path, folder_version: Option<&str>) -> Result<Programs, StartError> {
     let Some(folder_version) = folder_version else {
         return find_programs();
     };
@@ -49,18 +43,12 @@ pub(crate) fn programs_for(
     if all.is_empty() {
         return Err(StartError::NoPrograms { looked });
     }
-    let found = all
-        .iter()
-        .map(|programs| programs.major.to_string())
-        .collect::<Vec<_>>()
-        .join(", ");
-    all.into_iter()
-        .find(|programs| programs.major.to_string() == folder_version)
-        .ok_or_else(|| StartError::Version {
-            folder: folder.to_owned(),
-            folder_version: folder_version.to_owned(),
-            found,
-        })
+    let found = all.iter().map(|programs| programs.major.to_string()).collect::<Vec<_>>().join(", ");
+    all.into_iter().find(|programs| programs.major.to_string() == folder_version).ok_or_else(|| StartError::Version {
+        folder: folder.to_owned(),
+        folder_version: folder_version.to_owned(),
+        found,
+    })
 }
 
 /// All that is installed, best first.
@@ -73,12 +61,7 @@ fn installed(folders: &[PathBuf]) -> Vec<Programs> {
             found.push(programs);
         }
     }
-    found.sort_by_key(|programs| {
-        (
-            !KNOWN.contains(&programs.major),
-            std::cmp::Reverse(programs.major),
-        )
-    });
+    found.sort_by_key(|programs| (!KNOWN.contains(&programs.major), std::cmp::Reverse(programs.major)));
     found
 }
 
@@ -89,11 +72,7 @@ fn programs_in(folder: &Path) -> Option<Programs> {
     }
     let said = Command::new(&postgres).arg("--version").output().ok()?;
     let major = major_of(&String::from_utf8_lossy(&said.stdout))?;
-    (major >= *KNOWN.start()).then_some(Programs {
-        initdb,
-        postgres,
-        major,
-    })
+    (major >= *KNOWN.start()).then_some(Programs { initdb, postgres, major })
 }
 
 /// `postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)` is 15, `postgres (PostgreSQL) 18beta1` is 18.
@@ -124,15 +103,9 @@ fn folders() -> Vec<PathBuf> {
     all
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "PATH is no setting of ours; it says where programs are"
-)]
+#[expect(clippy::disallowed_methods, reason = "PATH is no setting of ours; it says where programs are")]
 fn on_path() -> Vec<PathBuf> {
-    env::var_os("PATH")
-        .iter()
-        .flat_map(env::split_paths)
-        .collect()
+    env::var_os("PATH").iter().flat_map(env::split_paths).collect()
 }
 
 fn children(parent: &Path, prefix: &str) -> impl Iterator<Item = PathBuf> {
@@ -150,10 +123,7 @@ mod tests {
 
     #[test]
     fn the_major_version_is_read_from_what_the_program_says() {
-        assert_eq!(
-            major_of("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"),
-            Some(15)
-        );
+        assert_eq!(major_of("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"), Some(15));
         assert_eq!(major_of("postgres (PostgreSQL) 18beta1\n"), Some(18));
         assert_eq!(major_of("no such thing"), None);
     }

@@ -45,12 +45,7 @@ pub struct Options {
 impl Options {
     /// A durable server in `data_dir`, on its unix socket.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            data_dir: data_dir.into(),
-            port: None,
-            settings: Vec::new(),
-            durable: true,
-        }
+        Self { data_dir: data_dir.into(), port: None, settings: Vec::new(), durable: true }
     }
 }
 
@@ -75,10 +70,7 @@ impl Server {
     /// # Errors
     ///
     /// See [`StartError`]; each says what to do.
-    pub async fn start(
-        options: Options,
-        progress: impl Fn(&str) + Send,
-    ) -> Result<Self, StartError> {
+    pub async fn start(options: Options, progress: impl Fn(&str) + Send) -> Result<Self, StartError> {
         let folder = Folder::at(&options.data_dir)?;
         Self::start_in(folder, &options, &[], progress).await
     }
@@ -94,11 +86,7 @@ impl Server {
         progress: impl Fn(&str) + Send,
     ) -> Result<Self, StartError> {
         let home = folder::temporary()?;
-        let options = Options {
-            durable: false,
-            settings,
-            ..Options::new(home.join("pg"))
-        };
+        let options = Options { durable: false, settings, ..Options::new(home.join("pg")) };
         let folder = Folder::at(&options.data_dir)?;
         let throw_away = [home, folder.run.clone()];
         Self::start_in(folder, &options, &throw_away, progress).await
@@ -126,14 +114,8 @@ impl Server {
         }
         folder.fresh_run_folder(account.as_ref())?;
         progress(&format!("starting Postgres {}", programs.major));
-        let postmaster =
-            postmaster::spawn(&folder, options, &programs, account.as_ref(), guardian)?;
-        let server = Self {
-            folder,
-            port: options.port.unwrap_or(SOCKET_PORT),
-            postmaster,
-            _lock: lock,
-        };
+        let postmaster = postmaster::spawn(&folder, options, &programs, account.as_ref(), guardian)?;
+        let server = Self { folder, port: options.port.unwrap_or(SOCKET_PORT), postmaster, _lock: lock };
         postmaster::ready(&server.folder, &server.postmaster).await?;
         Ok(server)
     }
@@ -142,10 +124,7 @@ impl Server {
     pub fn url(&self, database: &str) -> String {
         let socket = percent_encoded(&self.folder.run.to_string_lossy());
         let database = percent_encoded(database);
-        format!(
-            "postgres://{SUPERUSER}@localhost/{database}?host={socket}&port={}",
-            self.port
-        )
+        format!("postgres://{SUPERUSER}@localhost/{database}?host={socket}&port={}", self.port)
     }
 
     /// The password of the superuser `forebay`, which connections to 127.0.0.1 need (only with [`Options::port`]).
@@ -154,9 +133,7 @@ impl Server {
     ///
     /// The file in the data folder cannot be read.
     pub fn password(&self) -> std::io::Result<String> {
-        Ok(fs::read_to_string(self.folder.password())?
-            .trim()
-            .to_owned())
+        Ok(fs::read_to_string(self.folder.password())?.trim().to_owned())
     }
 
     /// The folder of the unix socket.
@@ -205,20 +182,12 @@ impl Server {
             }
         }
         let limit = STOP_LIMITS.iter().map(|(_, limit)| *limit).sum();
-        Err(StopError::StillRunning {
-            pid: self.pid(),
-            limit,
-        })
+        Err(StopError::StillRunning { pid: self.pid(), limit })
     }
 
     async fn buried(&self) {
         // An error means that the watching thread has ended, and with it the server.
-        _ = self
-            .postmaster
-            .life
-            .clone()
-            .wait_for(|life| matches!(life, Life::Buried(_)))
-            .await;
+        _ = self.postmaster.life.clone().wait_for(|life| matches!(life, Life::Buried(_))).await;
     }
 
     /// Signals the postmaster unless it has ended: then its process id may be another's.

@@ -57,34 +57,21 @@ pub async fn database() -> TestDatabase {
     let server = server().await;
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     if let Err(error) = create(server, &name).await {
-        panic!(
-            "a test needs a database: {error}; the server's log is {}",
-            server.log_file().display()
-        );
+        panic!("a test needs a database: {error}; the server's log is {}", server.log_file().display());
     }
-    TestDatabase {
-        url: server.url(&name),
-    }
+    TestDatabase { url: server.url(&name) }
 }
 
 async fn start() -> Result<Server, StartError> {
-    let settings = [
-        ("max_connections", "200"),
-        ("shared_buffers", "32MB"),
-        ("max_wal_size", "256MB"),
-        ("log_statement", "none"),
-    ];
-    let settings = settings
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
+    let settings =
+        [("max_connections", "200"), ("shared_buffers", "32MB"), ("max_wal_size", "256MB"), ("log_statement", "none")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     Server::start_temporary(settings, |_| {}).await
 }
 
 async fn create(server: &Server, name: &str) -> sqlx::Result<()> {
     let options = PgConnectOptions::from_str(&server.url("postgres"))?;
     let mut connection = PgConnection::connect_with(&options).await?;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
-        .execute(&mut connection)
-        .await?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await?;
     connection.close().await
 }

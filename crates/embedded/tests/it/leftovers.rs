@@ -17,10 +17,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Not a test of its own: what [`parent_with_a_server`] runs, in a process that can be killed.
 #[tokio::test]
 async fn holds_a_server_when_told() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how this test's parent process speaks to it"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "how this test's parent process speaks to it")]
     let Some(data) = std::env::var_os(HOLD) else {
         return;
     };
@@ -32,40 +29,24 @@ async fn holds_a_server_when_told() {
 /// A process of its own that runs a server on `data`; and the server's process id.
 fn parent_with_a_server(data: &Path) -> (Child, u32) {
     let mut parent = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "leftovers::holds_a_server_when_told",
-            "--nocapture",
-        ])
+        .args(["--exact", "leftovers::holds_a_server_when_told", "--nocapture"])
         .env(HOLD, data)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let lines = BufReader::new(parent.stderr.take().unwrap()).lines();
-    let pid = lines
-        .map_while(Result::ok)
-        .find_map(|line| line.strip_prefix("pid ")?.parse().ok());
-    (
-        parent,
-        pid.expect("the parent says its server's process id"),
-    )
+    let pid = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("pid ")?.parse().ok());
+    (parent, pid.expect("the parent says its server's process id"))
 }
 
 fn kill(pid: u32) {
-    kill_process(
-        Pid::from_raw(pid.try_into().unwrap()).unwrap(),
-        Signal::KILL,
-    )
-    .unwrap();
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
 }
 
 /// The processes whose working folder is `data`.
 fn living_on(data: &Path) -> Vec<String> {
-    let processes = std::fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.path());
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     processes
         .filter(|process| std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == data))
         .map(|process| process.display().to_string())
@@ -79,10 +60,7 @@ async fn a_killed_parent_leaves_no_process_and_the_next_start_works() {
     let (mut parent, postmaster) = parent_with_a_server(&data);
     parent.kill().unwrap();
     parent.wait().unwrap();
-    eventually("the guardian stops the server", LIMIT, async || {
-        !lives(postmaster)
-    })
-    .await;
+    eventually("the guardian stops the server", LIMIT, async || !lives(postmaster)).await;
     assert_eq!(living_on(&data), Vec::<String>::new());
 
     let server = start(&data).await.unwrap();
@@ -111,10 +89,7 @@ async fn a_server_killed_with_its_sessions_open_recovers_what_was_committed() {
     kill(server.pid());
     assert!(server.ended().await.is_some(), "its end is noticed");
     drop(server);
-    assert!(
-        data.join("postmaster.pid").exists(),
-        "a killed server leaves its pid file"
-    );
+    assert!(data.join("postmaster.pid").exists(), "a killed server leaves its pid file");
 
     let server = start(&data).await.unwrap();
     assert_eq!(ask(&server, "SELECT word FROM kept").await, "committed");
@@ -127,11 +102,7 @@ async fn a_pid_file_that_names_another_living_program_is_stale() {
     let data = home.path().join("pg");
     start(&data).await.unwrap().shutdown().await.unwrap();
     let mut other = Command::new("sleep").arg("60").spawn().unwrap();
-    let text = format!(
-        "{}\n{}\n1700000000\n5432\n/run\n\n\nready   \n",
-        other.id(),
-        data.display()
-    );
+    let text = format!("{}\n{}\n1700000000\n5432\n/run\n\n\nready   \n", other.id(), data.display());
     std::fs::write(data.join("postmaster.pid"), text).unwrap();
 
     let server = start(&data).await.unwrap();
@@ -154,9 +125,7 @@ async fn a_half_done_folder_is_made_anew() {
 
 #[tokio::test]
 async fn a_throw_away_folder_goes_with_its_server() {
-    let server = forebay_embedded::Server::start_temporary(Vec::new(), |_| {})
-        .await
-        .unwrap();
+    let server = forebay_embedded::Server::start_temporary(Vec::new(), |_| {}).await.unwrap();
     let (home, pid) = (server.data_dir().parent().unwrap().to_owned(), server.pid());
     assert!(home.exists());
     server.shutdown().await.unwrap();
@@ -166,14 +135,8 @@ async fn a_throw_away_folder_goes_with_its_server() {
 #[tokio::test]
 async fn databases_of_tests_are_fresh_and_outlive_a_runtime() {
     let made_elsewhere = std::thread::spawn(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime
-            .block_on(forebay_embedded::testing::database())
-            .url()
-            .to_owned()
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(forebay_embedded::testing::database()).url().to_owned()
     });
     let first = made_elsewhere.join().unwrap();
     let second = forebay_embedded::testing::database().await;

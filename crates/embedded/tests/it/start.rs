@@ -13,10 +13,7 @@ async fn a_server_finds_its_data_again() {
     let server = start(&data).await.unwrap();
     tell(&server, "CREATE TABLE kept AS SELECT 'forty-two' AS word").await;
     server.shutdown().await.unwrap();
-    assert!(
-        !data.join("postmaster.pid").exists(),
-        "a clean stop removes its pid file"
-    );
+    assert!(!data.join("postmaster.pid").exists(), "a clean stop removes its pid file");
 
     let server = start(&data).await.unwrap();
     assert_eq!(ask(&server, "SELECT word FROM kept").await, "forty-two");
@@ -27,9 +24,7 @@ async fn a_server_finds_its_data_again() {
 #[tokio::test]
 async fn a_server_is_durable_unless_told_otherwise() {
     let home = home();
-    let server = Server::start(Options::new(home.path().join("pg")), |_| {})
-        .await
-        .unwrap();
+    let server = Server::start(Options::new(home.path().join("pg")), |_| {}).await.unwrap();
     for setting in ["fsync", "full_page_writes", "synchronous_commit"] {
         let sql: &'static str = match setting {
             "fsync" => "SHOW fsync",
@@ -101,43 +96,21 @@ async fn a_refused_setting_shows_the_end_of_the_log() {
     let home = home();
     let mut options = options(home.path().join("pg"));
     options.settings = vec![("max_connections".into(), "many".into())];
-    let error = Server::start(options, |_| {})
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = Server::start(options, |_| {}).await.unwrap_err().to_string();
     assert!(error.contains("max_connections"), "{error}");
 }
 
 #[tokio::test]
 async fn a_port_asks_for_the_password() {
     let home = home();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let server = Server::start(
-        Options {
-            port: Some(port),
-            ..options(home.path().join("pg"))
-        },
-        |_| {},
-    )
-    .await
-    .unwrap();
-    let over_tcp = sqlx::postgres::PgConnectOptions::new()
-        .host("127.0.0.1")
-        .port(port)
-        .username("forebay")
-        .database("postgres");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Server::start(Options { port: Some(port), ..options(home.path().join("pg")) }, |_| {}).await.unwrap();
+    let over_tcp =
+        sqlx::postgres::PgConnectOptions::new().host("127.0.0.1").port(port).username("forebay").database("postgres");
     let refused = over_tcp.clone().password("a guess");
     use sqlx::ConnectOptions as _;
     assert!(refused.connect().await.is_err());
-    over_tcp
-        .password(&server.password().unwrap())
-        .connect()
-        .await
-        .unwrap();
+    over_tcp.password(&server.password().unwrap()).connect().await.unwrap();
     assert_eq!(ask(&server, "SELECT 'by socket'").await, "by socket");
     server.shutdown().await.unwrap();
 }

@@ -19,10 +19,7 @@ pub(crate) fn home() -> tempfile::TempDir {
 }
 
 pub(crate) fn options(data_dir: impl Into<PathBuf>) -> Options {
-    Options {
-        durable: false,
-        ..Options::new(data_dir)
-    }
+    Options { durable: false, ..Options::new(data_dir) }
 }
 
 pub(crate) async fn start(data_dir: &Path) -> Result<Server, StartError> {
@@ -33,10 +30,7 @@ pub(crate) async fn start(data_dir: &Path) -> Result<Server, StartError> {
 pub(crate) async fn ask(server: &Server, sql: &'static str) -> String {
     let options = PgConnectOptions::from_str(&server.url("postgres")).unwrap();
     let mut connection = PgConnection::connect_with(&options).await.unwrap();
-    let said: (String,) = sqlx::query_as(sql)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let said: (String,) = sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     said.0
 }
@@ -49,31 +43,19 @@ pub(crate) async fn tell(server: &Server, sql: &'static str) {
 }
 
 /// Polls until `holds`, at most `limit`.
-pub(crate) async fn eventually<F: Future<Output = bool>>(
-    what: &str,
-    limit: Duration,
-    holds: impl Fn() -> F,
-) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, limit: Duration, holds: impl Fn() -> F) {
     let polls = async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    assert!(
-        tokio::time::timeout(limit, polls).await.is_ok(),
-        "not within {limit:?}: {what}"
-    );
+    assert!(tokio::time::timeout(limit, polls).await.is_ok(), "not within {limit:?}: {what}");
 }
 
 /// Whether a process lives (one that has ended and was not waited for does not).
 pub(crate) fn lives(pid: u32) -> bool {
     match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => !stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .trim_start()
-            .starts_with('Z'),
+        Ok(stat) => !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'),
         Err(_) => false,
     }
 }

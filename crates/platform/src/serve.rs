@@ -1,1 +1,287 @@
-//! (placeholder)
+//! The public router's layers, and a listener that drains.
+
+use std::{
+    future::{Future, IntoFuture as _},
+    io,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+    serve::ListenerExt as _,
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use tokio::{net::TcpListener, time::Instant};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::problem::{self, Code, Problem, REQUEST_ID};
+
+/// The largest body of a request, in bytes.
+pub const BODY_LIMIT: usize = 64 * 1024;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const DURATION: &str = "http_server_request_duration_seconds";
+const ACTIVE: &str = "http_server_active_requests";
+
+/// Says what the metrics of this module mean.
+pub(crate) fn describe_metrics() {
+    metrics::describe_histogram!(DURATION, metrics::Unit::Seconds, "From the request's head to the answer's head");
+    metrics::describe_gauge!(ACTIVE, "Requests that have not been answered");
+}
+
+/// Measures every request of `router` under the name of its service. For a router without a fallback: requests that
+/// match no route are [`public`]'s.
+pub fn measured(router: Router, service: &'static str) -> Router {
+    router.layer(from_fn_with_state(service, measure))
+}
+
+/// What every public router has, outermost first: a request id, an answer in place of a panic, the body limit; and
+/// problems for what matches no route.
+pub fn public(router: Router) -> Router {
+    router
+        .merge(measured(Router::new().fallback(problem::not_found), "none"))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(from_fn(identify))
+}
+
+async fn identify(request: Request, next: Next) -> Response {
+    let id = request_id(&request);
+    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let header = HeaderValue::from_str(&id);
+    let mut response = REQUEST_ID.scope(id, next.run(request)).instrument(span).await;
+    if let Ok(header) = header {
+        response.headers_mut().insert(X_REQUEST_ID, header);
+    }
+    response
+}
+
+/// The caller's id if it is a UUID, else a new one.
+fn request_id(request: &Request) -> Arc<str> {
+    let theirs = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+    let theirs = theirs.and_then(|text| Uuid::try_parse(text).ok());
+    theirs.unwrap_or_else(Uuid::now_v7).hyphenated().to_string().into()
+}
+
+fn answer_panic(panic: Box<dyn std::any::Any + Send>) -> http::Response<Body> {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("of another type"), "a handler panicked");
+    Problem::new(Code::Internal).into_response()
+}
+
+async fn measure(State(service): State<&'static str>, request: Request, next: Next) -> Response {
+    let mut measurement = Measurement::begin(service, &request);
+    let response = next.run(request).await;
+    measurement.answered(&response);
+    response
+}
+
+/// One request being answered. Recorded when dropped, so that a client that goes away is counted too: as status 499
+/// (nginx's number for it) and an error, since nobody got an answer.
+struct Measurement {
+    service: &'static str,
+    method: &'static str,
+    route: String,
+    status: StatusCode,
+    outcome: &'static str,
+    began: Instant,
+}
+
+impl Measurement {
+    fn begin(service: &'static str, request: &Request) -> Self {
+        metrics::gauge!(ACTIVE, "service" => service).increment(1);
+        let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+        let gone = StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT);
+        let method = known_method(request.method());
+        Self { service, method, route, status: gone, outcome: "error", began: Instant::now() }
+    }
+
+    fn answered(&mut self, response: &Response) {
+        self.status = response.status();
+        self.outcome = outcome(response);
+    }
+}
+
+impl Drop for Measurement {
+    fn drop(&mut self) {
+        metrics::gauge!(ACTIVE, "service" => self.service).decrement(1);
+        let labels = [
+            ("service", self.service.into()),
+            ("method", self.method.into()),
+            ("route", metrics::SharedString::from(std::mem::take(&mut self.route))),
+            ("status", self.status.as_str().to_owned().into()),
+            ("outcome", self.outcome.into()),
+        ];
+        metrics::histogram!(DURATION, &labels).record(self.began.elapsed().as_secs_f64());
+    }
+}
+
+/// Shed is what was refused before any work; every other 5xx is an error.
+fn outcome(response: &Response) -> &'static str {
+    match response.extensions().get::<Code>() {
+        Some(Code::Overloaded) => "shed",
+        _ if response.status().is_server_error() => "error",
+        _ => "ok",
+    }
+}
+
+/// A label with few values, whatever clients send.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
+    }
+}
+
+/// How a listener came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a drain that ran out of time cut requests off"]
+pub enum Drained {
+    /// Every request in flight was answered.
+    Complete,
+    /// The limit passed with requests in flight; they were cut off.
+    CutOff,
+}
+
+/// Serves `router` until `shutdown` completes, then takes no more connections and lets what is in flight finish, for
+/// at most `drain`. Dropping the future cuts everything off.
+///
+/// # Errors
+///
+/// The listener's.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    drain: Duration,
+) -> io::Result<Drained> {
+    let listener = listener.tap_io(|connection| {
+        // A connection whose options cannot be set is about to fail by itself.
+        _ = connection.set_nodelay(true);
+    });
+    let (told, mut hears) = tokio::sync::watch::channel(false);
+    let stop = async move {
+        shutdown.await;
+        told.send_replace(true);
+    };
+    let limit = async move {
+        // An error means that the listener has ended.
+        if hears.wait_for(|told| *told).await.is_ok() {
+            tokio::time::sleep(drain).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        ended = axum::serve(listener, router).with_graceful_shutdown(stop).into_future() => ended.map(|()| Drained::Complete),
+        () = limit => Ok(Drained::CutOff),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use http_body_util::BodyExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    fn router() -> Router {
+        let routes = Router::new()
+            .route("/things/{id}", get(async || "here"))
+            .route("/panics", get(async || -> &'static str { panic!("on purpose") }))
+            .route("/never", get(async || std::future::pending::<&'static str>().await))
+            .method_not_allowed_fallback(problem::method_not_allowed);
+        public(measured(routes, "test"))
+    }
+
+    async fn get_path(path: &str) -> (StatusCode, http::HeaderMap, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status, head.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_unknown_path_is_a_problem_with_the_request_id() {
+        let (status, headers, body) = get_path("/nowhere").await;
+        assert_eq!(status, 404);
+        let id = headers["x-request-id"].to_str().unwrap();
+        assert!(body.contains("not-found") && body.contains(id), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered() {
+        let (status, _, body) = get_path("/panics").await;
+        assert_eq!(status, 500);
+        assert!(body.contains("\"internal\"") && !body.contains("on purpose"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_method_is_a_problem_with_allow() {
+        let request = Request::put("/things/1").body(Body::empty()).unwrap();
+        let response = router().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()["allow"], "GET,HEAD");
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+    }
+
+    #[tokio::test]
+    async fn a_callers_id_is_kept_only_if_it_is_a_uuid() {
+        let with = |id: &str| Request::get("/things/1").header(X_REQUEST_ID, id).body(Body::empty()).unwrap();
+        let theirs = "0190b3a0-7c5e-7abc-8def-0123456789ab";
+        assert_eq!(&*request_id(&with(theirs)), theirs);
+        assert_ne!(&*request_id(&with("<script>")), "<script>");
+    }
+
+    #[tokio::test]
+    async fn requests_are_measured_by_route_and_also_when_the_client_leaves() {
+        let metrics = Metrics::of_process();
+        get_path("/things/1").await;
+        get_path("/nowhere").await;
+        let request = Request::get("/never").body(Body::empty()).unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(1), router().oneshot(request)).await.is_err());
+        let text = metrics.render();
+        for labels in [
+            r#"service="test",method="GET",route="/things/{id}",status="200",outcome="ok""#,
+            r#"service="none",method="GET",route="unmatched",status="404",outcome="ok""#,
+            r#"service="test",method="GET",route="/never",status="499",outcome="error""#,
+        ] {
+            assert!(text.contains(labels), "{labels}\n{text}");
+        }
+        assert!(text.contains("http_server_active_requests{service=\"test\"} 0"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_drain_ends_at_its_limit() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let shutdown = async move { _ = stopped.await };
+        let server = tokio::spawn(serve(listener, router(), shutdown, Duration::from_millis(50)));
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET /things/1 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        client.write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        stop.send(()).unwrap();
+        assert_eq!(server.await.unwrap().unwrap(), Drained::CutOff);
+    }
+}

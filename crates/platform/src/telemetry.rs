@@ -31,7 +31,7 @@ impl LogConfig {
     pub fn read(settings: &mut Reader<'_>) -> Self {
         let words = [("human", LogFormat::Human), ("json", LogFormat::Json)];
         let format = settings.word("FOREBAY_LOG_FORMAT", &words).unwrap_or_default();
-        let filter: String = settings.or("FOREBAY_LOG", "info".to_owned());
+        let filter: String = settings.or("FOREBAY_LOG", "info,sqlx=warn".to_owned());
         let understood = EnvFilter::try_new(&filter).is_ok();
         settings.require(understood, "FOREBAY_LOG", "is no list of levels by target", "info,forebay_pool=debug");
         Self { format, filter }

@@ -1,0 +1,148 @@
+//! The database that the shop uses: its own server's, or the one it was told of.
+
+use std::{path::Path, str::FromStr as _};
+
+use forebay_embedded::{Options, Server, StartError};
+use secrecy::ExposeSecret as _;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection,
+    migrate::{MigrateError, Migrator},
+    postgres::PgConnectOptions,
+};
+
+use crate::Config;
+
+/// The database's name on an embedded server.
+const NAME: &str = "forebay";
+
+/// A database that answers.
+#[derive(Debug)]
+pub struct Database {
+    /// How to reach it.
+    pub options: PgConnectOptions,
+    /// Ours to stop, if we started it.
+    pub server: Option<Server>,
+}
+
+/// Why there is no database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The embedded server did not start.
+    #[error("{0}")]
+    Start(#[from] StartError),
+    /// `DATABASE_URL` cannot be read. Its text is not shown: it may hold a password.
+    #[error(
+        "DATABASE_URL is no address of a Postgres server (example: postgres://user:password@localhost:5432/shop): {0}"
+    )]
+    Url(sqlx::Error),
+    /// The server does not answer.
+    #[error("cannot connect to the database at {at}: {source}")]
+    Connect {
+        /// Host and port, without the password.
+        at: String,
+        /// What happened.
+        source: sqlx::Error,
+    },
+}
+
+impl Database {
+    /// Starts the embedded server in `folder`, or connects to what `DATABASE_URL` names.
+    ///
+    /// # Errors
+    ///
+    /// See [`DatabaseError`].
+    pub async fn open(config: &Config, folder: &Path, progress: impl Fn(&str) + Send) -> Result<Self, DatabaseError> {
+        let database = match &config.database_url {
+            Some(url) => {
+                let options = PgConnectOptions::from_str(url.expose_secret()).map_err(DatabaseError::Url)?;
+                Self { options: options.disable_statement_logging(), server: None }
+            }
+            None => {
+                Self::embedded(Options { port: config.pg_port, ..Options::new(folder.join("pg")) }, progress).await?
+            }
+        };
+        let connection = database.connect(&database.options).await?;
+        // It answered; how it takes our goodbye does not matter.
+        _ = connection.close().await;
+        Ok(database)
+    }
+
+    async fn embedded(options: Options, progress: impl Fn(&str) + Send) -> Result<Self, DatabaseError> {
+        let server = Server::start(options, progress).await?;
+        let options = |database: &str| {
+            let url = server.url(database);
+            PgConnectOptions::from_str(&url)
+                .map(PgConnectOptions::disable_statement_logging)
+                .map_err(DatabaseError::Url)
+        };
+        let (maintenance, options) = (options("postgres")?, options(NAME)?);
+        let database = Self { options, server: Some(server) };
+        let mut connection = database.connect(&maintenance).await?;
+        let failed = |source| DatabaseError::Connect { at: "the embedded server".to_owned(), source };
+        create_if_missing(&mut connection).await.map_err(failed)?;
+        Ok(database)
+    }
+
+    async fn connect(&self, options: &PgConnectOptions) -> Result<PgConnection, DatabaseError> {
+        options.connect().await.map_err(|source| {
+            let at = match options.get_socket() {
+                Some(socket) => socket.display().to_string(),
+                None => format!("{}:{}", options.get_host(), options.get_port()),
+            };
+            DatabaseError::Connect { at, source }
+        })
+    }
+}
+
+async fn create_if_missing(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .bind(NAME)
+        .fetch_one(&mut *connection)
+        .await?;
+    if !exists {
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {NAME}"))).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// How many migrations the schema has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// Over all services.
+    pub known: usize,
+}
+
+/// A migration that did not go through.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the migrations of `{service}` failed: {source}. What was applied before stays; mend the cause and start again, nothing is applied twice"
+)]
+pub struct MigrationFailed {
+    /// Whose.
+    pub service: &'static str,
+    /// What happened.
+    pub source: MigrateError,
+}
+
+/// Brings the three schemas up to date. Two processes at once take turns.
+///
+/// # Errors
+///
+/// Names the service whose migrations failed.
+pub async fn migrate(options: &PgConnectOptions) -> Result<Migrated, MigrationFailed> {
+    let services: [(&'static str, &Migrator); 3] = [
+        ("catalog", &forebay_catalog::MIGRATOR),
+        ("auth", &forebay_auth::MIGRATOR),
+        ("checkout", &forebay_checkout::MIGRATOR),
+    ];
+    let mut known = 0;
+    for (service, migrator) in services {
+        let failed = |source| MigrationFailed { service, source };
+        let mut connection = options.connect().await.map_err(|error| failed(error.into()))?;
+        migrator.run(&mut connection).await.map_err(failed)?;
+        known += migrator.iter().filter(|migration| migration.migration_type.is_up_migration()).count();
+        // Nothing is lost with a connection that ends badly after its work.
+        _ = connection.close().await;
+    }
+    Ok(Migrated { known })
+}

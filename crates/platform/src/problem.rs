@@ -1,1 +1,217 @@
-//! (placeholder)
+//! One table from cause to status, and the body that carries it ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+//!
+//! Two lines of the table are promises to clients. `503 overloaded` says that nothing was executed: any method may be
+//! sent again after `Retry-After`. `504 deadline-exceeded` says that work may have begun: send again only what is
+//! idempotent, or carries the same `Idempotency-Key`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use forebay_pool::AcquireError;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+
+mod cause;
+mod code;
+
+pub use code::Code;
+
+/// Milliseconds to wait, beside the whole seconds of `Retry-After`.
+pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
+tokio::task_local! {
+    /// The id of the request that this task serves; set by the outermost layer, quoted in every problem body.
+    pub static REQUEST_ID: Arc<str>;
+}
+
+/// An answer that is not a success: a [`Code`] and what helps the reader to go on.
+///
+/// ```
+/// use forebay_platform::problem::{Code, Problem};
+///
+/// let problem = Problem::new(Code::NotFound).detail("no product has this slug");
+/// assert_eq!(problem.status(), 404);
+/// ```
+#[derive(Debug)]
+pub struct Problem {
+    code: Code,
+    detail: Option<String>,
+    retry_after: Option<Duration>,
+    errors: Vec<FieldError>,
+    token_error: Option<&'static str>,
+}
+
+/// One fault in a request, with the place where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// A JSON pointer (RFC 6901) into the body; empty for the whole body.
+    pub pointer: String,
+    /// Stable, kebab-case.
+    pub code: &'static str,
+    /// For people.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// A fault at `pointer`.
+    #[must_use]
+    pub fn new(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), code, detail: detail.into() }
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: Cow<'static, str>,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_s: Option<u64>,
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<Arc<str>>,
+}
+
+impl Problem {
+    /// The bare line of the table.
+    #[must_use]
+    pub fn new(code: Code) -> Self {
+        Self { code, detail: None, retry_after: code.row().retry_after, errors: Vec::new(), token_error: None }
+    }
+
+    /// A body that was understood and breaks a rule: `422 validation-failed`.
+    #[must_use]
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        Self::new(Code::ValidationFailed).errors(errors)
+    }
+
+    /// Says what happened here, to a person. Never the text of an inner error.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// When to come back.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The faults, one by one.
+    #[must_use]
+    pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// The `error` of the bearer challenge (RFC 6750, section 3.1). Absent where no token was sent at all.
+    #[must_use]
+    pub fn token_error(mut self, error: &'static str) -> Self {
+        self.token_error = Some(error);
+        self
+    }
+
+    /// The line of the table that this is.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The status of that line.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.code.row().status
+    }
+
+    /// The JSON body, as it is sent.
+    #[must_use]
+    pub fn body(&self) -> Vec<u8> {
+        let row = self.code.row();
+        let body = Body {
+            r#type: row.registered.map_or_else(|| format!("urn:forebay:problem:{}", row.code).into(), Cow::Borrowed),
+            title: row.title,
+            status: row.status.as_u16(),
+            code: row.code,
+            detail: self.detail.as_deref(),
+            retryable: row.retryable,
+            retry_after_s: self.retry_after.map(whole_seconds),
+            errors: &self.errors,
+            trace_id: REQUEST_ID.try_with(Arc::clone).ok(),
+        };
+        serde_json::to_vec(&body).expect("strings and numbers always serialize")
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+            headers.insert(RETRY_AFTER_MS, HeaderValue::from(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
+        }
+        if self.status() == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, self.challenge());
+        }
+        headers
+    }
+
+    fn challenge(&self) -> HeaderValue {
+        match self.token_error {
+            None => HeaderValue::from_static("Bearer realm=\"forebay\""),
+            Some(error) => HeaderValue::from_str(&format!("Bearer realm=\"forebay\", error=\"{error}\""))
+                .expect("the error names of RFC 6750 are plain ASCII"),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status(), self.headers(), self.body()).into_response()
+    }
+}
+
+impl From<Code> for Problem {
+    fn from(code: Code) -> Self {
+        Self::new(code)
+    }
+}
+
+impl From<AcquireError> for Problem {
+    fn from(error: AcquireError) -> Self {
+        cause::of_acquire(&error)
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        cause::of_statement(&error)
+    }
+}
+
+/// The answer where no route matches; the shop mounts it once, under everything.
+pub async fn not_found() -> Problem {
+    Problem::new(Code::NotFound).detail("no such resource")
+}
+
+/// The answer to a method that a route does not have; axum adds `Allow`.
+pub async fn method_not_allowed() -> Problem {
+    Problem::new(Code::MethodNotAllowed)
+}
+
+/// Rounded up, and at least one: a client that waits this long is never early.
+fn whole_seconds(wait: Duration) -> u64 {
+    let up = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    up.max(1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! From an inner failure to its line of the table: the only place that decides it.
+
+use std::time::Duration;
+
+use forebay_pool::{AcquireError, PoolError, classify};
+
+use super::{Code, Problem};
+
+/// A lease was not to be had.
+pub(super) fn of_acquire(error: &AcquireError) -> Problem {
+    match error {
+        AcquireError::Shed { retry_after, .. } => nothing_was_executed().retry_after(spread(*retry_after)),
+        AcquireError::Timeout(timeout) if timeout.continuation => work_may_have_begun(),
+        AcquireError::Timeout(_) => nothing_was_executed(),
+        AcquireError::Unavailable { retry_after, .. } => {
+            Problem::new(Code::DependencyUnavailable).retry_after(spread(*retry_after))
+        }
+        _ => Problem::new(Code::Draining),
+    }
+}
+
+/// A statement failed. Nobody above knows more, so what is a fault of ours is logged here, once.
+pub(super) fn of_statement(error: &sqlx::Error) -> Problem {
+    if let Some(PoolError::Acquire(error)) = classify(error) {
+        return of_acquire(error);
+    }
+    if matches!(error, sqlx::Error::PoolTimedOut) {
+        return nothing_was_executed();
+    }
+    if null_character(error) {
+        return Problem::new(Code::InvalidRequest).detail("text must not contain the character U+0000");
+    }
+    if lost_or_cut_short(error) {
+        tracing::warn!(%error, "a statement did not finish");
+        return work_may_have_begun();
+    }
+    tracing::error!(error = error as &dyn std::error::Error, "a statement failed");
+    Code::Internal.into()
+}
+
+/// Those who are refused together must not come back together: half to one and a half of the wait, at most 30 s.
+fn spread(wait: Duration) -> Duration {
+    wait.mul_f64(rand::random_range(0.5..1.5)).min(Duration::from_secs(30))
+}
+
+fn nothing_was_executed() -> Problem {
+    Problem::new(Code::Overloaded).detail("at the database concurrency limit; nothing was executed")
+}
+
+fn work_may_have_begun() -> Problem {
+    Problem::new(Code::DeadlineExceeded).detail("the request was cut short; repeat it only if that is safe")
+}
+
+/// The connection went away under the statement, or a server-side limit ended it. Whether the work was done is then
+/// unknown (a lost COMMIT may have succeeded), which is what 504 says and 503 must not.
+fn lost_or_cut_short(error: &sqlx::Error) -> bool {
+    match error {
+        // The pool's own errors travel inside Io: a revoked lease, a lost COMMIT. A transaction that went on after a
+        // failed statement is none of them, but a fault of ours.
+        sqlx::Error::Io(_) if matches!(classify(error), Some(PoolError::Aborted)) => false,
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(answer) => answer.code().is_some_and(|code| {
+            matches!(&*code, "57014" | "55P03" | "40001" | "40P01" | "25P03")
+                || code.starts_with("57P")
+                || code.starts_with("08")
+        }),
+        _ => false,
+    }
+}
+
+/// The one character that JSON can carry and Postgres cannot, so the database is the place that notices it.
+fn null_character(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|answer| answer.code());
+    matches!(code.as_deref(), Some("22021" | "22P05"))
+}

@@ -1,1 +1,101 @@
-//! placeholder
+//! Serves carts and orders, exact under concurrency.
+//!
+//! # Why an order is exact, wherever the process or the database is killed
+//!
+//! Placing an order is three steps, and each leaves a state that says what remains to be done:
+//!
+//! 1. **Tx A** takes the idempotency key and the cart, writes the order as `pending_payment` and reserves its stock, all
+//!    or nothing. Killed before its COMMIT, nothing happened; the key is free again.
+//! 2. **The payment provider is asked with no lease held.** It keeps one charge per order and attempt: asked again, it
+//!    answers again, and takes no money twice. Killed here, the order is pending and its stock is held.
+//! 3. **Tx B** moves the order out of `pending_payment`, guarded by that state, and with it writes the payment, consumes
+//!    or frees the stock and stores the answer, all or nothing. It happens once, whoever comes first: the handler, a
+//!    retry with the same key that takes over an abandoned claim, or the sweeper.
+//!
+//! What was left pending is settled by [`sweep`]. It asks the provider what happened: charged, then the order is paid;
+//! declined, then its stock is free. An order whose reservation has expired is *voided* at the provider first, which is
+//! the one decision both sides obey: the provider answers with the charge if there was one, and else refuses every
+//! later charge for it. So no order is paid twice, none is charged without becoming paid, and no unit stays reserved.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::routing::{get, post, put};
+use forebay_platform::admit::Admit;
+use forebay_platform::db::Db;
+use forebay_platform::identity::Verifier;
+use forebay_platform::problem;
+use forebay_pool::Class;
+use sqlx::migrate::Migrator;
+
+mod answer;
+mod caller;
+mod domain;
+mod error;
+mod payments;
+mod placement;
+mod routes;
+mod settlement;
+mod store;
+mod sweeper;
+
+pub use payments::Payments;
+pub use sweeper::{SweepError, Swept, spawn_sweeper, sweep};
+
+/// The schemas `checkout` and `payment_simulator`. The three services share one table of applied migrations, so each
+/// ignores the others' rows. Reads `catalog.sku_prices`: migrate the catalog first.
+pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!("../../migrations/checkout");
+    migrator.set_ignore_missing(true);
+    migrator
+});
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct State {
+    db: Db,
+    admit: Admit,
+    verifier: Verifier,
+    payments: Payments,
+    reservation_ttl: Duration,
+}
+
+impl State {
+    /// Leases from `db` under the name `checkout`; `admit` guards the door; an order that is not paid after
+    /// `reservation_ttl` is given up by the sweeper.
+    #[must_use]
+    pub fn new(db: Db, admit: Admit, verifier: Verifier, payments: Payments, reservation_ttl: Duration) -> Self {
+        Self { db: db.named("checkout"), admit, verifier, payments, reservation_ttl }
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("db", &self.db).field("payments", &self.payments).finish_non_exhaustive()
+    }
+}
+
+impl FromRef<State> for Verifier {
+    fn from_ref(state: &State) -> Self {
+        state.verifier.clone()
+    }
+}
+
+/// The routes of this service. Placing an order is critical: it is what the shop lives on.
+pub fn router(state: State) -> Router {
+    let normal = state.admit.class(Class::Normal);
+    let critical = state.admit.class(Class::Critical);
+    let item = put(routes::carts::put_item).delete(routes::carts::remove_item);
+    Router::new()
+        .route("/v1/carts", post(routes::carts::create))
+        .route("/v1/carts/{id}", get(routes::carts::read))
+        .route("/v1/carts/{id}/items/{sku}", item)
+        .route("/v1/carts/{id}/claim", post(routes::carts::claim))
+        .route("/v1/orders/{id}", get(routes::orders::read))
+        .route_layer(normal)
+        .route("/v1/orders", post(routes::orders::place).layer(critical))
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .with_state(state)
+}

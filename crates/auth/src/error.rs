@@ -1,0 +1,54 @@
+//! What can go wrong here, and the line of the table each is.
+
+use axum::response::{IntoResponse, Response};
+use forebay_platform::problem::{Code, FieldError, Problem};
+use forebay_pool::AcquireError;
+
+use crate::lane::Full;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the body breaks a rule")]
+    Invalid(Vec<FieldError>),
+    #[error("the address has an account")]
+    EmailTaken,
+    #[error("no such user, or another password")]
+    InvalidCredentials,
+    #[error("no such refresh token, or it is expired or revoked")]
+    RefreshTokenInvalid,
+    #[error("the refresh token was used before")]
+    RefreshTokenReused,
+    #[error("all places for hashing are taken")]
+    HashingFull,
+    #[error(transparent)]
+    Acquire(#[from] AcquireError),
+    #[error(transparent)]
+    Store(#[from] sqlx::Error),
+}
+
+impl From<Full> for Error {
+    fn from(_: Full) -> Self {
+        Self::HashingFull
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid(errors) => Self::invalid(errors),
+            Error::EmailTaken => Code::EmailTaken.into(),
+            Error::InvalidCredentials => Code::InvalidCredentials.into(),
+            Error::RefreshTokenInvalid => Code::RefreshTokenInvalid.into(),
+            Error::RefreshTokenReused => Code::RefreshTokenReused.into(),
+            Error::HashingFull => Self::new(Code::Overloaded).detail("too many logins at once; nothing was executed"),
+            Error::Acquire(error) => error.into(),
+            Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}

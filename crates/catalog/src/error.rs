@@ -1,0 +1,37 @@
+//! What can go wrong here, and the line of the table each is.
+
+use axum::response::{IntoResponse, Response};
+use forebay_platform::problem::{Code, Problem};
+use forebay_pool::AcquireError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("no such product")]
+    NotFound,
+    #[error("the cursor does not belong to this list")]
+    InvalidCursor,
+    #[error("limit is outside 1 to 100")]
+    InvalidLimit,
+    #[error(transparent)]
+    Acquire(#[from] AcquireError),
+    #[error(transparent)]
+    Store(#[from] sqlx::Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => Self::new(Code::NotFound).detail("no product has this id or slug"),
+            Error::InvalidCursor => Code::InvalidCursor.into(),
+            Error::InvalidLimit => Self::new(Code::InvalidRequest).detail("limit must be between 1 and 100"),
+            Error::Acquire(error) => error.into(),
+            Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}

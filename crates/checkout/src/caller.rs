@@ -1,0 +1,51 @@
+//! Who asks for a cart: its owner by bearer token, or whoever holds the token of a cart that nobody owns yet.
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::request::Parts;
+use forebay_platform::identity::Principal;
+use forebay_platform::problem::{Code, Problem};
+use uuid::Uuid;
+
+use crate::State;
+use crate::domain::{Cart, CartStatus, CartToken, TokenHash};
+use crate::error::Error;
+
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) user: Option<Uuid>,
+    pub(crate) cart_token: Option<TokenHash>,
+}
+
+impl Caller {
+    /// The cart, if it exists and is the caller's: nobody learns of another's.
+    pub(crate) fn admitted_to(&self, cart: Option<Cart>) -> Result<Cart, Error> {
+        cart.filter(|cart| self.owns(cart)).ok_or(Error::NotFound("cart"))
+    }
+
+    /// The same, for a change: an ordered cart stays as it was ordered.
+    pub(crate) fn may_change(&self, cart: Option<Cart>) -> Result<Cart, Error> {
+        let cart = self.admitted_to(cart)?;
+        if cart.status == CartStatus::Open { Ok(cart) } else { Err(Error::CartAlreadyOrdered) }
+    }
+
+    /// Once a user has claimed a cart, its token opens it no more.
+    fn owns(&self, cart: &Cart) -> bool {
+        match cart.user_id {
+            Some(owner) => self.user == Some(owner),
+            None => self.cart_token == Some(cart.token_hash),
+        }
+    }
+}
+
+impl FromRequestParts<State> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        let principal = <Principal as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?;
+        let cart_token = parts.headers.get("x-cart-token").map(|token| CartToken::hash_of(token.as_bytes()));
+        if principal.is_none() && cart_token.is_none() {
+            return Err(Problem::new(Code::Unauthenticated).detail("send X-Cart-Token or a bearer token"));
+        }
+        Ok(Self { user: principal.map(|principal| principal.user_id), cart_token })
+    }
+}

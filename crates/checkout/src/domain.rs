@@ -1,0 +1,16 @@
+//! Money, carts and orders.
+
+use serde::{Deserialize, Serialize};
+
+mod cart;
+mod order;
+
+pub(crate) use cart::{Cart, CartStatus, CartToken, CartView, Line, NewCart, Quantity, TokenHash};
+pub(crate) use order::{Event, Item, Order, OrderDetail, PaymentView, PlaceOrder, Status};
+
+/// Minor units (cents) and an ISO 4217 code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Money {
+    pub(crate) amount: i64,
+    pub(crate) currency: String,
+}

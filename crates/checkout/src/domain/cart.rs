@@ -1,0 +1,114 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::Money;
+use crate::error::Error;
+
+/// How many different SKUs a cart holds.
+const MAX_LINES: usize = 50;
+const MAX_QUANTITY: i64 = 99;
+
+pub(crate) type TokenHash = [u8; 32];
+
+/// The secret that opens a cart without an account; only its hash is kept.
+#[derive(Debug)]
+pub(crate) struct CartToken {
+    pub(crate) secret: String,
+    pub(crate) hash: TokenHash,
+}
+
+impl CartToken {
+    pub(crate) fn generate() -> Self {
+        let secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        let hash = Self::hash_of(secret.as_bytes());
+        Self { secret, hash }
+    }
+
+    pub(crate) fn hash_of(secret: &[u8]) -> TokenHash {
+        Sha256::digest(secret).into()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CartStatus {
+    Open,
+    Ordered,
+}
+
+#[derive(Debug)]
+pub(crate) struct Cart {
+    pub(crate) id: Uuid,
+    pub(crate) user_id: Option<Uuid>,
+    pub(crate) token_hash: TokenHash,
+    pub(crate) status: CartStatus,
+    pub(crate) version: i64,
+}
+
+/// A line of a cart at today's price.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Line {
+    pub(crate) sku: String,
+    pub(crate) name: String,
+    pub(crate) quantity: i32,
+    pub(crate) unit_price: Money,
+    /// False once the shop no longer sells it; such a cart cannot be ordered.
+    pub(crate) sellable: bool,
+}
+
+/// What a line holds after `PUT`: 0 removes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Quantity {
+    quantity: i64,
+}
+
+impl Quantity {
+    pub(crate) fn parse(&self) -> Result<i32, Error> {
+        let allowed = i32::try_from(self.quantity).ok().filter(|_| (0..=MAX_QUANTITY).contains(&self.quantity));
+        allowed.ok_or_else(|| Error::invalid("/quantity", "must be between 0 and 99"))
+    }
+}
+
+/// The answer about a cart.
+#[derive(Debug, Serialize)]
+pub(crate) struct CartView {
+    id: Uuid,
+    status: CartStatus,
+    version: i64,
+    items: Vec<Line>,
+    /// Null while the cart is empty.
+    total: Option<Money>,
+}
+
+impl CartView {
+    pub(crate) fn new(cart: &Cart, items: Vec<Line>) -> Result<Self, Error> {
+        if items.len() > MAX_LINES {
+            return Err(Error::invalid("", "a cart holds at most 50 different SKUs"));
+        }
+        let total = sum(&items);
+        Ok(Self { id: cart.id, status: cart.status, version: cart.version, items, total })
+    }
+}
+
+/// The sum, where there is one: an empty cart has no currency, and two currencies have no sum.
+pub(super) fn sum(lines: &[Line]) -> Option<Money> {
+    let currency = lines.first()?.unit_price.currency.clone();
+    let amount = lines.iter().try_fold(0_i64, |sum, line| {
+        let same = line.unit_price.currency == currency;
+        let price = line.unit_price.amount.checked_mul(i64::from(line.quantity)).filter(|_| same)?;
+        sum.checked_add(price)
+    })?;
+    Some(Money { amount, currency })
+}
+
+/// The answer to `POST /v1/carts`: the only time the token is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct NewCart {
+    #[serde(flatten)]
+    pub(crate) cart: CartView,
+    pub(crate) cart_token: String,
+}

@@ -1,0 +1,206 @@
+use forebay_platform::problem::FieldError;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::cart::{Line, sum};
+use super::{Cart, Money};
+use crate::error::Error;
+use crate::payments::{Bill, Outcome};
+
+/// The body of `POST /v1/orders`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlaceOrder {
+    pub(crate) cart_id: Uuid,
+    pub(crate) payment_token: String,
+    pub(crate) address: Address,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Address {
+    name: String,
+    line1: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line2: Option<String>,
+    city: String,
+    postal_code: String,
+    country: String,
+}
+
+impl PlaceOrder {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let Address { name, line1, line2, city, postal_code, country } = &self.address;
+        let token = self.payment_token.strip_prefix("tok_").unwrap_or_default();
+        let token_holds =
+            (1..=60).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let country_holds = country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
+        let rules = [
+            (token_holds, "/payment_token", "must look like tok_ok"),
+            (sized(name, 100), "/address/name", "must have 1 to 100 characters"),
+            (sized(line1, 200), "/address/line1", "must have 1 to 200 characters"),
+            (line2.as_deref().is_none_or(|line| sized(line, 200)), "/address/line2", "must have 1 to 200 characters"),
+            (sized(city, 100), "/address/city", "must have 1 to 100 characters"),
+            (sized(postal_code, 20), "/address/postal_code", "must have 1 to 20 characters"),
+            (country_holds, "/address/country", "must be an ISO 3166 code of two capital letters"),
+        ];
+        let broken = rules.into_iter().filter(|(holds, ..)| !holds);
+        let faults: Vec<_> = broken.map(|(_, place, rule)| FieldError::new(place, "invalid-value", rule)).collect();
+        if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+    }
+
+    /// What makes two requests the same: method, path, and the body in canonical form.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        let body = serde_json::to_vec(self).expect("strings always serialize");
+        Sha256::new().chain_update("POST /v1/orders\n").chain_update(body).finalize().into()
+    }
+}
+
+fn sized(text: &str, most: usize) -> bool {
+    (1..=most).contains(&text.chars().count())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    /// Leaves for one of the next three, once.
+    PendingPayment,
+    Paid,
+    PaymentFailed,
+    Expired,
+    /// Later states of the contract; nothing here moves an order into them.
+    Shipped,
+    Delivered,
+    Cancelled,
+    Refunded,
+    PartiallyRefunded,
+}
+
+impl Status {
+    /// Where a pending order goes.
+    pub(crate) fn after(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Approved => Self::Paid,
+            Outcome::Declined => Self::PaymentFailed,
+            Outcome::Voided => Self::Expired,
+        }
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::PendingPayment => "pending_payment",
+            Self::Paid => "paid",
+            Self::PaymentFailed => "payment_failed",
+            Self::Expired => "expired",
+            Self::Shipped => "shipped",
+            Self::Delivered => "delivered",
+            Self::Cancelled => "cancelled",
+            Self::Refunded => "refunded",
+            Self::PartiallyRefunded => "partially_refunded",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        use Status::{
+            Cancelled, Delivered, Expired, Paid, PartiallyRefunded, PaymentFailed, PendingPayment, Refunded, Shipped,
+        };
+        let all =
+            [PendingPayment, Paid, PaymentFailed, Expired, Shipped, Delivered, Cancelled, Refunded, PartiallyRefunded];
+        all.into_iter().find(|status| status.as_str() == name)
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Item {
+    pub(crate) sku: String,
+    pub(crate) name: String,
+    pub(crate) quantity: i32,
+    pub(crate) unit_price: Money,
+}
+
+/// An order, as it is kept and as it is answered.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Order {
+    pub(crate) id: Uuid,
+    #[serde(skip)]
+    pub(crate) user_id: Uuid,
+    #[serde(skip)]
+    pub(crate) cart_id: Uuid,
+    pub(crate) status: Status,
+    pub(crate) total: Money,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) placed_at: OffsetDateTime,
+    pub(crate) address: serde_json::Value,
+    /// Ascending by SKU: the order in which every transaction locks stock, so that none waits for another in a circle.
+    pub(crate) items: Vec<Item>,
+}
+
+impl Order {
+    /// What the cart becomes, at the server's prices of this moment.
+    pub(crate) fn place(
+        id: Uuid,
+        user_id: Uuid,
+        cart: &Cart,
+        mut lines: Vec<Line>,
+        address: &Address,
+        now: OffsetDateTime,
+    ) -> Result<Self, Error> {
+        let gone: Vec<_> = lines.iter().filter(|line| !line.sellable).map(|line| line.sku.clone()).collect();
+        if !gone.is_empty() {
+            return Err(Error::InsufficientStock(gone));
+        }
+        let total =
+            sum(&lines).ok_or_else(|| Error::invalid("/cart_id", "the cart has no lines that can be summed up"))?;
+        lines.sort_unstable_by(|a, b| a.sku.cmp(&b.sku));
+        let items = lines.into_iter().map(Item::from).collect();
+        let address = serde_json::to_value(address).expect("strings always serialize");
+        Ok(Self {
+            id,
+            user_id,
+            cart_id: cart.id,
+            status: Status::PendingPayment,
+            total,
+            placed_at: now,
+            address,
+            items,
+        })
+    }
+
+    /// What the provider is asked to collect.
+    pub(crate) fn bill(&self) -> Bill {
+        Bill { order_id: self.id, attempt: 1, amount: self.total.amount, currency: self.total.currency.clone() }
+    }
+}
+
+impl From<Line> for Item {
+    fn from(line: Line) -> Self {
+        Self { sku: line.sku, name: line.name, quantity: line.quantity, unit_price: line.unit_price }
+    }
+}
+
+/// The answer of `GET /v1/orders/{id}`.
+#[derive(Debug, Serialize)]
+pub(crate) struct OrderDetail {
+    #[serde(flatten)]
+    pub(crate) order: Order,
+    pub(crate) payments: Vec<PaymentView>,
+    pub(crate) events: Vec<Event>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct PaymentView {
+    pub(crate) id: Uuid,
+    pub(crate) state: String,
+    pub(crate) amount: Money,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) created_at: OffsetDateTime,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Event {
+    pub(crate) kind: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) at: OffsetDateTime,
+}

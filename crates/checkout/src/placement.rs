@@ -1,0 +1,110 @@
+//! How an order is placed: two short transactions, and between them a payment with no lease held.
+
+use forebay_pool::Admission;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use crate::answer::Answer;
+use crate::caller::Caller;
+use crate::domain::{Order, PlaceOrder};
+use crate::error::Error;
+use crate::payments::Charge;
+use crate::settlement::settle;
+use crate::store::keys::{Claim, Kept};
+use crate::{State, store};
+
+/// A claim this old, still without an answer, was abandoned: its process died, or its client left. The next request
+/// with the key goes on where it stopped, which is safe, since every step from here on happens only once.
+const ABANDONED_AFTER: Duration = Duration::seconds(15);
+
+/// A request to place an order, checked, with who sends it.
+#[derive(Debug)]
+pub(crate) struct Placement {
+    pub(crate) user_id: Uuid,
+    pub(crate) caller: Caller,
+    pub(crate) key: String,
+    pub(crate) request: PlaceOrder,
+    pub(crate) now: OffsetDateTime,
+}
+
+/// What the idempotency key says.
+enum Begun {
+    /// The order is pending and its payment is ours to ask for.
+    Pending(Order),
+    /// This request was answered before.
+    Answered(Answer),
+}
+
+/// Dropped at any point, it leaves a state that [the crate's documentation](crate) says is exact.
+pub(crate) async fn place(state: &State, admission: &Admission, placement: Placement) -> Result<Answer, Error> {
+    let order = match begin(state, admission, &placement).await? {
+        Begun::Pending(order) => order,
+        Begun::Answered(answer) => return Ok(answer.replayed()),
+    };
+    // From here on work has been done: whatever fails, the answer is that the order is pending.
+    let charge = match state.payments.charge(&order.bill(), &placement.request.payment_token).await {
+        Ok(charge) => charge,
+        Err(unknown) => return Ok(pending(&order, &unknown)),
+    };
+    match finish(state, admission, &order, &charge).await {
+        Ok(answer) => Ok(answer),
+        Err(error) => Ok(pending(&order, &error)),
+    }
+}
+
+/// Tx A: the key, the cart, the order, the stock; all of it or nothing.
+async fn begin(state: &State, admission: &Admission, placement: &Placement) -> Result<Begun, Error> {
+    let Placement { user_id, caller, key, request, now } = placement;
+    let order_id = Uuid::now_v7();
+    let claim = Claim { user_id: *user_id, key, fingerprint: request.fingerprint(), order_id, now: *now };
+    let mut lease = state.db.acquire(admission).await?;
+    let mut tx = lease.begin().await?;
+    if !store::keys::claim(&mut tx.conn(), &claim).await? {
+        tx.rollback().await?;
+        return resume(&mut lease.conn(), &claim).await;
+    }
+    let cart = caller.may_change(store::carts::lock(&mut tx.conn(), request.cart_id).await?)?;
+    let lines = store::carts::lines(&mut tx.conn(), cart.id).await?;
+    let order = Order::place(order_id, *user_id, &cart, lines, &request.address, *now)?;
+    store::carts::mark_ordered(&mut tx.conn(), cart.id, *user_id).await?;
+    store::orders::insert(&mut tx.conn(), &order).await?;
+    // Last, so that the rows that everyone wants are locked for the shortest time.
+    let short = store::stock::reserve(&mut tx.conn(), &order, *now + state.reservation_ttl).await?;
+    if !short.is_empty() {
+        tx.rollback().await?;
+        return Err(Error::InsufficientStock(short));
+    }
+    tx.commit().await?;
+    Ok(Begun::Pending(order))
+}
+
+/// The key was used before: the same answer again, or a refusal, or going on with what was abandoned.
+async fn resume(conn: &mut forebay_platform::db::Conn<'_>, claim: &Claim<'_>) -> Result<Begun, Error> {
+    // Gone again: its transaction was rolled back after ours had seen it.
+    let kept = store::keys::find(conn, claim).await?.ok_or(Error::InFlight)?;
+    match kept {
+        Kept { fingerprint, .. } if fingerprint != claim.fingerprint => Err(Error::KeyReused),
+        Kept { answer: Some(answer), .. } => Ok(Begun::Answered(answer)),
+        Kept { order_id, .. } => {
+            if !store::keys::take_over(conn, claim, claim.now - ABANDONED_AFTER).await? {
+                return Err(Error::InFlight);
+            }
+            let order = store::orders::by_id(conn, order_id).await?;
+            order.map(Begun::Pending).ok_or(Error::InFlight)
+        }
+    }
+}
+
+/// Tx B, as a continuation: never shed.
+async fn finish(state: &State, admission: &Admission, order: &Order, charge: &Charge) -> Result<Answer, Error> {
+    let mut lease = state.db.acquire(admission).await?;
+    let mut tx = lease.begin().await?;
+    let answer = settle(&mut tx, order, charge, OffsetDateTime::now_utc()).await?;
+    tx.commit().await?;
+    Ok(answer)
+}
+
+fn pending(order: &Order, reason: &dyn std::fmt::Display) -> Answer {
+    tracing::warn!(order = %order.id, %reason, "the payment is not settled yet; the sweeper will see to it");
+    Answer::about(order)
+}

@@ -1,0 +1,4 @@
+//! The endpoints, one file per resource.
+
+pub(crate) mod carts;
+pub(crate) mod orders;

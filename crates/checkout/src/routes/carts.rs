@@ -1,0 +1,108 @@
+use axum::Extension;
+use axum::extract;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::IntoResponse;
+use forebay_platform::extract::{Json, Path};
+use forebay_platform::identity::Principal;
+use forebay_pool::Admission;
+use uuid::Uuid;
+
+use crate::caller::Caller;
+use crate::domain::{CartToken, CartView, NewCart, Quantity};
+use crate::error::Error;
+use crate::{State, store};
+
+/// `POST /v1/carts`
+pub(crate) async fn create(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+) -> Result<impl IntoResponse, Error> {
+    let token = CartToken::generate();
+    let mut lease = state.db.acquire(&admission).await?;
+    let cart = store::carts::insert(&mut lease.conn(), Uuid::now_v7(), &token.hash).await?;
+    drop(lease);
+    let location = [(LOCATION, format!("/v1/carts/{}", cart.id))];
+    let cart = CartView::new(&cart, Vec::new())?;
+    Ok((StatusCode::CREATED, location, Json(NewCart { cart, cart_token: token.secret })))
+}
+
+/// `GET /v1/carts/{id}`
+pub(crate) async fn read(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    Path(id): Path<Uuid>,
+    caller: Caller,
+) -> Result<Json<CartView>, Error> {
+    let mut lease = state.db.acquire(&admission).await?;
+    let cart = caller.admitted_to(store::carts::find(&mut lease.conn(), id).await?)?;
+    let lines = store::carts::lines(&mut lease.conn(), id).await?;
+    drop(lease);
+    Ok(Json(CartView::new(&cart, lines)?))
+}
+
+/// `PUT /v1/carts/{id}/items/{sku}`
+pub(crate) async fn put_item(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    Path((id, sku)): Path<(Uuid, String)>,
+    caller: Caller,
+    Json(quantity): Json<Quantity>,
+) -> Result<Json<CartView>, Error> {
+    let quantity = quantity.parse()?;
+    change(&state, &admission, id, &caller, Change { sku, quantity }).await
+}
+
+/// `DELETE /v1/carts/{id}/items/{sku}`
+pub(crate) async fn remove_item(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    Path((id, sku)): Path<(Uuid, String)>,
+    caller: Caller,
+) -> Result<Json<CartView>, Error> {
+    change(&state, &admission, id, &caller, Change { sku, quantity: 0 }).await
+}
+
+/// `POST /v1/carts/{id}/claim`
+pub(crate) async fn claim(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    Path(id): Path<Uuid>,
+    principal: Principal,
+    caller: Caller,
+) -> Result<Json<CartView>, Error> {
+    let mut lease = state.db.acquire(&admission).await?;
+    let mut tx = lease.begin().await?;
+    let cart = caller.may_change(store::carts::lock(&mut tx.conn(), id).await?)?;
+    store::carts::give_to(&mut tx.conn(), id, principal.user_id).await?;
+    let lines = store::carts::lines(&mut tx.conn(), id).await?;
+    tx.commit().await?;
+    drop(lease);
+    Ok(Json(CartView::new(&cart, lines)?))
+}
+
+/// A line as it shall be; a quantity of 0 is no line.
+struct Change {
+    sku: String,
+    quantity: i32,
+}
+
+async fn change(
+    state: &State,
+    admission: &Admission,
+    id: Uuid,
+    caller: &Caller,
+    Change { sku, quantity }: Change,
+) -> Result<Json<CartView>, Error> {
+    let mut lease = state.db.acquire(admission).await?;
+    let mut tx = lease.begin().await?;
+    let cart = caller.may_change(store::carts::lock(&mut tx.conn(), id).await?)?;
+    if quantity == 0 {
+        store::carts::remove(&mut tx.conn(), id, &sku).await?;
+    } else if !store::carts::put(&mut tx.conn(), id, &sku, quantity).await? {
+        return Err(Error::NotFound("sku"));
+    }
+    let view = CartView::new(&cart, store::carts::lines(&mut tx.conn(), id).await?)?;
+    tx.commit().await?;
+    Ok(Json(view))
+}

@@ -1,0 +1,39 @@
+//! Tx B: the one way out of `pending_payment`, for handlers and the sweeper alike.
+
+use forebay_platform::db::Tx;
+use time::OffsetDateTime;
+
+use crate::answer::Answer;
+use crate::domain::{Order, Status};
+use crate::error::Error;
+use crate::payments::{Charge, Outcome};
+use crate::store;
+
+/// Writes what the provider said, all of it in `tx`; the caller commits. Where someone else was first, nothing is
+/// written and the answer is theirs.
+pub(crate) async fn settle(
+    tx: &mut Tx<'_>,
+    order: &Order,
+    charge: &Charge,
+    now: OffsetDateTime,
+) -> Result<Answer, Error> {
+    let settled = Order { status: Status::after(charge.outcome), ..order.clone() };
+    if !store::orders::leave_pending(&mut tx.conn(), &settled, charge, now).await? {
+        return answer_of_another(tx, order).await;
+    }
+    match charge.outcome {
+        Outcome::Approved => store::stock::consume(&mut tx.conn(), order).await?,
+        Outcome::Declined | Outcome::Voided => store::stock::release(&mut tx.conn(), order).await?,
+    }
+    let answer = Answer::about(&settled);
+    store::keys::answer(&mut tx.conn(), &answer).await?;
+    Ok(answer)
+}
+
+async fn answer_of_another(tx: &mut Tx<'_>, order: &Order) -> Result<Answer, Error> {
+    if let Some(answer) = store::keys::answer_of(&mut tx.conn(), order.id).await? {
+        return Ok(answer.replayed());
+    }
+    let order = store::orders::by_id(&mut tx.conn(), order.id).await?.ok_or(Error::NotFound("order"))?;
+    Ok(Answer::about(&order))
+}

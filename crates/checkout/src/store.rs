@@ -1,0 +1,7 @@
+//! All SQL of checkout, one file per noun. Functions take a connection, never the pool: whoever calls them shows where
+//! a lease or a transaction begins and ends.
+
+pub(crate) mod carts;
+pub(crate) mod keys;
+pub(crate) mod orders;
+pub(crate) mod stock;

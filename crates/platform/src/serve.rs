@@ -195,7 +195,7 @@ pub async fn serve(
 mod tests {
     use axum::routing::get;
     use http_body_util::BodyExt as _;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::AsyncWriteExt as _;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -270,18 +270,28 @@ mod tests {
 
     #[tokio::test]
     async fn a_drain_ends_at_its_limit() {
+        let (in_flight, mut arrived) = tokio::sync::mpsc::channel(1);
+        let never = async move || {
+            in_flight.send(()).await.unwrap();
+            std::future::pending::<&'static str>().await
+        };
+        let router = public(Router::new().route("/never", get(never)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let shutdown = async move { _ = stopped.await };
-        let server = tokio::spawn(serve(listener, router(), shutdown, Duration::from_millis(50)));
+        let server = tokio::spawn(serve(listener, router, shutdown, Duration::from_millis(50)));
         let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
-        client.write_all(b"GET /things/1 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let mut answer = [0; 12];
-        client.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200");
         client.write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        arrived.recv().await.unwrap();
         stop.send(()).unwrap();
         assert_eq!(server.await.unwrap().unwrap(), Drained::CutOff);
+    }
+
+    #[tokio::test]
+    async fn a_drain_without_traffic_is_complete_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ended = serve(listener, router(), std::future::ready(()), Duration::from_secs(60)).await.unwrap();
+        assert_eq!(ended, Drained::Complete);
     }
 }

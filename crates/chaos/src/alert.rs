@@ -1,11 +1,12 @@
 //! The two alerts on the replay's own, shortened clock: the one that rang and the one that did not exist.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
-use crate::measure::{errors, utilisation};
+use crate::measure::Share;
 use crate::record::Recording;
 use crate::scenario::Scenario;
-use crate::scenario::Window;
 
 /// Use of the pool's ceiling above which the pool alert fires, in percent.
 pub const POOL_PERCENT: f64 = 80.0;
@@ -13,6 +14,8 @@ pub const POOL_PERCENT: f64 = 80.0;
 pub const ERROR_PERCENT: f64 = 5.0;
 /// Fewer answers than this in a window say nothing about a ratio.
 const FEWEST_ANSWERS: usize = 20;
+/// Nothing later is looked at.
+const LONGEST_PLAY_S: usize = 4 * 3600;
 
 /// When each alert first fired, in seconds of play.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -24,27 +27,12 @@ pub struct Alerts {
 }
 
 impl Alerts {
-    /// Evaluates both rules each second of `scenario`.
+    /// Evaluates both rules at each full second of `scenario`.
     #[must_use]
     pub fn evaluate(recording: &Recording, scenario: &Scenario) -> Self {
-        let minute = window_s(scenario);
-        let first = |fires: &dyn Fn(Window) -> bool| {
-            let mut at = minute;
-            while at <= scenario.end() {
-                if fires(Window::before(at, minute)) {
-                    return Some(at);
-                }
-                at += 1.0;
-            }
-            None
-        };
-        Self {
-            pool: first(&|window| utilisation(recording, window).is_some_and(|percent| percent > POOL_PERCENT)),
-            errors: first(&|window| {
-                let share = errors(recording, window, |_| true);
-                share.total >= FEWEST_ANSWERS && share.percent() > ERROR_PERCENT
-            }),
-        }
+        let bins = Bins::of(recording);
+        let width = window_s(scenario);
+        Self { pool: bins.first(width, Bin::pool_fires), errors: bins.first(width, Bin::errors_fire) }
     }
 
     /// The pool alert came first, or there were no errors to alert on.
@@ -64,10 +52,78 @@ impl Alerts {
     }
 }
 
-/// A minute of the postmortem's clock, and never less than two seconds, in which a ratio means something.
+/// A minute of the postmortem's clock in full seconds, and never less than two, in which a ratio means something.
 #[must_use]
 pub fn window_s(scenario: &Scenario) -> f64 {
-    scenario.clock.span(1.0).clamp(2.0, 60.0)
+    scenario.clock.span(1.0).round().clamp(2.0, 60.0)
+}
+
+/// What was seen in one second, or in the sum of several.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bin {
+    answers: usize,
+    errors: usize,
+    samples: u32,
+    used_percent: f64,
+}
+
+impl Bin {
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            answers: self.answers + other.answers,
+            errors: self.errors + other.errors,
+            samples: self.samples + other.samples,
+            used_percent: self.used_percent + other.used_percent,
+        }
+    }
+
+    fn pool_fires(&self) -> bool {
+        self.samples > 0 && self.used_percent / f64::from(self.samples) > POOL_PERCENT
+    }
+
+    fn errors_fire(&self) -> bool {
+        let share = Share { part: self.errors, total: self.answers };
+        share.total >= FEWEST_ANSWERS && share.percent() > ERROR_PERCENT
+    }
+}
+
+/// The recording second by second.
+#[derive(Debug, Default)]
+struct Bins(Vec<Bin>);
+
+impl Bins {
+    fn of(recording: &Recording) -> Self {
+        let mut bins = Self::default();
+        for attempt in &recording.attempts {
+            if let Some(bin) = bins.at(attempt.end()) {
+                bin.answers += 1;
+                bin.errors += usize::from(attempt.reply.is_error());
+            }
+        }
+        for sample in &recording.pool {
+            if let Some(bin) = bins.at(sample.at) {
+                bin.samples += 1;
+                bin.used_percent += f64::from(sample.in_use) * 100.0 / f64::from(sample.ceiling.max(1));
+            }
+        }
+        bins
+    }
+
+    fn at(&mut self, seconds: f64) -> Option<&mut Bin> {
+        let second = Duration::try_from_secs_f64(seconds).ok()?.as_secs();
+        let index = usize::try_from(second).ok().filter(|index| *index < LONGEST_PLAY_S)?;
+        if self.0.len() <= index {
+            self.0.resize(index + 1, Bin::default());
+        }
+        self.0.get_mut(index)
+    }
+
+    /// The end of the first `width` seconds that fire.
+    fn first(&self, width: f64, fires: fn(&Bin) -> bool) -> Option<f64> {
+        let width_bins = (1u32..).zip(0..LONGEST_PLAY_S).find(|(n, _)| f64::from(*n) >= width).map(|(_, n)| n + 1)?;
+        let sums = self.0.windows(width_bins).map(|bins| bins.iter().fold(Bin::default(), Bin::plus));
+        (0u32..).zip(sums).find(|(_, sum)| fires(sum)).map(|(second, _)| f64::from(second) + width)
+    }
 }
 
 #[cfg(test)]

@@ -84,8 +84,7 @@ pub fn goodput(schedule: &Schedule, recording: &Recording, window: Window) -> Sh
 /// Errors among the answers that arrived within `window` to the operations that `counts`.
 #[must_use]
 pub fn errors(recording: &Recording, window: Window, counts: impl Fn(Operation) -> bool) -> Share {
-    let answers =
-        recording.attempts.iter().filter(|attempt| window.holds(attempt.end()) && counts(attempt.operation));
+    let answers = recording.attempts.iter().filter(|attempt| window.holds(attempt.end()) && counts(attempt.operation));
     Share::of(answers, |attempt| attempt.reply.is_error())
 }
 
@@ -152,8 +151,7 @@ pub fn attempts_per_success(recording: &Recording, window: Window) -> Option<f64
 /// Orders intended within `window` that never succeeded.
 #[must_use]
 pub fn orders_lost(recording: &Recording, window: Window) -> Share {
-    let orders =
-        recording.done.iter().filter(|done| done.operation == Operation::Order && window.holds(done.intended));
+    let orders = recording.done.iter().filter(|done| done.operation == Operation::Order && window.holds(done.intended));
     Share::of(orders, |done| !done.reply.is_success())
 }
 
@@ -182,21 +180,35 @@ impl Health {
 /// The health of all services within `window`, against `baseline`.
 #[must_use]
 pub fn health(recording: &Recording, window: Window, baseline: Window) -> Vec<Health> {
-    let of = |service| Health {
+    health_against(recording, window, &baseline_p95s(recording, baseline))
+}
+
+fn baseline_p95s(recording: &Recording, baseline: Window) -> [Option<f64>; 3] {
+    Service::ALL.map(|service| accepted_p95(recording, baseline, service))
+}
+
+fn health_against(recording: &Recording, window: Window, baseline: &[Option<f64>; 3]) -> Vec<Health> {
+    let of = |(service, baseline_p95_s): (Service, &Option<f64>)| Health {
         service,
         errors_percent: errors_of(recording, window, service).percent(),
         p95_s: accepted_p95(recording, window, service),
-        baseline_p95_s: accepted_p95(recording, baseline, service),
+        baseline_p95_s: *baseline_p95_s,
     };
-    Service::ALL.into_iter().map(of).collect()
+    Service::ALL.into_iter().zip(baseline).map(of).collect()
 }
 
 /// The first moment in `search` after which all services are restored for ten seconds.
 #[must_use]
 pub fn restored_at(recording: &Recording, search: Window, baseline: Window) -> Option<f64> {
+    let baseline = baseline_p95s(recording, baseline);
+    let late = Recording {
+        attempts: recording.attempts.iter().filter(|attempt| search.holds(attempt.end())).copied().collect(),
+        done: recording.done.iter().filter(|done| search.holds(done.end)).copied().collect(),
+        ..Recording::default()
+    };
     let mut at = search.from;
     while at + 10.0 <= search.to + 1e-9 {
-        if health(recording, Window::new(at, at + 10.0), baseline).iter().all(Health::is_restored) {
+        if health_against(&late, Window::new(at, at + 10.0), &baseline).iter().all(Health::is_restored) {
             return Some(at);
         }
         at += 0.5;
@@ -250,8 +262,7 @@ mod tests {
     fn sheds_and_time_outs_are_errors_and_conflicts_are_not() {
         let replies = [Reply::Success, Reply::Shed(Refusal::Door), Reply::TimedOut, Reply::InFlight];
         let attempt = |reply| crate::record::Attempt { operation: Operation::List, at: 0.0, took: 1.0, reply };
-        let recording =
-            Recording { attempts: replies.into_iter().map(attempt).collect(), ..Recording::default() };
+        let recording = Recording { attempts: replies.into_iter().map(attempt).collect(), ..Recording::default() };
         assert_eq!(errors(&recording, Window::new(0.0, 2.0), |_| true), Share { part: 2, total: 4 });
         assert_eq!(errors(&recording, Window::new(0.0, 1.0), |_| true).total, 0, "answers count when they arrive");
     }

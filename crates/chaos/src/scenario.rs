@@ -132,6 +132,21 @@ pub struct Scenario {
     pub judged: Window,
 }
 
+impl Kind {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Incident => "incident",
+            Self::SpikeAlone => "spike alone",
+            Self::HoldersAlone => "holders alone",
+            Self::WithoutAction => "without the action",
+            Self::Leak => "leak",
+            Self::Overload => "overload",
+        }
+    }
+}
+
 impl Scenario {
     /// The incident of the postmortem; `quick` shortens the tail.
     #[must_use]
@@ -148,12 +163,7 @@ impl Scenario {
                 phase("spike", spike, restored, Load::OfCapacity(SPIKE_LOAD)),
                 phase("tail", restored, restored + tail, Load::OfCapacity(BASE_LOAD)),
             ],
-            holders: Some(Holders {
-                from: clock.at(2, 24),
-                count: 7,
-                every: clock.span(0.33),
-                sleep: Some(60.0),
-            }),
+            holders: Some(Holders { from: clock.at(2, 24), count: 7, every: clock.span(0.33), sleep: Some(60.0) }),
             action: Some(clock.at(3, 0)),
             baseline: Window::new(0.0, clock.at(2, 24)),
             judged: Window::new(clock.at(2, 30), clock.at(3, 0)),

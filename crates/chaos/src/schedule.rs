@@ -228,8 +228,8 @@ mod tests {
         assert!((380.0..420.0).contains(&rate), "{rate}");
         let steps: Vec<Step> = schedule.journeys.iter().flat_map(|journey| journey.steps.clone()).collect();
         for (operation, percent) in Operation::MIX {
-            let share = as_f64(steps.iter().filter(|step| step.operation == operation).count()) * 100.0
-                / as_f64(steps.len());
+            let share =
+                as_f64(steps.iter().filter(|step| step.operation == operation).count()) * 100.0 / as_f64(steps.len());
             assert!((share - f64::from(percent)).abs() < 1.0, "{operation:?} {share}");
         }
     }

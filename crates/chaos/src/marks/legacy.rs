@@ -67,9 +67,10 @@ pub fn error_alert(recording: &Recording, scenario: &Scenario) -> Mark {
 #[must_use]
 pub fn probes(recording: &Recording) -> Mark {
     let broken = |service| {
-        recording.probes.iter().any(|probe| {
-            probe.service == service && matches!(probe.attempt.reply, Reply::Failed(_) | Reply::TimedOut)
-        })
+        recording
+            .probes
+            .iter()
+            .any(|probe| probe.service == service && matches!(probe.attempt.reply, Reply::Failed(_) | Reply::TimedOut))
     };
     Mark::new(
         "2:35",

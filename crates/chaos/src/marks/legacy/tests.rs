@@ -17,8 +17,11 @@ impl Play {
         let scenario = Scenario::incident(15.0, false);
         let (down, up) = (scenario.clock.at(2, 30), scenario.clock.at(3, 0) + 6.0);
         let end = scenario.end();
-        let mut play =
-            Self { schedule: Schedule { journeys: Vec::new(), needs: Needs::default() }, recording: Recording::default(), scenario };
+        let mut play = Self {
+            schedule: Schedule { journeys: Vec::new(), needs: Needs::default() },
+            recording: Recording::default(),
+            scenario,
+        };
         for second in (0u32..).take_while(|second| f64::from(*second) < end) {
             let at = f64::from(second);
             let broken = at + 0.05 >= down && at < up;
@@ -49,7 +52,13 @@ impl Play {
             at,
             limit,
             ceiling: limit,
-            in_use: if jammed { 10 } else if held { 9 } else { 2 },
+            in_use: if jammed {
+                10
+            } else if held {
+                9
+            } else {
+                2
+            },
             idle: 0,
             waiting: if jammed { 900 } else { 0 },
             suspects: 0,
@@ -128,7 +137,9 @@ fn a_busy_or_slow_database_fails_2_45() {
     let busy: [fn(&mut Recording); 5] = [
         |recording| recording.sessions.iter_mut().for_each(|sample| sample.active = 3),
         |recording| recording.sessions.iter_mut().for_each(|sample| sample.idle_in_transaction = 5),
-        |recording| recording.commits.iter_mut().filter(|sample| sample.at > 60.0).for_each(|sample| sample.took = 0.003),
+        |recording| {
+            recording.commits.iter_mut().filter(|sample| sample.at > 60.0).for_each(|sample| sample.took = 0.003)
+        },
         |recording| recording.cpu.iter_mut().for_each(|sample| sample.postgres = 75.0),
         |recording| recording.sessions.clear(),
     ];
@@ -162,12 +173,18 @@ fn an_action_that_nobody_took_fails_3_00() {
 fn one_service_that_stays_slow_or_broken_fails_3_15() {
     let mut slow = Play::outage();
     let late = slow.scenario.clock.at(3, 10);
-    for done in slow.recording.done.iter_mut().filter(|done| done.intended > late && done.operation == Operation::Login) {
+    for done in slow.recording.done.iter_mut().filter(|done| done.intended > late && done.operation == Operation::Login)
+    {
         done.end += 0.2;
     }
     assert_eq!(slow.failed(), ["3:15"]);
     let mut broken = Play::outage();
-    for attempt in broken.recording.attempts.iter_mut().filter(|attempt| attempt.at > late && attempt.operation == Operation::Order) {
+    for attempt in broken
+        .recording
+        .attempts
+        .iter_mut()
+        .filter(|attempt| attempt.at > late && attempt.operation == Operation::Order)
+    {
         attempt.reply = Reply::TimedOut;
     }
     assert_eq!(broken.failed(), ["3:15"]);

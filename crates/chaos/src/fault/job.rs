@@ -1,0 +1,75 @@
+//! The report job of the postmortem: it borrows a connection, opens a transaction, reads a little, and sleeps.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use forebay_platform::db::{Conn, Db};
+use forebay_pool::{AcquireError, Admission, Class};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Gauges, HoldersOrder};
+
+/// A job whose lease was taken back, or that was refused one, comes again after this long.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long a job would wait for a lease, where the pool's own time-out is not nearer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, thiserror::Error)]
+enum HoldError {
+    #[error("no lease: {0}")]
+    Acquire(#[from] AcquireError),
+    #[error("{0}")]
+    Statement(#[from] sqlx::Error),
+}
+
+/// Starts the jobs one by one and runs them until dropped.
+pub(super) async fn all(db: Db, gauges: Arc<Gauges>, order: HoldersOrder) {
+    let mut jobs = JoinSet::new();
+    let mut starts = tokio::time::interval(Duration::from_millis(order.every_ms.max(1)));
+    let sleep = order.sleep_ms.map(Duration::from_millis);
+    for _ in 0..order.count {
+        starts.tick().await;
+        jobs.spawn(report_job(db.clone(), Arc::clone(&gauges), sleep));
+    }
+    while jobs.join_next().await.is_some() {}
+}
+
+/// Holds and sleeps for ever; one that never gives back holds once.
+async fn report_job(db: Db, gauges: Arc<Gauges>, sleep: Option<Duration>) {
+    loop {
+        let wait = match hold(&db, &gauges, sleep).await {
+            Ok(()) | Err(HoldError::Acquire(AcquireError::Timeout(_))) => Duration::ZERO,
+            Err(HoldError::Acquire(_)) => AGAIN,
+            Err(HoldError::Statement(error)) => {
+                tracing::warn!(%error, "the report job lost its connection, comes again in a second");
+                gauges.taken_back.fetch_add(1, Ordering::Relaxed);
+                AGAIN
+            }
+        };
+        if sleep.is_none() {
+            return;
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn hold(db: &Db, gauges: &Gauges, sleep: Option<Duration>) -> Result<(), HoldError> {
+    let admission = Admission::new(Class::Normal, (Instant::now() + PATIENCE).into_std());
+    let mut lease = db.acquire(&admission).await?;
+    let mut tx = lease.begin().await?;
+    read_a_little(&mut tx.conn()).await?;
+    let holding = gauges.hold();
+    match sleep {
+        Some(sleep) => tokio::time::sleep(sleep).await,
+        None => std::future::pending().await,
+    }
+    drop(holding);
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn read_a_little(conn: &mut Conn<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query("select count(*) from catalog.categories").execute(conn).await.map(drop)
+}

@@ -1,0 +1,88 @@
+//! The report for people.
+
+use std::fmt::Write;
+
+use super::Report;
+use super::table::{cells, sign};
+use crate::summary::Summary;
+
+/// The whole page.
+#[must_use]
+pub fn page(report: &Report) -> String {
+    let mut page = String::new();
+    // Writing into a String cannot fail.
+    _ = write_page(&mut page, report);
+    page
+}
+
+fn write_page(page: &mut String, report: &Report) -> std::fmt::Result {
+    let Report { host, calibration, verdict, .. } = report;
+    writeln!(page, "# Replay: {}\n", verdict.outcome.name())?;
+    writeln!(page, "`{}` ({}), seed {}, {}", report.command, report.version, report.seed, report.began)?;
+    writeln!(page, "on {} cores ({}), {} MiB, Linux {}.\n", host.cores, host.processor, host.memory_mib, host.kernel)?;
+    for reason in &verdict.reasons {
+        writeln!(page, "- **{reason}**")?;
+    }
+    writeln!(page, "\n## Verdict\n")?;
+    let mut head = vec![""];
+    head.extend(verdict.columns.iter().map(String::as_str));
+    head.extend(["required", "result"]);
+    table(page, &head, verdict.rows.iter().map(cells))?;
+    if !report.postmortem.is_empty() {
+        writeln!(page, "\n## The postmortem, line by line\n")?;
+        let rows = report.postmortem.iter().map(|row| {
+            let held = if row.held.is_none() { "not looked at" } else { sign(row.held) };
+            vec![row.line.to_owned(), row.evidence.clone(), held.to_owned()]
+        });
+        table(page, &["line", "evidence", "held or not"], rows)?;
+    }
+    for play in &report.plays {
+        write_play(page, play)?;
+    }
+    writeln!(page, "\n## Calibration\n")?;
+    writeln!(
+        page,
+        "{:.2} leases per request, {:.1} ms base hold: legacy capacity {:.0} requests/s. Check at {:.0}/s: {:.0}/s \
+         served, {:.2} % errors.",
+        calibration.measured.leases_per_request,
+        calibration.measured.base_hold_s * 1e3,
+        calibration.capacity,
+        calibration.check_offered,
+        calibration.check_served,
+        calibration.check_errors_percent,
+    )?;
+    writeln!(page, "\n## Method\n")?;
+    report.method.iter().try_for_each(|line| writeln!(page, "- {line}"))
+}
+
+fn write_play(page: &mut String, play: &Summary) -> std::fmt::Result {
+    writeln!(page, "\n## {} on {}\n", play.scenario.kind.name(), play.arm.name())?;
+    if !play.marks.is_empty() {
+        let rows = play.marks.iter().map(|mark| {
+            vec![mark.clock.clone(), mark.says.to_owned(), mark.evidence.clone(), sign(Some(mark.held)).to_owned()]
+        });
+        table(page, &["clock", "mark", "evidence", "result"], rows)?;
+        writeln!(page)?;
+    }
+    writeln!(page, "Latency in the judged window, ms; successes from the intended start, the others per attempt:\n")?;
+    let rows = play.latencies.iter().map(|one| {
+        let mut row = vec![one.operation.name().to_owned(), one.outcome.to_owned(), one.count.to_string()];
+        row.extend([one.p50_ms, one.p90_ms, one.p95_ms, one.p99_ms, one.max_ms].map(|ms| format!("{ms:.1}")));
+        row
+    });
+    table(page, &["operation", "outcome", "count", "p50", "p90", "p95", "p99", "max"], rows)?;
+    let sizes: Vec<String> = play.sizes.iter().map(|change| format!("{} {}", change.clock, change.limit)).collect();
+    writeln!(page, "\nPool limit: {}.", sizes.join(", "))?;
+    let found = &play.correctness;
+    writeln!(page, "\n{} orders placed, {} paid, {} answered 202.", found.orders, found.paid, play.accepted_202)
+}
+
+fn table(page: &mut String, head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> std::fmt::Result {
+    writeln!(page, "| {} |", head.join(" | "))?;
+    writeln!(page, "|{}", "---|".repeat(head.len()))?;
+    for row in rows {
+        let row: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        writeln!(page, "| {} |", row.join(" | "))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,316 @@
+//! The figures of one play, as the report and the verdict read them.
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::alert::Alerts;
+use crate::arm::Arm;
+use crate::correctness::Correctness;
+use crate::marks::{Mark, legacy, resilient};
+use crate::measure::{self, Share, Users, mean};
+use crate::record::{Recording, Reply};
+use crate::scenario::{Kind, Scenario, Window};
+use crate::schedule::{Operation, Schedule};
+
+/// Latency of one operation with one outcome, in milliseconds. Outcomes are never blended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Latency {
+    /// What was asked.
+    pub operation: Operation,
+    /// `success` (from the intended start, retries included), `shed` or `failed` (both per attempt).
+    pub outcome: &'static str,
+    /// How many.
+    pub count: u64,
+    /// Percentiles.
+    pub p50_ms: f64,
+    /// Percentiles.
+    pub p90_ms: f64,
+    /// Percentiles.
+    pub p95_ms: f64,
+    /// Percentiles.
+    pub p99_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
+}
+
+/// How the affected share depends on its definition: the judged one and its neighbours.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Spread {
+    /// Judged: users who arrive in the judged window, without success within ten seconds.
+    pub judged_percent: f64,
+    /// Of the same users, those whose operation never succeeded.
+    pub failed_for_good_percent: f64,
+    /// Users who arrive at any time of the peak, ten seconds.
+    pub whole_peak_percent: f64,
+}
+
+/// CPU in percent of one core at the peak: mean of the three parties.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Cpu {
+    /// The load generator and judge.
+    pub generator: f64,
+    /// The shop.
+    pub shop: f64,
+    /// Postgres.
+    pub postgres: f64,
+}
+
+/// A change of the pool's limit.
+#[derive(Clone, Debug, Serialize)]
+pub struct SizeChange {
+    /// Second of play.
+    pub at: f64,
+    /// The postmortem's clock.
+    pub clock: String,
+    /// The limit from then on.
+    pub limit: u32,
+}
+
+/// One second of the play, for charts.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Second {
+    /// Second of play.
+    pub at: u32,
+    /// Answers: success.
+    pub ok: usize,
+    /// Answers: shed.
+    pub shed: usize,
+    /// Answers: failed or none.
+    pub failed: usize,
+    /// Pool: leases out.
+    pub in_use: u32,
+    /// Pool: limit.
+    pub limit: u32,
+    /// Pool: callers that wait.
+    pub waiting: u32,
+    /// Database sessions idle in transaction.
+    pub idle_in_transaction: u32,
+    /// Database sessions running a statement.
+    pub active: u32,
+}
+
+/// One play, summed up and judged.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// On which arm.
+    pub arm: Arm,
+    /// What was played.
+    pub scenario: Scenario,
+    /// Its users.
+    pub users: Users,
+    /// The share under other definitions.
+    pub spread: Spread,
+    /// Successful within patience, of what the schedule intends in the judged window.
+    pub goodput: Share,
+    /// Attempts per operation that succeeded.
+    pub attempts_per_success: Option<f64>,
+    /// Orders that never succeeded.
+    pub orders_lost: Share,
+    /// 202 answers, which are successes whose payment is settled later.
+    pub accepted_202: usize,
+    /// Answers that a correct client should never get here (4xx): must be zero.
+    pub rejected: usize,
+    /// When the alerts fired.
+    pub alerts: Alerts,
+    /// Seconds of real time from the action to restored services.
+    pub recovery_s: Option<f64>,
+    /// Marks of this arm.
+    pub marks: Vec<Mark>,
+    /// Late starts of the generator.
+    pub late: Share,
+    /// Latencies in the judged window.
+    pub latencies: Vec<Latency>,
+    /// CPU in the judged window.
+    pub cpu: Option<Cpu>,
+    /// How the pool's limit moved.
+    pub sizes: Vec<SizeChange>,
+    /// What was counted in the database afterwards.
+    pub correctness: Correctness,
+    /// What was still there after everything was stopped: must be empty.
+    pub left_behind: Vec<String>,
+    /// Second by second.
+    pub seconds: Vec<Second>,
+}
+
+impl Summary {
+    /// Sums up a recording.
+    #[must_use]
+    pub fn of(
+        arm: Arm,
+        scenario: &Scenario,
+        schedule: &Schedule,
+        recording: &Recording,
+        correctness: Correctness,
+        left_behind: Vec<String>,
+    ) -> Self {
+        let judged = scenario.judged;
+        let users = measure::users(schedule, recording, judged);
+        let done = |hit: &dyn Fn(Reply) -> bool| recording.done.iter().filter(|done| hit(done.reply)).count();
+        Self {
+            arm,
+            users,
+            spread: Spread {
+                judged_percent: users.affected.percent(),
+                failed_for_good_percent: users.failed_for_good.percent(),
+                whole_peak_percent: measure::users(schedule, recording, scenario.peak()).affected.percent(),
+            },
+            goodput: measure::goodput(schedule, recording, judged),
+            attempts_per_success: measure::attempts_per_success(recording, judged),
+            orders_lost: measure::orders_lost(recording, judged),
+            accepted_202: done(&|reply| reply == Reply::Accepted),
+            rejected: done(&|reply| matches!(reply, Reply::Rejected(_))),
+            alerts: Alerts::evaluate(recording, scenario),
+            recovery_s: scenario.action.and_then(|_| legacy::recovery_s(recording, scenario)),
+            marks: marks(arm, scenario, schedule, recording),
+            late: measure::late_starts(recording),
+            latencies: latencies(recording, judged),
+            cpu: cpu(recording, judged),
+            sizes: sizes(recording, scenario),
+            correctness,
+            left_behind,
+            seconds: seconds(recording, scenario),
+            scenario: scenario.clone(),
+        }
+    }
+
+    /// The share of users affected, in percent.
+    #[must_use]
+    pub fn affected(&self) -> f64 {
+        self.users.affected.percent()
+    }
+
+    /// Why the play proves nothing, whatever its figures: a late generator or requests that could not succeed.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.late.total == 0 || self.late.percent() > 0.1 {
+            faults.push(format!("{:.2} % of arrivals were late by more than 50 ms", self.late.percent()));
+        }
+        if self.rejected > 0 {
+            faults.push(format!("{} requests were answered with an unexpected 4xx", self.rejected));
+        }
+        faults
+    }
+
+    /// The accepted p95 of an operation in the judged window, in seconds.
+    #[must_use]
+    pub fn accepted_p95_s(&self, operation: Operation) -> Option<f64> {
+        self.latencies
+            .iter()
+            .find(|latency| latency.operation == operation && latency.outcome == "success")
+            .map(|latency| latency.p95_ms / 1e3)
+    }
+}
+
+fn marks(arm: Arm, scenario: &Scenario, schedule: &Schedule, recording: &Recording) -> Vec<Mark> {
+    match (arm, scenario.kind) {
+        (Arm::Legacy, Kind::Incident) => legacy::all(schedule, recording, scenario),
+        (Arm::Resilient, Kind::Incident) => resilient::all(schedule, recording, scenario),
+        (Arm::Resilient, Kind::Leak) => vec![
+            resilient::affected(schedule, recording, scenario),
+            resilient::peak(schedule, recording, scenario),
+            resilient::taken_back(recording),
+        ],
+        (Arm::Resilient, Kind::Overload) => vec![
+            resilient::refused_at_the_door(recording, scenario.judged),
+            resilient::refused_from_the_queue(recording, scenario.judged),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+fn latencies(recording: &Recording, window: Window) -> Vec<Latency> {
+    let attempts = |operation: Operation, wanted: fn(Reply) -> bool| {
+        let inside = recording
+            .attempts
+            .iter()
+            .filter(move |attempt| window.holds(attempt.end()) && attempt.operation == operation);
+        inside.filter(move |attempt| wanted(attempt.reply)).map(|attempt| attempt.took).collect::<Vec<_>>()
+    };
+    let of = |operation| {
+        let accepted = measure::accepted_latencies(recording, window, |one| one == operation);
+        let shed = attempts(operation, |reply| matches!(reply, Reply::Shed(_)));
+        let failed = attempts(operation, |reply| reply.is_error() && !matches!(reply, Reply::Shed(_)));
+        [("success", accepted), ("shed", shed), ("failed", failed)]
+            .into_iter()
+            .filter_map(move |(outcome, times)| Latency::of(operation, outcome, &times))
+    };
+    Operation::MIX.iter().flat_map(|(operation, _)| of(*operation)).collect()
+}
+
+impl Latency {
+    fn of(operation: Operation, outcome: &'static str, times: &[f64]) -> Option<Self> {
+        // Two significant figures in microseconds, up to ten minutes; longer ones are counted there.
+        let mut histogram = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3).ok()?;
+        for took in times {
+            let micros = std::time::Duration::from_secs_f64(took.max(0.0)).as_micros();
+            histogram.saturating_record(u64::try_from(micros).unwrap_or(u64::MAX));
+        }
+        let at = |percent: f64| histogram.value_at_percentile(percent) as f64 / 1e3;
+        (!times.is_empty()).then(|| Self {
+            operation,
+            outcome,
+            count: histogram.len(),
+            p50_ms: at(50.0),
+            p90_ms: at(90.0),
+            p95_ms: at(95.0),
+            p99_ms: at(99.0),
+            max_ms: histogram.max() as f64 / 1e3,
+        })
+    }
+}
+
+fn cpu(recording: &Recording, window: Window) -> Option<Cpu> {
+    let inside = || recording.cpu.iter().filter(|sample| window.holds(sample.at));
+    Some(Cpu {
+        generator: mean(inside().map(|sample| sample.generator))?,
+        shop: mean(inside().map(|sample| sample.shop))?,
+        postgres: mean(inside().map(|sample| sample.postgres))?,
+    })
+}
+
+fn sizes(recording: &Recording, scenario: &Scenario) -> Vec<SizeChange> {
+    let mut changes: Vec<SizeChange> = Vec::new();
+    for sample in &recording.pool {
+        if changes.last().is_none_or(|last| last.limit != sample.limit) {
+            changes.push(SizeChange { at: sample.at, clock: scenario.clock.face(sample.at), limit: sample.limit });
+        }
+    }
+    changes
+}
+
+fn seconds(recording: &Recording, scenario: &Scenario) -> Vec<Second> {
+    let mut seconds: Vec<Second> = (0u32..)
+        .take_while(|at| f64::from(*at) < scenario.end() + 5.0)
+        .map(|at| Second {
+            at,
+            ok: 0,
+            shed: 0,
+            failed: 0,
+            in_use: 0,
+            limit: 0,
+            waiting: 0,
+            idle_in_transaction: 0,
+            active: 0,
+        })
+        .collect();
+    let index = |at: f64| std::time::Duration::try_from_secs_f64(at).map_or(usize::MAX, |at| at.as_secs() as usize);
+    for attempt in &recording.attempts {
+        let Some(second) = seconds.get_mut(index(attempt.end())) else { continue };
+        match attempt.reply {
+            reply if reply.is_success() => second.ok += 1,
+            Reply::Shed(_) => second.shed += 1,
+            reply if reply.is_error() => second.failed += 1,
+            _ => {}
+        }
+    }
+    for sample in &recording.pool {
+        let Some(second) = seconds.get_mut(index(sample.at)) else { continue };
+        (second.in_use, second.limit, second.waiting) = (sample.in_use, sample.limit, sample.waiting);
+    }
+    for sample in &recording.sessions {
+        let Some(second) = seconds.get_mut(index(sample.at)) else { continue };
+        (second.idle_in_transaction, second.active) = (sample.idle_in_transaction, sample.active);
+    }
+    seconds
+}

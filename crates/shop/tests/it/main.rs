@@ -1,0 +1,10 @@
+//! The shop as its users meet it: started, called, killed, started again.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod client;
+mod dependencies;
+mod metrics;
+mod process;
+mod readme;
+mod recovery;
+mod start;

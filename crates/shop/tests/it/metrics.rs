@@ -1,0 +1,203 @@
+//! Every metric that is declared moves.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    time::Duration,
+};
+
+use axum::Router;
+use forebay_auth::SigningKey;
+use forebay_checkout::Payments;
+use forebay_embedded::testing::{TestDatabase, database, server};
+use forebay_platform::{
+    admit::{Admit, TimeLimits},
+    db::{Db, PoolMetrics},
+    telemetry::Metrics,
+};
+use forebay_pool::{Admission, Class, Config, Pool, Rules, StandingQueue};
+use forebay_shop::{App, Scale, migrate, seed};
+use futures_util::future::join_all;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, postgres::PgConnectOptions};
+use tokio::{net::TcpListener, time::Instant};
+
+use crate::{client::Http, process::eventually};
+
+/// The names in `counter!("name"`, `gauge!(..)` and `histogram!(..)`, and in constants beside them, outside of tests.
+fn declared() -> BTreeSet<String> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut names = BTreeSet::new();
+    for name in ["platform", "catalog", "auth", "checkout", "shop"] {
+        declared_in(&crates.join(name).join("src"), &mut names);
+    }
+    names
+}
+
+fn declared_in(folder: &Path, names: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            declared_in(&path, names);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let source = fs::read_to_string(path).unwrap();
+            let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+            if ["counter!(", "gauge!(", "histogram!("].iter().any(|declares| source.contains(declares)) {
+                names.extend(source.split('"').skip(1).step_by(2).filter(|text| is_name(text)).map(str::to_owned));
+            }
+        }
+    }
+}
+
+/// Whether a string looks like the name of a metric: several words, the first of them a known family.
+fn is_name(text: &str) -> bool {
+    let families = ["http_", "db_", "pool_", "admission_", "auth_", "catalog_", "shop_", "idempotency_", "inventory_"];
+    families.iter().any(|family| text.starts_with(family))
+        && text.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+        && text.matches('_').count() >= 1
+}
+
+/// A shop in this process, on a pool so small and strict that everything can be made to happen.
+struct Strict {
+    db: Db,
+    http: Http,
+    admin: Http,
+    database: TestDatabase,
+}
+
+impl Strict {
+    async fn open() -> Self {
+        let database = database().await;
+        let options = database.options();
+        migrate(&options).await.unwrap();
+        seed(&options, Scale::Small, |_| {}).await.unwrap();
+        Metrics::of_process();
+        let db = Db::forebay(pool(options.clone()));
+        let app = App {
+            admit: Admit::new(&db, TimeLimits::default()),
+            db: db.clone(),
+            signing_key: SigningKey::generate(),
+            payments: Payments::simulated(options.clone(), Duration::ZERO, 0),
+            reservation_ttl: Duration::from_secs(60),
+            probe: options,
+            drain: Duration::ZERO,
+            admin_extra: Router::new(),
+        };
+        let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (public, admin) = (listen().await, listen().await);
+        let at = |listener: &TcpListener| Http::new(&listener.local_addr().unwrap().to_string());
+        let this = Self { db, http: at(&public), admin: at(&admin), database };
+        tokio::spawn(app.serve(public, admin, std::future::pending()));
+        this
+    }
+
+    /// What `/metrics` says now: the largest value of each name, a histogram's being its count.
+    async fn scrape(&self, seen: &mut BTreeMap<String, f64>) {
+        let (status, text) = self.admin.text("/metrics").await.unwrap();
+        assert_eq!(status, 200);
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let Some((series, value)) = line.rsplit_once(' ') else { continue };
+            let name = series.split('{').next().unwrap_or_default();
+            let value = value.parse::<f64>().unwrap().abs();
+            for name in [name, name.trim_end_matches("_count")] {
+                let known = seen.entry(name.to_owned()).or_default();
+                *known = known.max(value);
+            }
+        }
+    }
+
+    fn admission(deadline: Duration) -> Admission {
+        Admission::new(Class::Normal, (Instant::now() + deadline).into_std())
+    }
+
+    async fn buys(&self) {
+        let token = self.http.register("counted").await.unwrap();
+        let cart = self.http.cart_of("SKU-000003").await.unwrap();
+        let (status, order) = self.http.order(&token, &cart).await.unwrap();
+        assert_eq!(status, 201, "{order}");
+    }
+
+    /// Leases that run no statement, as many as there are, until each has become a suspect and lost its connection;
+    /// meanwhile a crowd.
+    async fn hogs_and_a_crowd(&self, seen: &mut BTreeMap<String, f64>) {
+        let mut held = Vec::new();
+        loop {
+            let begun = Self::admission(Duration::from_millis(100));
+            begun.begin();
+            let Ok(mut lease) = self.db.acquire(&begun).await else { break };
+            sqlx::query("SELECT 1").execute(&mut lease.conn()).await.unwrap();
+            held.push(lease);
+        }
+        let mut crowd = std::pin::pin!(join_all((0..40).map(|_| self.http.text("/v1/products?limit=1"))));
+        let crowd = loop {
+            tokio::select! {
+                answers = &mut crowd => break answers,
+                () = self.scrape(seen) => {}
+            }
+        };
+        assert!(crowd.iter().flatten().any(|(status, _)| *status == 503), "somebody was shed");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while seen.get("pool_reclaimed_total").is_none_or(|count| *count < 1.0) {
+            assert!(Instant::now() < deadline, "idle leases are taken back");
+            self.scrape(seen).await;
+        }
+    }
+
+    /// A transaction that nobody ends.
+    async fn walks_off(&self) {
+        let day = Self::admission(Duration::from_secs(5));
+        let mut lease = self.db.acquire(&day).await.unwrap();
+        let mut tx = lease.begin().await.unwrap();
+        sqlx::query("SELECT 1").execute(&mut tx.conn()).await.unwrap();
+    }
+
+    /// From now on nobody can connect to the database.
+    async fn is_locked_out(&self) {
+        let name = self.database.options().get_database().unwrap().to_owned();
+        let maintenance: PgConnectOptions = server().await.url("postgres").parse().unwrap();
+        let mut connection = maintenance.connect().await.unwrap();
+        let statements = format!(
+            "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        );
+        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
+    }
+}
+
+fn pool(options: PgConnectOptions) -> Pool {
+    let rules = Rules {
+        ceiling: 4,
+        initial_limit: 2,
+        min_idle: 1,
+        queue_capacity: 8,
+        suspect_after: Duration::from_millis(300),
+        revoke_after: Some(Duration::from_millis(600)),
+        ..Rules::default()
+    };
+    let config = Config { rules, ..Config::named("strict") };
+    Pool::connect_with(options, config, Box::new(StandingQueue::default()), Box::new(PoolMetrics)).unwrap()
+}
+
+#[tokio::test]
+async fn every_declared_metric_moves() {
+    let shop = Strict::open().await;
+    let mut seen = BTreeMap::new();
+    shop.buys().await;
+    shop.hogs_and_a_crowd(&mut seen).await;
+    shop.walks_off().await;
+    let order = json!({"max": 6, "limit": 3, "flush_idle": true});
+    assert_eq!(shop.admin.post("/pool", &[], order).await.unwrap().0, 200);
+    shop.is_locked_out().await;
+    let shop = &shop;
+    eventually("a failed attempt to connect is counted", || async move {
+        _ = shop.http.text("/v1/products").await;
+        shop.admin.text("/metrics").await.unwrap().1.contains("pool_connect_failures_total")
+    })
+    .await;
+    shop.scrape(&mut seen).await;
+    let declared = declared();
+    assert!(declared.len() > 15, "the names are found: {declared:?}");
+    let still: Vec<_> = declared.iter().filter(|name| seen.get(*name).is_none_or(|value| *value == 0.0)).collect();
+    assert!(still.is_empty(), "declared and never moved: {still:?}");
+}

@@ -1,0 +1,84 @@
+//! Starts that go wrong say what to do; a second start finds its data.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use crate::process::{Shop, home, nobody_left, run, shop};
+
+#[tokio::test]
+async fn all_faults_of_the_settings_are_told_at_once() {
+    let home = home();
+    let settings = [("FOREBAY_DRAIN_MS", "soon"), ("FOREBAY_POOL_MAX", "many")];
+    let (status, _, err) = run(shop(home.path(), &settings)).await;
+    assert_eq!(status.code(), Some(2));
+    for part in
+        ["2 settings are wrong", "FOREBAY_DRAIN_MS=soon", "FOREBAY_POOL_MAX=many", "example: FOREBAY_POOL_MAX=60"]
+    {
+        assert!(err.contains(part), "{err}");
+    }
+}
+
+#[tokio::test]
+async fn a_busy_port_is_named_with_another_one() {
+    let home = home();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (status, _, err) = run(shop(home.path(), &[("FOREBAY_HTTP", &address)])).await;
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains(&address) && err.contains("is in use") && err.contains("FOREBAY_HTTP=127.0.0.1:"), "{err}");
+    assert!(!home.path().join("data/pg").exists(), "nothing was started for it");
+}
+
+#[tokio::test]
+async fn a_pool_that_the_server_cannot_hold_is_refused_with_the_arithmetic() {
+    let home = home();
+    let (status, _, err) = run(shop(home.path(), &[("FOREBAY_POOL_MAX", "400"), ("FOREBAY_SEED", "none")])).await;
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains("max_connections 100 - 3 reserved"), "{err}");
+    nobody_left(home.path()).await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_named_without_its_password() {
+    let home = home();
+    let url = "postgres://me:topsecret@127.0.0.1:1/shop";
+    let (status, _, err) = run(shop(home.path(), &[("DATABASE_URL", url)])).await;
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains("127.0.0.1:1") && err.contains("DATABASE_URL") && !err.contains("topsecret"), "{err}");
+}
+
+#[tokio::test]
+async fn a_machine_without_postgres_is_told_three_ways_out() {
+    // Only where the usual folders have none can this be tried; PATH alone can be emptied.
+    if forebay_embedded::find_programs().is_ok_and(|found| found.initdb.starts_with("/usr/lib")) {
+        return;
+    }
+    let home = home();
+    let (status, _, err) = run(shop(home.path(), &[("PATH", "/nonexistent")])).await;
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains("three ways out") && err.contains("DATABASE_URL"), "{err}");
+}
+
+#[tokio::test]
+async fn a_second_start_finds_its_data_and_is_quick() {
+    let home = home();
+    let first = Shop::open(home.path(), &[]).await;
+    first.http.register("returning").await.unwrap();
+    let in_use = run(shop(home.path(), &[])).await;
+    assert!(in_use.2.contains("another process is using"), "{}", in_use.2);
+    first.send(Signal::INT);
+    let (status, said) = first.ended().await;
+    assert!(status.success() && said.contains("stopped"), "{said}");
+    nobody_left(home.path()).await;
+
+    let began = Instant::now();
+    let second = Shop::open(home.path(), &[]).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    let login = serde_json::json!({"email": "returning@example.test", "password": "correct-horse-battery"});
+    let (status, answer) = second.http.post("/v1/auth/login", &[], login).await.unwrap();
+    assert_eq!(status, 200, "{answer}");
+    second.send(Signal::TERM);
+    assert!(second.ended().await.0.success());
+}

@@ -1,0 +1,72 @@
+use std::time::Duration;
+
+use axum::body::Body;
+use forebay_pool::{Admission, Class, Rules};
+
+use crate::client::{request, send};
+use crate::world::World;
+
+#[tokio::test]
+async fn a_wrong_limit_sort_or_parameter_is_400() {
+    let world = World::with(1).await;
+    for query in ["limit=0", "limit=101", "limit=-1", "limit=many", "sort=best", "colour=red"] {
+        let answer = world.get(&format!("/v1/products?{query}")).await;
+        assert_eq!(answer.problem(), (400, "invalid-request"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_list_or_no_cursor_at_all_is_400() {
+    let world = World::with(5).await;
+    let page = world.get("/v1/products?sort=popular&limit=1").await;
+    let cursor = page.body["page"]["next_cursor"].as_str().unwrap();
+    for query in
+        [format!("cursor={cursor}"), format!("sort=name&cursor={cursor}"), "cursor=garbage".into(), "cursor=".into()]
+    {
+        let answer = world.get(&format!("/v1/products?{query}")).await;
+        assert_eq!(answer.problem(), (400, "invalid-cursor"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn another_method_is_405_and_says_which_are_allowed() {
+    let world = World::with(1).await;
+    for (method, path) in [("POST", "/v1/products"), ("DELETE", "/v1/products/thing-1")] {
+        let answer = send(&world.router, request(method, path).body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.problem(), (405, "method-not-allowed"));
+        assert_eq!(answer.header("allow"), "GET,HEAD");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_fails_is_neither_404_nor_an_empty_list() {
+    let world = World::with(1).await;
+    let mut connection =
+        <sqlx::PgConnection as sqlx::Connection>::connect_with(&world.database.options()).await.unwrap();
+    sqlx::raw_sql("drop schema catalog cascade").execute(&mut connection).await.unwrap();
+    for path in ["/v1/products", "/v1/products/thing-1"] {
+        let answer = world.get(path).await;
+        assert_eq!(answer.problem(), (500, "internal"));
+        assert!(answer.body.get("detail").is_none(), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn with_every_place_taken_the_answer_is_503_with_a_time_to_come_back() {
+    let rules = Rules { min_idle: 2, initial_limit: 1, ceiling: 2, ..Rules::default() };
+    let world = World::on(1, rules).await;
+    let deadline = tokio::time::Instant::now().into_std() + Duration::from_secs(30);
+    let held = world.pool.acquire(&Admission::new(Class::Normal, deadline)).await.unwrap();
+    let answer = world.get("/v1/products").await;
+    assert_eq!(answer.problem(), (503, "overloaded"));
+    assert!((1..=30).contains(&answer.header("retry-after").parse::<u64>().unwrap()));
+    assert!(answer.body["retryable"].as_bool().unwrap());
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_closed_pool_is_draining() {
+    let world = World::with(1).await;
+    world.pool.close().await;
+    assert_eq!(world.get("/v1/products").await.problem(), (503, "draining"));
+}

@@ -39,11 +39,8 @@ impl Estimate {
 
     /// How long the last of `waiters` would wait, when `servers` connections come back one after another.
     pub(crate) fn wait(&self, now: Instant, waiters: usize, servers: u32, stalled_possible: bool) -> Duration {
-        let hold = if stalled_possible {
-            self.hold.max(now.saturating_duration_since(self.released))
-        } else {
-            self.hold
-        };
+        let hold =
+            if stalled_possible { self.hold.max(now.saturating_duration_since(self.released)) } else { self.hold };
         let waiters = u32::try_from(waiters).unwrap_or(u32::MAX);
         hold.saturating_mul(waiters) / servers.max(1)
     }

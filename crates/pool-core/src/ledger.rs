@@ -198,7 +198,11 @@ impl Ledger {
         if self.slots.phase(slot) != Some(Phase::Quarantined) {
             return;
         }
-        if clean { self.rest(now, slot, now) } else { self.discard(now, slot) }
+        if clean {
+            self.rest(now, slot, now)
+        } else {
+            self.discard(now, slot)
+        }
         self.pump(now);
     }
 
@@ -231,7 +235,8 @@ impl Ledger {
             Activity::HeldIdle { since } => now.saturating_duration_since(since),
         };
         hold.suspect = idle >= self.rules.suspect_after;
-        let next = if hold.suspect { self.rules.revoke_after.unwrap_or(Duration::MAX) } else { self.rules.suspect_after };
+        let next =
+            if hold.suspect { self.rules.revoke_after.unwrap_or(Duration::MAX) } else { self.rules.suspect_after };
         hold.look_at = if hold.suspect && !was_suspect {
             now
         } else {
@@ -419,7 +424,8 @@ impl Ledger {
         let servers = if growing { self.permits() } else { self.permits().min(alive).max(1) };
         let saturated = places == 0 && !self.queue.is_empty();
         let missing = servers.saturating_sub(alive).min(u32::try_from(waiters).unwrap_or(u32::MAX));
-        self.estimate.wait(now, waiters, servers, saturated) + self.openings.time_for(missing, self.rules.openings_at_once)
+        self.estimate.wait(now, waiters, servers, saturated)
+            + self.openings.time_for(missing, self.rules.openings_at_once)
     }
 
     fn budget(&self, now: Instant, class: Class) -> Duration {
@@ -456,9 +462,7 @@ impl Ledger {
     }
 
     fn fresh_idle(&self, now: Instant) -> Option<(SlotId, Instant)> {
-        self.slots
-            .warmest()
-            .filter(|(_, since)| now.saturating_duration_since(*since) < self.rules.check_after_idle)
+        self.slots.warmest().filter(|(_, since)| now.saturating_duration_since(*since) < self.rules.check_after_idle)
     }
 
     // --- movements --------------------------------------------------------------------------------------------

@@ -52,8 +52,8 @@ mod snapshot;
 
 pub use action::{Action, Event, Opening, Refusal, ShedReason};
 pub use class::Class;
-pub use ledger::{Acquired, Activity, Ask, OpenFailure, Resize, Return};
 pub use ledger::Ledger;
+pub use ledger::{Acquired, Activity, Ask, OpenFailure, Resize, Return};
 pub use queue::WaiterId;
 pub use rules::{Mode, Rules};
 pub use sizer::{Fixed, Sample, Sizer, StandingQueue, Target};

@@ -75,7 +75,10 @@ impl Rules {
                 faults.push(fault);
             }
         };
-        must(self.ceiling >= 2, format!("ceiling is {}, and must be at least 2: one lease and one reserved place", self.ceiling));
+        must(
+            self.ceiling >= 2,
+            format!("ceiling is {}, and must be at least 2: one lease and one reserved place", self.ceiling),
+        );
         must(self.initial_limit >= 1, "initial_limit is 0, and must be at least 1".to_owned());
         must(
             self.initial_limit <= self.ceiling,

@@ -120,18 +120,20 @@ impl Ledger {
 
     /// Asks for the connections that waiters with a place, or the minimum of idle ones, are missing.
     pub(super) fn open_missing(&mut self, now: Instant) {
-        while !self.closed && self.openings.is_due(now) {
-            let counts = self.slots.counts();
-            let on_the_way = counts.opening + counts.checking;
-            let missing = self.unmet() > on_the_way || counts.idle + on_the_way < self.idle_wanted();
-            if !missing || counts.opening >= self.openings_at_once() || counts.open() >= self.ceiling(now) {
-                return;
-            }
+        while self.openings.is_due(now) && self.wants_opening(now) {
             let slot = self.slots.mint();
             let limit = self.rules.open_timeout;
-            let limit = if counts.live() == 0 { limit.min(Openings::DEAD_LIMIT) } else { limit };
+            let limit = if self.slots.counts().live() == 0 { limit.min(Openings::DEAD_LIMIT) } else { limit };
             self.actions.push_back(Action::Open(Opening { slot, limit, begun: now }));
         }
+    }
+
+    /// Whether another connection is missing and may be opened, the pause after a failure aside.
+    fn wants_opening(&self, now: Instant) -> bool {
+        let counts = self.slots.counts();
+        let on_the_way = counts.opening + counts.checking;
+        let missing = self.unmet() > on_the_way || counts.idle + on_the_way < self.idle_wanted();
+        missing && !self.closed && counts.opening < self.openings_at_once() && counts.open() < self.ceiling(now)
     }
 
     /// Waiters that have a place and lack only a connection.
@@ -155,12 +157,9 @@ impl Ledger {
         if self.openings.are_well() { self.rules.openings_at_once } else { 1 }
     }
 
-    /// When the next attempt to open is due, if one is wanted at all.
+    /// When the pause after a failure ends, if something is to be opened then.
     pub(super) fn next_opening(&self) -> Option<Instant> {
-        let counts = self.slots.counts();
-        let on_the_way = counts.opening + counts.checking;
-        let wanted = self.unmet() > on_the_way || counts.idle + on_the_way < self.idle_wanted();
-        self.openings.not_before.filter(|_| wanted && !self.closed && counts.opening == 0)
+        self.openings.not_before.filter(|at| self.wants_opening(*at))
     }
 
     /// Closes the coldest idle connection when it was unused for too long, one at a time.
@@ -189,7 +188,10 @@ impl Ledger {
     pub(super) fn trim(&mut self, now: Instant) {
         while self.slots.counts().open() - self.slots.counts().closing > self.ceiling(now) {
             let Some((slot, _)) = self.slots.coldest() else { return };
-            debug_assert!(matches!(self.slots.phase(slot), Some(Phase::Idle { .. })), "only idle ones are on the stack");
+            debug_assert!(
+                matches!(self.slots.phase(slot), Some(Phase::Idle { .. })),
+                "only idle ones are on the stack"
+            );
             self.discard(now, slot);
         }
     }

@@ -1,0 +1,231 @@
+use std::time::Duration;
+
+use forebay_pool_core::{Acquired, Class, Event, Mode, Refusal, Resize, Return, Rules, ShedReason};
+
+use crate::world::World;
+
+fn rules() -> Rules {
+    Rules { min_idle: 0, initial_limit: 10, ceiling: 20, ..Rules::default() }
+}
+
+fn is_shed(answer: &Acquired) -> bool {
+    matches!(answer, Acquired::Refused(Refusal::Shed { .. }))
+}
+
+/// Fills every place of the limit with leases that run statements.
+fn full() -> World {
+    let mut world = World::with_open(rules(), 12);
+    for _ in 0..10 {
+        assert!(matches!(world.ask(Class::Normal, 1_000), Acquired::Leased(_)));
+    }
+    world
+}
+
+#[test]
+fn when_the_first_normal_request_is_shed_critical_work_still_gets_a_connection_at_once() {
+    let mut world = full();
+    let mut waited = 0;
+    while !is_shed(&world.ask(Class::Normal, 1_000)) {
+        waited += 1;
+        assert!(waited < 1_000, "the queue has no bound");
+    }
+    assert!(matches!(world.ask(Class::Critical, 1_000), Acquired::Leased(_)), "the reserve is free");
+}
+
+#[test]
+fn work_that_has_begun_is_never_shed() {
+    let mut world = full();
+    while !is_shed(&world.ask(Class::Normal, 1_000)) {}
+    for _ in 0..50 {
+        assert!(!is_shed(&world.acquire(Class::Normal, true, 1_000)));
+    }
+}
+
+#[test]
+fn a_waiter_that_was_let_in_is_shed_when_the_database_stands_still() {
+    let mut world = full();
+    let Acquired::Waiting(id) = world.ask(Class::Normal, 5_000) else { panic!("there is room in the queue") };
+    world.advance(Duration::from_millis(99));
+    assert!(!world.refused.contains_key(&id));
+    world.advance(Duration::from_millis(2));
+    let refusal = world.refused[&id];
+    assert!(matches!(refusal, Refusal::Shed { reason: ShedReason::Sojourn, .. }), "{refusal:?}");
+}
+
+#[test]
+fn a_waiter_whose_deadline_passes_is_told_how_long_it_waited() {
+    let mut world = full();
+    let Acquired::Waiting(id) = world.ask(Class::Normal, 20) else { panic!("there is room in the queue") };
+    world.advance(Duration::from_millis(30));
+    let Refusal::Timeout { waited, continuation } = world.refused[&id] else { panic!("its deadline passed") };
+    assert_eq!((waited, continuation), (Duration::from_millis(20), false));
+}
+
+#[test]
+fn a_request_that_cannot_finish_in_time_is_shed_at_the_door() {
+    let mut world = full();
+    let answer = world.ask(Class::Normal, 1);
+    assert!(matches!(answer, Acquired::Refused(Refusal::Shed { reason: ShedReason::Deadline, .. })), "{answer:?}");
+}
+
+#[test]
+fn a_cancelled_waiter_gives_its_place_to_the_next() {
+    let mut world = full();
+    let Acquired::Waiting(first) = world.ask(Class::Normal, 1_000) else { panic!() };
+    let Acquired::Waiting(second) = world.ask(Class::Normal, 1_000) else { panic!() };
+    world.cancel(first);
+    world.release(world.leased[0].slot, Return::Clean);
+    assert!(!world.waiting.iter().any(|queued| queued.id == second), "the second was served");
+}
+
+#[test]
+fn a_lease_that_runs_nothing_gives_its_place_away_and_then_loses_its_connection() {
+    let mut world = full();
+    world.hold_idle(0);
+    let held = world.leased[0].slot;
+    world.advance(Duration::from_millis(1_150));
+    assert!(matches!(world.events.last(), Some(Event::Suspected { slot, .. }) if *slot == held), "{:?}", world.events);
+    world.ask(Class::Normal, 1_000);
+    world.check_one(true);
+    assert_eq!(world.leased.len(), 11, "its place is free");
+    world.advance(Duration::from_millis(3_850));
+    assert!(world.leased.iter().all(|lent| lent.slot != held), "taken back");
+    assert_eq!(world.cleaning, [held]);
+}
+
+#[test]
+fn a_holder_that_runs_statements_is_never_a_suspect() {
+    let mut world = full();
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.suspects(), 0);
+    assert_eq!(world.leased.len(), 10);
+}
+
+#[test]
+fn leaked_leases_never_shrink_the_pool_into_an_outage() {
+    let mut world = World::with_open(rules(), 12);
+    // Three in four leases leak; a controller that counted them as use would shrink below the number leaked.
+    for _ in 0..40 {
+        for _ in 0..4 {
+            if let Acquired::Leased(_) = world.ask(Class::Normal, 1_000) {
+                let last = world.leased.len() - 1;
+                world.hold_idle(last);
+            }
+        }
+        if let Some(lent) = world.leased.last().copied() {
+            world.release(lent.slot, Return::Clean);
+        }
+        world.advance(Duration::from_secs(1));
+        world.open_all();
+        while !world.cleaning.is_empty() {
+            world.clean_one(true);
+        }
+    }
+    assert!(world.ledger.snapshot(world.now).limit >= 10, "{:?}", world.ledger.snapshot(world.now));
+    assert!(!is_shed(&world.ask(Class::Normal, 1_000)));
+}
+
+#[test]
+fn a_standing_queue_makes_the_limit_grow_and_calm_makes_it_shrink() {
+    let mut world = World::with_open(Rules { mode: Mode::Off, ..rules() }, 12);
+    for _ in 0..30 {
+        world.ask(Class::Normal, 100_000);
+    }
+    for _ in 0..40 {
+        world.advance(Duration::from_millis(20));
+        world.open_all();
+    }
+    let grown = world.ledger.snapshot(world.now).limit;
+    assert!(grown > 15, "{grown}");
+    while let Some(lent) = world.leased.first().copied() {
+        world.release(lent.slot, Return::Clean);
+    }
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.ledger.snapshot(world.now).limit, 10);
+}
+
+#[test]
+fn the_limit_stays_where_a_person_puts_it() {
+    let mut world = full();
+    world.ledger.resize(world.now, Resize { limit: Some(4), ..Resize::default() }).expect("within bounds");
+    world.advance(Duration::from_secs(5));
+    assert_eq!(world.ledger.snapshot(world.now).limit, 4);
+    assert_eq!(world.leased.len(), 10, "no lease is ended by it");
+}
+
+#[test]
+fn lowering_the_ceiling_closes_idle_connections_at_once_and_leases_as_they_come_back() {
+    let mut world = full();
+    world.ledger.resize(world.now, Resize { ceiling: Some(11), ..Resize::default() }).expect("within bounds");
+    world.act();
+    assert_eq!(world.closing.len(), 1);
+    world.ledger.resize(world.now, Resize { ceiling: Some(6), ..Resize::default() }).expect("within bounds");
+    world.act();
+    while !world.closing.is_empty() {
+        world.close_one();
+    }
+    while world.open() > 6 {
+        world.release(world.leased[0].slot, Return::Clean);
+        while !world.closing.is_empty() {
+            world.close_one();
+        }
+    }
+    assert_eq!(world.open(), 6);
+}
+
+#[test]
+fn bounds_that_cannot_hold_are_refused_with_every_fault_and_change_nothing() {
+    let mut world = full();
+    let faults =
+        world.ledger.resize(world.now, Resize { ceiling: Some(1), min_idle: Some(9), limit: Some(3) }).unwrap_err();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert_eq!(world.ledger.snapshot(world.now).limit, 10);
+}
+
+#[test]
+fn idle_connections_go_from_the_cold_end_and_checks_do_not_keep_them() {
+    let mut world = World::with_open(Rules { min_idle: 1, ..rules() }, 6);
+    for _ in 0..100 {
+        // One connection in use now and then, checked each time since it rested for more than a second.
+        world.ask(Class::Normal, 1_000);
+        world.check_one(true);
+        if let Some(lent) = world.leased.first().copied() {
+            world.release(lent.slot, Return::Clean);
+        }
+        world.advance(Duration::from_secs(2));
+        while !world.closing.is_empty() {
+            world.close_one();
+        }
+    }
+    assert_eq!(world.open(), 1, "only the warm one is left");
+}
+
+#[test]
+fn while_nothing_can_be_opened_callers_are_told_at_once_and_the_pool_keeps_trying() {
+    let mut world = World::new(Rules { min_idle: 0, ..rules() });
+    let Acquired::Waiting(id) = world.ask(Class::Normal, 60_000) else { panic!("nothing is known yet") };
+    for _ in 0..6 {
+        world.open_one(false, 1.0);
+        world.advance(Duration::from_millis(500));
+    }
+    assert!(matches!(world.refused[&id], Refusal::Unavailable { .. }));
+    let answer = world.ask(Class::Normal, 60_000);
+    assert!(matches!(answer, Acquired::Refused(Refusal::Unavailable { .. })), "{answer:?}");
+    assert_eq!(world.openings.len(), 1, "one attempt is under way, with nobody waiting");
+    world.open_one(true, 0.0);
+    assert!(matches!(world.ask(Class::Normal, 1_000), Acquired::Leased(_)));
+}
+
+#[test]
+fn a_server_without_room_lowers_the_ceiling_to_what_exists() {
+    let mut world = World::with_open(rules(), 3);
+    for _ in 0..4 {
+        world.ask(Class::Normal, 60_000);
+    }
+    let opening = world.openings.pop().expect("one is missing");
+    world.ledger.open_failed(world.now, opening, forebay_pool_core::OpenFailure::NoRoom, 0.0);
+    world.act();
+    assert_eq!(world.ledger.snapshot(world.now).ceiling, 3);
+    world.advance(Duration::from_secs(61));
+    assert_eq!(world.ledger.snapshot(world.now).ceiling, 20, "it is tried again later");
+}

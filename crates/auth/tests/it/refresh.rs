@@ -1,0 +1,89 @@
+use crate::world::{World, token};
+
+#[tokio::test]
+async fn each_use_gives_a_successor() {
+    let world = World::with_ada().await;
+    let mut current = world.login().await;
+    for _ in 0..3 {
+        let answer = world.refresh(&current).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(world.key.verifier().verify(answer.body["access_token"].as_str().unwrap()).is_ok());
+        let next = token(&answer);
+        assert_ne!(next, current);
+        current = next;
+    }
+}
+
+#[tokio::test]
+async fn using_a_spent_token_revokes_the_whole_family_and_no_other() {
+    let world = World::with_ada().await;
+    let (stolen, other) = (world.login().await, world.login().await);
+    let second = token(&world.refresh(&stolen).await);
+    let third = token(&world.refresh(&second).await);
+    assert_eq!(world.refresh(&stolen).await.problem(), (401, "refresh-token-reused"));
+    assert_eq!(world.refresh(&third).await.problem(), (401, "refresh-token-invalid"));
+    assert_eq!(world.refresh(&other).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_given_again_while_its_successor_was_not_used() {
+    let world = World::with_ada().await;
+    let first = world.login().await;
+    let lost = token(&world.refresh(&first).await);
+    let second = token(&world.refresh(&first).await);
+    assert_eq!(world.refresh(&lost).await.problem(), (401, "refresh-token-invalid"));
+    assert_eq!(world.refresh(&second).await.status, 200);
+    assert_eq!(world.refresh(&first).await.problem(), (401, "refresh-token-reused"));
+}
+
+#[tokio::test]
+async fn after_half_a_minute_an_answer_is_not_lost_but_a_token_stolen() {
+    let world = World::with_ada().await;
+    let first = world.login().await;
+    assert_eq!(world.refresh(&first).await.status, 200);
+    world.execute("update auth.refresh_tokens set used_at = used_at - interval '31 seconds'").await;
+    assert_eq!(world.refresh(&first).await.problem(), (401, "refresh-token-reused"));
+}
+
+#[tokio::test]
+async fn asking_again_does_not_extend_the_half_minute() {
+    let world = World::with_ada().await;
+    let first = world.login().await;
+    assert_eq!(world.refresh(&first).await.status, 200);
+    world.execute("update auth.refresh_tokens set used_at = used_at - interval '20 seconds'").await;
+    assert_eq!(world.refresh(&first).await.status, 200);
+    world.execute("update auth.refresh_tokens set used_at = used_at - interval '20 seconds'").await;
+    assert_eq!(world.refresh(&first).await.problem(), (401, "refresh-token-reused"));
+}
+
+#[tokio::test]
+async fn ten_uses_at_once_leave_one_good_successor() {
+    let world = World::with_ada().await;
+    let first = world.login().await;
+    let answers = futures_util::future::join_all((0..10).map(|_| world.refresh(&first))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "each of them may be the answer that was lost");
+    let mut good = 0;
+    for answer in &answers {
+        good += u32::from(world.refresh(&token(answer)).await.status == 200);
+    }
+    assert_eq!(good, 1);
+}
+
+#[tokio::test]
+async fn expired_unknown_and_empty_tokens_are_invalid() {
+    let world = World::with_ada().await;
+    let token = world.login().await;
+    for unknown in ["", "garbage", "\u{e9}"] {
+        assert_eq!(world.refresh(unknown).await.problem(), (401, "refresh-token-invalid"), "{unknown:?}");
+    }
+    world.execute("update auth.refresh_tokens set expires_at = now() - interval '1 second'").await;
+    assert_eq!(world.refresh(&token).await.problem(), (401, "refresh-token-invalid"));
+}
+
+#[tokio::test]
+async fn a_session_ends_for_good_at_its_end() {
+    let world = World::with_ada().await;
+    let token = world.login().await;
+    world.execute("update auth.sessions set absolute_expires_at = now() - interval '1 second'").await;
+    assert_eq!(world.refresh(&token).await.problem(), (401, "refresh-token-invalid"));
+}

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use forebay_pool::AcquireError;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -41,6 +42,7 @@ pub struct Problem {
     detail: Option<String>,
     retry_after: Option<Duration>,
     errors: Vec<FieldError>,
+    reason: Option<&'static str>,
     token_error: Option<&'static str>,
 }
 
@@ -73,6 +75,8 @@ struct Body<'a> {
     detail: Option<&'a str>,
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_s: Option<u64>,
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
@@ -84,7 +88,14 @@ impl Problem {
     /// The bare line of the table.
     #[must_use]
     pub fn new(code: Code) -> Self {
-        Self { code, detail: None, retry_after: code.row().retry_after, errors: Vec::new(), token_error: None }
+        Self {
+            code,
+            detail: None,
+            retry_after: code.row().retry_after,
+            errors: Vec::new(),
+            reason: None,
+            token_error: None,
+        }
     }
 
     /// A body that was understood and breaks a rule: `422 validation-failed`.
@@ -111,6 +122,13 @@ impl Problem {
     #[must_use]
     pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
         self.errors = errors;
+        self
+    }
+
+    /// Why a request was shed, in a fixed word: such as `predicted_wait` at the door or `sojourn` out of the queue.
+    #[must_use]
+    pub fn reason(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
         self
     }
 
@@ -144,6 +162,7 @@ impl Problem {
             code: row.code,
             detail: self.detail.as_deref(),
             retryable: row.retryable,
+            reason: self.reason,
             retry_after_s: self.retry_after.map(whole_seconds),
             errors: &self.errors,
             trace_id: REQUEST_ID.try_with(Arc::clone).ok(),
@@ -175,7 +194,8 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.status(), self.headers(), self.body()).into_response()
+        // The code goes along for the layers outside, which measure.
+        (self.status(), self.headers(), Extension(self.code), self.body()).into_response()
     }
 }
 

@@ -9,7 +9,9 @@ use super::{Code, Problem};
 /// A lease was not to be had.
 pub(super) fn of_acquire(error: &AcquireError) -> Problem {
     match error {
-        AcquireError::Shed { retry_after, .. } => nothing_was_executed().retry_after(spread(*retry_after)),
+        AcquireError::Shed { retry_after, reason, .. } => {
+            nothing_was_executed().reason(reason.name()).retry_after(spread(*retry_after))
+        }
         AcquireError::Timeout(timeout) if timeout.continuation => work_may_have_begun(),
         AcquireError::Timeout(_) => nothing_was_executed(),
         AcquireError::Unavailable { retry_after, .. } => {

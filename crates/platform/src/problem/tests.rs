@@ -102,6 +102,15 @@ async fn the_request_id_is_in_the_body() {
 }
 
 #[test]
+fn a_shed_request_learns_why_and_a_late_one_was_not_shed() {
+    let reason = |error: AcquireError| {
+        serde_json::from_slice::<serde_json::Value>(&Problem::from(error).body()).unwrap().get("reason").cloned()
+    };
+    assert_eq!(reason(shed()), Some("predicted_wait".into()));
+    assert_eq!(reason(timeout(false)), None);
+}
+
+#[test]
 fn an_internal_error_shows_nothing_of_its_inside() {
     let body = Problem::from(answered("23514")).body();
     assert!(!String::from_utf8(body).unwrap().contains("23514"));

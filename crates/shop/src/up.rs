@@ -270,7 +270,9 @@ pub async fn seed_only(config: Config, mut signals: Signals) -> Result<(), UpErr
     let (database, _) = open(&config).await?;
     let filled = schema(&config, &database).await;
     close(database, &mut signals).await;
-    filled
+    filled?;
+    say("the shop is filled");
+    Ok(())
 }
 
 async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, UpError> {

@@ -79,7 +79,12 @@ impl Acquire {
         Poll::Ready(self.finish(outcome, since, now))
     }
 
-    fn finish(&mut self, outcome: Result<Arc<Loan>, AcquireError>, since: Instant, now: Instant) -> Result<Lease, AcquireError> {
+    fn finish(
+        &mut self,
+        outcome: Result<Arc<Loan>, AcquireError>,
+        since: Instant,
+        now: Instant,
+    ) -> Result<Lease, AcquireError> {
         self.step = Step::Done;
         let class = self.admission.class();
         match outcome {

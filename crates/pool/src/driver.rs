@@ -61,7 +61,9 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
             Action::Revoke(slot) => revoke(state, now, slot, errands),
             Action::Tell(event) => {
                 let holder = match event {
-                    Event::Suspected { slot, .. } | Event::Cleared { slot } => state.loan(slot).map(|loan| loan.holder(now)),
+                    Event::Suspected { slot, .. } | Event::Cleared { slot } => {
+                        state.loan(slot).map(|loan| loan.holder(now))
+                    }
                     _ => None,
                 };
                 errands.tell.push((event, holder));

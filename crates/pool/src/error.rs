@@ -156,8 +156,12 @@ impl fmt::Display for PoolError {
                 write!(f, "the pool took this connection back: no statement had run on it for {held_idle:?}")
             }
             Self::Lost => write!(f, "the connection is held by a stream that was never finished nor dropped"),
-            Self::Aborted => write!(f, "a statement had failed, so the transaction was rolled back instead of committed"),
-            Self::OutcomeUnknown => write!(f, "the connection was lost during COMMIT: whether it was stored is unknown"),
+            Self::Aborted => {
+                write!(f, "a statement had failed, so the transaction was rolled back instead of committed")
+            }
+            Self::OutcomeUnknown => {
+                write!(f, "the connection was lost during COMMIT: whether it was stored is unknown")
+            }
         }
     }
 }

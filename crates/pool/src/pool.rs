@@ -112,7 +112,13 @@ impl State {
     }
 
     /// Lends the resting connection of this slot.
-    pub(crate) fn lend(&mut self, slot: SlotId, class: Class, site: &'static Location<'static>, now: Instant) -> Arc<Loan> {
+    pub(crate) fn lend(
+        &mut self,
+        slot: SlotId,
+        class: Class,
+        site: &'static Location<'static>,
+        now: Instant,
+    ) -> Arc<Loan> {
         let connection = self.take(slot).expect("the ledger lends only what rests");
         let loan = Arc::new(Loan::new(slot, class, site, now, connection));
         *self.seat(slot) = Seat::Lent(Arc::clone(&loan));
@@ -410,7 +416,11 @@ impl<'p> Executor<'p> for &'p Pool {
     }
 
     #[track_caller]
-    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
     where
         'p: 'e,
     {

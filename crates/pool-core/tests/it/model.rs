@@ -118,7 +118,7 @@ fn wastes_nothing(world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_ledger_agrees_with_a_naive_account_after_any_events(
@@ -162,6 +162,9 @@ proptest! {
                 world.release(lent.slot, Return::Clean);
             }
             world.advance(Duration::from_millis(500));
+        }
+        while !world.closing.is_empty() {
+            world.close_one();
         }
         let snapshot = world.ledger.snapshot(world.now);
         prop_assert_eq!(snapshot.open(), snapshot.idle, "everything is idle or gone: {:?}", snapshot);

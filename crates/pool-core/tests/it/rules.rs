@@ -88,7 +88,7 @@ fn a_lease_that_runs_nothing_gives_its_place_away_and_then_loses_its_connection(
     world.ask(Class::Normal, 1_000);
     world.check_one(true);
     assert_eq!(world.leased.len(), 11, "its place is free");
-    world.advance(Duration::from_millis(3_850));
+    world.advance(Duration::from_millis(3_990));
     assert!(world.leased.iter().all(|lent| lent.slot != held), "taken back");
     assert_eq!(world.cleaning, [held]);
 }

@@ -1,0 +1,93 @@
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Extension;
+use axum::http::{Request, Response, StatusCode, header::RETRY_AFTER};
+use axum::routing::post;
+use forebay_pool::http::{AdmissionLayer, retry_after};
+use forebay_pool::{AcquireError, Admission, Class, Resize};
+use tower::ServiceExt;
+
+use crate::{Site, admission, rules};
+
+fn classify<B>(request: &Request<B>) -> Class {
+    if request.uri().path() == "/pay" { Class::Critical } else { Class::Normal }
+}
+
+fn refuse(error: &AcquireError) -> Response<Body> {
+    let mut answer = Response::new(Body::from(error.to_string()));
+    *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    if let AcquireError::Shed { retry_after: base, .. } = error {
+        let seconds = retry_after(*base).as_secs_f64().ceil().to_string();
+        answer.headers_mut().insert(RETRY_AFTER, seconds.parse().expect("digits"));
+    }
+    answer
+}
+
+fn router(site: &Site) -> Router {
+    let pool = site.pool.clone();
+    let work = post(move |Extension(admission): Extension<Admission>| async move {
+        match pool.acquire(&admission).await {
+            Ok(_lease) => StatusCode::OK,
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    });
+    let layer = AdmissionLayer::new(Some(site.pool.clone()), classify::<Body>, Duration::from_secs(2), refuse);
+    Router::new().route("/pay", work.clone()).route("/list", work).layer(layer)
+}
+
+async fn send(router: &Router, path: &str, body: Body) -> Result<Response<Body>, Infallible> {
+    let request = Request::post(path).body(body).expect("a request");
+    router.clone().oneshot(request).await
+}
+
+/// Takes every place below the reserve, and fills the queue until newcomers are refused.
+async fn fill(site: &Site) -> (Vec<forebay_pool::Lease>, Vec<tokio::task::JoinHandle<()>>) {
+    site.pool.resize(Resize { limit: Some(2), ..Resize::default() }).expect("within bounds");
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        held.push(site.pool.acquire(&admission(Class::Normal)).await.expect("free"));
+    }
+    let mut waiting = Vec::new();
+    while site.pool.admit(&admission(Class::Normal)).is_ok() {
+        let acquire = site.pool.acquire(&admission(Class::Normal));
+        waiting.push(tokio::spawn(async move { drop(acquire.await) }));
+        tokio::task::yield_now().await;
+    }
+    (held, waiting)
+}
+
+#[tokio::test]
+async fn the_first_refusal_goes_out_while_a_connection_for_critical_work_is_still_free() {
+    let site = Site::new(rules()).await;
+    let router = router(&site);
+    let (_held, _waiting) = fill(&site).await;
+    let refused = send(&router, "/list", Body::empty()).await.expect("infallible");
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let seconds: u64 = refused.headers()[RETRY_AFTER].to_str().expect("text").parse().expect("whole seconds");
+    assert!((1..=30).contains(&seconds), "{seconds}");
+    let paid = send(&router, "/pay", Body::empty()).await.expect("infallible");
+    assert_eq!(paid.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_refused_request_is_answered_though_its_body_never_comes() {
+    let site = Site::new(rules()).await;
+    let router = router(&site);
+    let (_held, _waiting) = fill(&site).await;
+    let never = Body::from_stream(futures_util::stream::pending::<Result<String, Infallible>>());
+    let refused = send(&router, "/list", never).await.expect("infallible");
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn without_a_pool_the_door_stands_open_and_still_hands_out_admissions() {
+    let layer = AdmissionLayer::new(None, classify::<Body>, Duration::from_secs(2), refuse);
+    let show = post(|Extension(admission): Extension<Admission>| async move { admission.class().name() });
+    let router = Router::new().route("/pay", show).layer(layer);
+    let answer = send(&router, "/pay", Body::empty()).await.expect("infallible");
+    let body = axum::body::to_bytes(answer.into_body(), 100).await.expect("short");
+    assert_eq!(&body[..], b"critical");
+}

@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use forebay_pool::{AcquireError, Class, Config, Pool, Resize, Rules};
+use sqlx::Executor;
+
+use crate::{Site, admission, rules};
+
+#[tokio::test]
+async fn the_minimum_is_opened_without_anybody_asking() {
+    let site = Site::new(Rules { min_idle: 3, ..rules() }).await;
+    site.until("three are idle", |snapshot| snapshot.idle == 3).await;
+}
+
+#[tokio::test]
+async fn connections_that_the_server_ended_are_replaced() {
+    let site = Site::new(Rules { min_idle: 2, check_after_idle: Duration::ZERO, ..rules() }).await;
+    site.until("two are idle", |snapshot| snapshot.idle == 2).await;
+    let mut outside = site.outside().await;
+    outside
+        .execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test' and datname = current_database()")
+        .await
+        .expect("ended");
+    let one: i32 = sqlx::query_scalar("select 1").fetch_one(&site.pool).await.expect("a check finds the dead ones");
+    assert_eq!(one, 1);
+    site.until("two again", |snapshot| snapshot.idle == 2 && snapshot.totals.opened >= 4).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_under_its_lease_is_closed_and_its_place_is_free() {
+    let site = Site::new(rules()).await;
+    let mut lease = site.pool.acquire(&admission(Class::Normal)).await.expect("free");
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *lease).await.expect("answers");
+    let mut outside = site.outside().await;
+    sqlx::query("select pg_terminate_backend($1)").bind(pid).execute(&mut outside).await.expect("ended");
+    sqlx::query("select 1").execute(&mut *lease).await.expect_err("its backend is gone");
+    drop(lease);
+    site.until("it is gone", |snapshot| snapshot.open() == 0).await;
+    let one: i32 = sqlx::query_scalar("select 1").fetch_one(&site.pool).await.expect("a new one");
+    assert_eq!(one, 1);
+}
+
+#[tokio::test]
+async fn no_server_means_unavailable_with_the_cause_and_not_a_long_wait() {
+    let nowhere = "postgres://nobody@127.0.0.1:1/none".parse().expect("a url");
+    let pool = Pool::connect(nowhere, Config { rules: rules(), ..Config::named("test") }).expect("these rules hold");
+    let long =
+        forebay_pool::Admission::new(Class::Normal, (tokio::time::Instant::now() + Duration::from_secs(60)).into_std());
+    let error = loop {
+        match pool.acquire(&long).await.expect_err("there is no server") {
+            AcquireError::Timeout(_) => {}
+            error => break error,
+        }
+    };
+    let AcquireError::Unavailable { cause, .. } = &error else { panic!("{error}") };
+    assert!(cause.as_deref().is_some_and(|cause| cause.contains("refused")), "{error}");
+}
+
+#[tokio::test]
+async fn bounds_move_at_run_time_without_ending_a_lease() {
+    let site = Site::new(Rules { min_idle: 2, ..rules() }).await;
+    let mut lease = site.pool.acquire(&admission(Class::Normal)).await.expect("free");
+    site.pool.resize(Resize { min_idle: Some(6), ..Resize::default() }).expect("within bounds");
+    site.until("six are there", |snapshot| snapshot.open() >= 6).await;
+    site.pool.resize(Resize { min_idle: Some(0), ceiling: Some(2), ..Resize::default() }).expect("within bounds");
+    site.until("two are left", |snapshot| snapshot.open() <= 2).await;
+    sqlx::query("select 1").execute(&mut *lease).await.expect("the lease goes on");
+    site.pool.resize(Resize { ceiling: Some(1), ..Resize::default() }).expect_err("one place is not enough");
+}
+
+#[tokio::test]
+async fn idle_connections_can_be_flushed() {
+    let site = Site::new(Rules { min_idle: 3, ..rules() }).await;
+    site.until("three are idle", |snapshot| snapshot.idle == 3).await;
+    site.pool.flush_idle();
+    site.until("three new ones", |snapshot| snapshot.idle == 3 && snapshot.totals.opened == 6).await;
+}
+
+#[tokio::test]
+async fn close_refuses_newcomers_and_waits_for_the_last_lease() {
+    let site = Site::new(rules()).await;
+    let lease = site.pool.acquire(&admission(Class::Normal)).await.expect("free");
+    let pool = site.pool.clone();
+    let closing = tokio::spawn(async move { pool.close().await });
+    loop {
+        match site.pool.acquire(&admission(Class::Normal)).await {
+            Err(AcquireError::Closed) => break,
+            _ => tokio::task::yield_now().await,
+        }
+    }
+    assert!(!closing.is_finished());
+    drop(lease);
+    closing.await.expect("closed");
+    assert_eq!(site.pool.snapshot().open(), 0);
+}
+
+#[tokio::test]
+async fn the_server_knows_whose_sessions_they_are_and_how_long_it_may_keep_them() {
+    let site = Site::new(rules()).await;
+    let row: (String, String, String) = sqlx::query_as(
+        "select current_setting('application_name'), current_setting('statement_timeout'), current_setting('client_connection_check_interval')",
+    )
+    .fetch_one(&site.pool)
+    .await
+    .expect("answers");
+    assert_eq!(row, ("test".to_owned(), "5s".to_owned(), "500ms".to_owned()));
+}
+
+#[tokio::test]
+async fn a_pool_that_nobody_holds_any_more_leaves_no_session_behind() {
+    let site = Site::new(Rules { min_idle: 2, ..rules() }).await;
+    site.until("two are idle", |snapshot| snapshot.idle == 2).await;
+    let mut outside = site.outside().await;
+    let Site { pool, database } = site;
+    drop(pool);
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let left: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where application_name = 'test' and datname = current_database()",
+        )
+        .fetch_one(&mut outside)
+        .await
+        .expect("answers");
+        if left == 0 {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < end, "{left} sessions are left");
+    }
+    drop(database);
+}

@@ -1,0 +1,54 @@
+//! The pool on a real Postgres, and its door in front of a service.
+
+mod door;
+mod leases;
+mod life;
+mod transactions;
+
+use std::time::Duration;
+
+use forebay_embedded::testing::{TestDatabase, database};
+use forebay_pool::{Admission, Class, Config, Pool, Rules, Snapshot};
+use tokio::time::Instant;
+
+/// A pool on a database of its own. The database lives as long as the value.
+struct Site {
+    pool: Pool,
+    database: TestDatabase,
+}
+
+impl Site {
+    async fn new(rules: Rules) -> Self {
+        let database = database().await;
+        let config = Config { rules, ..Config::named("test") };
+        let pool = Pool::connect(database.options(), config).expect("these rules hold");
+        Self { pool, database }
+    }
+
+    /// A second way to the same database, past the pool.
+    async fn outside(&self) -> sqlx::PgConnection {
+        use sqlx::Connection;
+        sqlx::PgConnection::connect_with(&self.database.options()).await.expect("the server runs")
+    }
+
+    /// Waits until the pool's numbers are as they should be.
+    async fn until(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let snapshot = self.pool.snapshot();
+            if holds(&snapshot) {
+                return snapshot;
+            }
+            assert!(Instant::now() < end, "still not so: {what}; {snapshot:?}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn rules() -> Rules {
+    Rules { min_idle: 0, initial_limit: 4, ceiling: 8, ..Rules::default() }
+}
+
+fn admission(class: Class) -> Admission {
+    Admission::new(class, (Instant::now() + Duration::from_secs(10)).into_std())
+}

@@ -199,9 +199,9 @@ impl Ledger {
             return;
         }
         if clean {
-            self.rest(now, slot, now)
+            self.rest(now, slot, now);
         } else {
-            self.discard(now, slot)
+            self.discard(now, slot);
         }
         self.pump(now);
     }

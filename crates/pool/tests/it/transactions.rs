@@ -48,13 +48,13 @@ async fn a_transaction_dropped_on_a_lease_is_over_before_the_leases_next_stateme
 #[tokio::test]
 async fn a_begin_dropped_at_any_moment_never_reaches_the_next_user() {
     let site = site_with_table().await;
-    for round in 0..100 {
+    for round in 0..100_i32 {
         let mut lease = site.pool.acquire(&admission(Class::Normal)).await.expect("free");
-        let cut = tokio::time::timeout(Duration::from_micros(round * 7), lease.begin()).await;
+        let cut = tokio::time::timeout(Duration::from_micros(u64::from(round.unsigned_abs()) * 7), lease.begin()).await;
         drop(cut);
         drop(lease);
         let mut next = site.pool.acquire(&admission(Class::Normal)).await.expect("free");
-        sqlx::query("insert into t values ($1)").bind(round as i32).execute(&mut *next).await.expect("inserted");
+        sqlx::query("insert into t values ($1)").bind(round).execute(&mut *next).await.expect("inserted");
     }
     assert_eq!(count(&site).await, 100, "every plain insert was its own transaction");
 }

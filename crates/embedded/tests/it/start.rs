@@ -63,8 +63,10 @@ async fn a_path_may_hold_spaces_and_be_long() {
 #[tokio::test]
 async fn a_folder_with_other_files_is_left_alone() {
     let home = home();
-    std::fs::write(home.path().join("letter.txt"), "dear diary").unwrap();
-    let error = start(home.path()).await.unwrap_err();
+    let letters = home.path().join("letters");
+    std::fs::create_dir(&letters).unwrap();
+    std::fs::write(letters.join("letter.txt"), "dear diary").unwrap();
+    let error = start(&letters).await.unwrap_err();
     assert!(matches!(error, StartError::NotAFolderOfOurs(_)), "{error}");
 }
 

@@ -56,7 +56,9 @@ async fn a_second_interrupt_stops_at_once() {
     shop.send(Signal::INT);
     let (status, _) = shop.ended().await;
     assert!(status.success());
-    assert!(order.await.unwrap().is_none(), "the order was cut off");
+    // Cut off, or told in time that its payment is still pending: the database went away under it.
+    let answer = order.await.unwrap();
+    assert!(answer.as_ref().is_none_or(|(status, _)| *status != 201), "{answer:?}");
     nobody_left(home.path()).await;
 }
 

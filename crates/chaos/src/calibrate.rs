@@ -13,7 +13,7 @@ use crate::crowd::Crowd;
 use crate::measure::{errors, mean};
 use crate::play::{PlayError, Theatre};
 use crate::recorder::Recorder;
-use crate::sampler::{Sampler, Subject};
+use crate::sampler::pool_now;
 use crate::scenario::{Kind, Load, Phase, Scenario, Window};
 use crate::schedule::Schedule;
 use crate::stage::Stage;
@@ -24,6 +24,7 @@ const LIGHT: f64 = 50.0;
 const CHECK_SHARE: f64 = 0.7;
 const MEASURE_S: f64 = 10.0;
 const CHECK_S: f64 = 5.0;
+const POOL_EVERY: Duration = Duration::from_millis(5);
 
 /// Measures the legacy arm's capacity.
 ///
@@ -79,17 +80,12 @@ async fn run(stage: &Stage, rate: f64, seconds: f64, seed: u64, name: &str) -> R
     let admin = Caller::new(stage.child.ports.admin);
     let granted_before = granted(&admin).await;
     let recorder = Recorder::new(Instant::now() + Duration::from_millis(100));
-    let subject = Subject {
-        admin: admin.clone(),
-        database: stage.database.clone(),
-        shop_pid: stage.child.identity.pid,
-        postgres_pid: stage.postgres_pid(),
-    };
-    let sampler = Sampler::start(&subject, &recorder);
     let crowd = Crowd { caller: Caller::new(stage.child.ports.http), prepared, recorder: recorder.clone() };
-    crowd.play(&schedule, Duration::from_secs(10)).await;
+    tokio::select! {
+        () = crowd.play(&schedule, Duration::from_secs(10)) => {}
+        () = watch_pool(&admin, &recorder) => {}
+    }
     let lasted = recorder.now();
-    sampler.stop().await;
     let leases = granted(&admin).await - granted_before;
     Ok(recorder.with(|recording| {
         let served =
@@ -116,6 +112,16 @@ fn steady(rate: f64, window: Window) -> Scenario {
         action: None,
         baseline: window,
         judged: window,
+    }
+}
+
+/// Looks at the pool much more often than a lease lasts, for Little's law. Never ends by itself.
+async fn watch_pool(admin: &Caller, recorder: &Recorder) {
+    loop {
+        if let Some(sample) = pool_now(admin, recorder.now()).await {
+            recorder.with(|recording| recording.pool.push(sample));
+        }
+        tokio::time::sleep(POOL_EVERY).await;
     }
 }
 

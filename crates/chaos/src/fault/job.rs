@@ -1,5 +1,6 @@
 //! The report job of the postmortem: it borrows a connection, opens a transaction, reads a little, and sleeps.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -39,10 +40,11 @@ pub(super) async fn all(db: Db, gauges: Arc<Gauges>, order: HoldersOrder) {
 /// Holds and sleeps for ever; one that never gives back holds once.
 async fn report_job(db: Db, gauges: Arc<Gauges>, sleep: Option<Duration>) {
     loop {
-        let wait = match hold(&db, &gauges, sleep).await {
-            Ok(()) | Err(HoldError::Acquire(AcquireError::Timeout(_))) => Duration::ZERO,
-            Err(HoldError::Acquire(_)) => AGAIN,
-            Err(HoldError::Statement(error)) => {
+        let Err(error) = hold(&db, &gauges, sleep).await;
+        let wait = match error {
+            HoldError::Acquire(AcquireError::Timeout(_)) => Duration::ZERO,
+            HoldError::Acquire(_) => AGAIN,
+            HoldError::Statement(error) => {
                 tracing::warn!(%error, "the report job lost its connection, comes again in a second");
                 gauges.taken_back.fetch_add(1, Ordering::Relaxed);
                 AGAIN
@@ -55,19 +57,21 @@ async fn report_job(db: Db, gauges: Arc<Gauges>, sleep: Option<Duration>) {
     }
 }
 
-async fn hold(db: &Db, gauges: &Gauges, sleep: Option<Duration>) -> Result<(), HoldError> {
+/// Report after report on one lease, each in a transaction that mostly sleeps. The lease is not given back in between:
+/// whoever returns one during the spike queues behind thousands, and the pool would heal for half a minute.
+async fn hold(db: &Db, gauges: &Gauges, sleep: Option<Duration>) -> Result<Infallible, HoldError> {
     let admission = Admission::new(Class::Normal, (Instant::now() + PATIENCE).into_std());
     let mut lease = db.acquire(&admission).await?;
-    let mut tx = lease.begin().await?;
-    read_a_little(&mut tx.conn()).await?;
-    let holding = gauges.hold();
-    match sleep {
-        Some(sleep) => tokio::time::sleep(sleep).await,
-        None => std::future::pending().await,
+    let _holding = gauges.hold();
+    loop {
+        let mut tx = lease.begin().await?;
+        read_a_little(&mut tx.conn()).await?;
+        match sleep {
+            Some(sleep) => tokio::time::sleep(sleep).await,
+            None => std::future::pending().await,
+        }
+        tx.commit().await?;
     }
-    drop(holding);
-    tx.commit().await?;
-    Ok(())
 }
 
 async fn read_a_little(conn: &mut Conn<'_>) -> Result<(), sqlx::Error> {

@@ -1,7 +1,9 @@
 //! Hashes and compares passwords: argon2id with the parameters of the OWASP minimum (19 MiB, two passes, one lane).
 
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use argon2::password_hash::phc::{Output, ParamsString, Salt};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::lane::{Full, Lane};
@@ -11,6 +13,7 @@ const COST: (u32, u32, u32) = (19_456, 2, 1);
 
 pub(crate) struct Passwords {
     lane: Lane,
+    memory: Arc<Memory>,
     /// The hash that an unknown user's password is compared with, so that the answer takes as long as for a known one.
     nobody: String,
 }
@@ -18,38 +21,81 @@ pub(crate) struct Passwords {
 impl Passwords {
     pub(crate) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { lane: Lane::new(cores), nobody: hash(&rand::random::<[u8; 16]>()) }
+        let memory = Arc::<Memory>::default();
+        let nobody = hash(&rand::random::<[u8; 16]>(), &memory);
+        Self { lane: Lane::new(cores), memory, nobody }
     }
 
     /// The hash to keep, as a PHC string with a salt of its own.
     pub(crate) async fn hash(&self, password: SecretString) -> Result<String, Full> {
-        self.lane.run(move || hash(password.expose_secret().as_bytes())).await
+        let memory = Arc::clone(&self.memory);
+        self.lane.run(move || hash(password.expose_secret().as_bytes(), &memory)).await
     }
 
     /// Whether `password` is the one behind `kept`. Without one it is false, after the same work.
     pub(crate) async fn matches(&self, password: SecretString, kept: Option<String>) -> Result<bool, Full> {
         let known = kept.is_some();
         let kept = kept.unwrap_or_else(|| self.nobody.clone());
-        let same = self.lane.run(move || verify(password.expose_secret().as_bytes(), &kept)).await?;
+        let memory = Arc::clone(&self.memory);
+        let same = self.lane.run(move || verify(password.expose_secret().as_bytes(), &kept, &memory)).await?;
         Ok(same && known)
     }
 }
 
-fn argon2() -> Argon2<'static> {
-    let (memory, passes, lanes) = COST;
-    let params = Params::new(memory, passes, lanes, None).expect("the OWASP minimum is within argon2's bounds");
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+/// The working memory of hashes, 19 MiB each, used again: one for each that runs at once. Freed after each hash it would
+/// be kept by the allocator many times over, once for every thread that ever hashed.
+#[derive(Default)]
+struct Memory(Mutex<Vec<Vec<Block>>>);
+
+impl Memory {
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<Block>) -> T) -> T {
+        let mut blocks = self.shelf().pop().unwrap_or_default();
+        let value = work(&mut blocks);
+        self.shelf().push(blocks);
+        value
+    }
+
+    fn shelf(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn hash(password: &[u8]) -> String {
+/// The raw hash of a password.
+fn derive(password: &[u8], salt: &[u8], params: Params, memory: &Memory) -> Result<Output, argon2::Error> {
+    let blocks_needed = params.block_count();
+    let mut raw = [0; Params::DEFAULT_OUTPUT_LEN];
+    memory.with(|blocks| {
+        blocks.resize(blocks_needed.max(blocks.len()), Block::default());
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        argon2.hash_password_into_with_memory(password, salt, &mut raw, &mut blocks[..blocks_needed])
+    })?;
+    Ok(Output::new(&raw).expect("32 bytes are an output"))
+}
+
+fn hash(password: &[u8], memory: &Memory) -> String {
+    let (cost, passes, lanes) = COST;
+    let params = Params::new(cost, passes, lanes, None).expect("the OWASP minimum is within argon2's bounds");
     let salt = rand::random::<[u8; 16]>();
-    let hash = argon2().hash_password_with_salt(password, &salt);
-    hash.expect("a salt of 16 bytes and a password of at most 512 suit argon2").to_string()
+    let output = derive(password, &salt, params.clone(), memory).expect("a password of at most 512 bytes suits argon2");
+    PasswordHash {
+        algorithm: ARGON2ID_IDENT,
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params).expect("three numbers are parameters"),
+        salt: Some(Salt::new(&salt).expect("16 bytes are a salt")),
+        hash: Some(output),
+    }
+    .to_string()
 }
 
-/// A hash that does not parse matches nothing.
-fn verify(password: &[u8], kept: &str) -> bool {
-    argon2().verify_password(password, kept).is_ok()
+/// A hash that does not parse, or of another algorithm, matches nothing.
+fn verify(password: &[u8], kept: &str, memory: &Memory) -> bool {
+    let Ok(kept) = PasswordHash::new(kept) else { return false };
+    let (Some(salt), Some(expected), true) = (kept.salt, kept.hash, kept.algorithm == ARGON2ID_IDENT) else {
+        return false;
+    };
+    let Ok(params) = Params::try_from(&kept) else { return false };
+    // The comparison of two outputs takes the same time wherever they differ.
+    derive(password, salt.as_ref(), params, memory).is_ok_and(|output| output == expected)
 }
 
 #[cfg(test)]
@@ -58,10 +104,19 @@ mod tests {
 
     #[test]
     fn a_hash_names_the_owasp_minimum_and_matches_only_its_password() {
-        let kept = hash(b"correct-horse-battery");
+        let memory = Memory::default();
+        let kept = hash(b"correct-horse-battery", &memory);
         assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept}");
-        assert!(verify(b"correct-horse-battery", &kept));
-        assert!(!verify(b"correct-horse-batterz", &kept));
-        assert!(!verify(b"anything", "no hash at all"));
+        assert!(verify(b"correct-horse-battery", &kept, &memory));
+        assert!(!verify(b"correct-horse-batterz", &kept, &memory));
+        assert!(!verify(b"anything", "no hash at all", &memory));
+        assert_eq!(memory.shelf().len(), 1, "the working memory is used again");
+    }
+
+    #[test]
+    fn it_is_argon2_as_others_know_it() {
+        use argon2::password_hash::PasswordVerifier;
+        let kept = hash(b"correct-horse-battery", &Memory::default());
+        assert!(Argon2::default().verify_password(b"correct-horse-battery", &*kept).is_ok());
     }
 }

@@ -116,8 +116,8 @@ impl Child {
         stdin.write_all(&told).await?;
         let mut line = String::new();
         let not_ready = || ChildError::NotReady(last_lines(log));
-        timeout(READY_WITHIN, BufReader::new(stdout).read_line(&mut line)).await.map_err(|_| not_ready())??;
-        let ports: Ports = serde_json::from_str(&line).map_err(|_| not_ready())?;
+        timeout(READY_WITHIN, BufReader::new(stdout).read_line(&mut line)).await.map_err(|_silent| not_ready())??;
+        let ports: Ports = serde_json::from_str(&line).map_err(|_no_ports| not_ready())?;
         let identity = process.id().and_then(Process::of).ok_or_else(not_ready)?;
         let child = Self { process, stdin: Some(stdin), log: log.to_owned(), ports, identity };
         child.ready().await?;

@@ -11,6 +11,8 @@ use forebay_chaos::replay::{self, Options, Programme, ReplayError};
 use forebay_chaos::scenario::{FASTEST, QUICK_SPEED};
 use forebay_chaos::stop::Stop;
 
+/// There is nothing to judge.
+const INVALID: u8 = 2;
 /// The machine lacks something.
 const ENVIRONMENT: u8 = 3;
 /// Ctrl-C.
@@ -60,7 +62,7 @@ struct ReplayArgs {
 }
 
 fn speed(text: &str) -> Result<f64, String> {
-    let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    let speed: f64 = text.parse().map_err(|error: std::num::ParseFloatError| error.to_string())?;
     if (1.0..=FASTEST).contains(&speed) {
         return Ok(speed);
     }
@@ -104,6 +106,7 @@ async fn replay(options: Options) -> ExitCode {
     match replay::run(&options, &theatre).await {
         Ok(verdict) => ExitCode::from(verdict.outcome.exit_code()),
         Err(ReplayError::Play(PlayError::Interrupted)) => fail(&"interrupted: everything was stopped", INTERRUPTED),
+        Err(error @ ReplayError::Play(PlayError::Unsettled | PlayError::Sql(_))) => fail(&error, INVALID),
         Err(error) => fail(&error, ENVIRONMENT),
     }
 }

@@ -99,7 +99,7 @@ impl Stage {
         let login = Ask::json(http::Method::POST, "/v1/auth/login", &body);
         let answer = Caller::new(self.child.ports.http).attempt(&login).await;
         let failed = || StageError::Login(format!("{:?} {}", answer.reply, String::from_utf8_lossy(&answer.body)));
-        let tokens: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|_| failed())?;
+        let tokens: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|_no_json| failed())?;
         let token = tokens.get("access_token").and_then(serde_json::Value::as_str).ok_or_else(failed)?;
         Mint::like(token, self.seed).ok_or_else(failed)
     }

@@ -1,5 +1,7 @@
 //! The figures of one play, as the report and the verdict read them.
 
+use std::time::Duration;
+
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -243,7 +245,7 @@ impl Latency {
         // Two significant figures in microseconds, up to ten minutes; longer ones are counted there.
         let mut histogram = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3).ok()?;
         for took in times {
-            let micros = std::time::Duration::from_secs_f64(took.max(0.0)).as_micros();
+            let micros = Duration::from_secs_f64(took.max(0.0)).as_micros();
             histogram.saturating_record(u64::try_from(micros).unwrap_or(u64::MAX));
         }
         let at = |percent: f64| histogram.value_at_percentile(percent) as f64 / 1e3;
@@ -294,7 +296,10 @@ fn seconds(recording: &Recording, scenario: &Scenario) -> Vec<Second> {
             active: 0,
         })
         .collect();
-    let index = |at: f64| std::time::Duration::try_from_secs_f64(at).map_or(usize::MAX, |at| at.as_secs() as usize);
+    let index = |at: f64| {
+        let second = Duration::try_from_secs_f64(at).map_or(u64::MAX, |at| at.as_secs());
+        usize::try_from(second).unwrap_or(usize::MAX)
+    };
     for attempt in &recording.attempts {
         let Some(second) = seconds.get_mut(index(attempt.end())) else { continue };
         match attempt.reply {

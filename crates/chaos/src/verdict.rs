@@ -149,3 +149,6 @@ fn information(plays: &[Summary]) -> Vec<Row> {
         }),
     ]
 }
+
+#[cfg(test)]
+mod tests;

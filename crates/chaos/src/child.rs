@@ -16,7 +16,7 @@ use forebay_checkout::Payments;
 use forebay_platform::admit::{Admit, TimeLimits};
 use forebay_platform::db::{Db, PoolMetrics};
 use forebay_platform::serve::Drained;
-use forebay_pool::{Pool, StandingQueue};
+use forebay_pool::{Pool, Staffing};
 use forebay_shop::App;
 use serde::Deserialize;
 use sqlx::PgPool;
@@ -136,7 +136,7 @@ fn db(arm: Arm, database: PgConnectOptions) -> Result<Db, RunError> {
         Arm::Stock60 => Ok(Db::stock(stock(database, 60))),
         Arm::Resilient => {
             let config = forebay_pool::Config::named(POOL_SESSIONS);
-            let pool = Pool::connect_with(database, config, Box::<StandingQueue>::default(), Box::new(PoolMetrics))?;
+            let pool = Pool::connect_with(database, config, Box::<Staffing>::default(), Box::new(PoolMetrics))?;
             Ok(Db::forebay(pool))
         }
     }

@@ -101,7 +101,7 @@ pub struct Ledger {
     closed: bool,
     actions: VecDeque<Action>,
     totals: Totals,
-    busy_until: Instant,
+    noted_at: Instant,
 }
 
 impl Ledger {
@@ -122,7 +122,7 @@ impl Ledger {
             closed: false,
             actions: VecDeque::new(),
             totals: Totals::default(),
-            busy_until: now,
+            noted_at: now,
             rules,
         }
     }
@@ -154,6 +154,7 @@ impl Ledger {
         let patience = if guarded { now + self.budget(now, ask.class) * 2 } else { ask.deadline };
         let until = ask.deadline.min(patience.max(now));
         let waiter = Waiter { class: ask.class, rank, enqueued: now, deadline: ask.deadline, until };
+        self.note(now);
         let id = self.queue.push(waiter);
         self.ticker.wake(now);
         self.pump(now);
@@ -171,6 +172,7 @@ impl Ledger {
 
     /// The caller gives up. If it was granted a connection meanwhile, release that instead.
     pub fn cancel(&mut self, now: Instant, waiter: WaiterId) {
+        self.note(now);
         if self.queue.remove(waiter).is_some() {
             self.totals.cancelled += 1;
             self.after_queue();
@@ -242,7 +244,7 @@ impl Ledger {
         } else {
             now + next.saturating_sub(idle).clamp(Ticker::SWEEP, self.rules.suspect_after)
         };
-        self.note_busy(now);
+        self.note(now);
         self.slots.shift(slot, Phase::Leased(hold));
         if hold.suspect && !was_suspect {
             self.totals.suspected += 1;
@@ -331,7 +333,7 @@ impl Ledger {
         let counts = self.slots.counts();
         let oldest = self.slots.leased().map(|(_, hold)| hold.acquired).min();
         let mut totals = self.totals;
-        totals.busy_seconds += self.busy_since_noted(now);
+        totals.busy_seconds += self.busy_since_note(now);
         Snapshot {
             limit: self.permits(),
             reserve: self.reserve(),
@@ -468,7 +470,7 @@ impl Ledger {
     // --- movements --------------------------------------------------------------------------------------------
 
     fn lease(&mut self, now: Instant, slot: SlotId, rank: Rank) {
-        self.note_busy(now);
+        self.note(now);
         let hold = Hold { rank, acquired: now, look_at: now + self.rules.suspect_after, suspect: false };
         self.slots.shift(slot, Phase::Leased(hold));
         self.totals.granted += 1;
@@ -482,19 +484,19 @@ impl Ledger {
             self.discard(now, slot);
             return;
         }
-        self.note_busy(now);
+        self.note(now);
         self.slots.shift(slot, Phase::Idle { since });
     }
 
     fn quarantine(&mut self, now: Instant, slot: SlotId) {
-        self.note_busy(now);
+        self.note(now);
         self.totals.quarantined += 1;
         self.slots.shift(slot, Phase::Quarantined);
         self.actions.push_back(Action::Clean(slot));
     }
 
     fn discard(&mut self, now: Instant, slot: SlotId) {
-        self.note_busy(now);
+        self.note(now);
         self.slots.shift(slot, Phase::Closing);
         self.actions.push_back(Action::Close(slot));
     }
@@ -514,15 +516,18 @@ impl Ledger {
         self.actions.push_back(Action::Tell(Event::LimitChanged { from, to, reason }));
     }
 
-    fn busy_since_noted(&self, now: Instant) -> f64 {
+    fn busy_since_note(&self, now: Instant) -> f64 {
         let counts = self.slots.counts();
-        f64::from(counts.leased + counts.suspect) * now.saturating_duration_since(self.busy_until).as_secs_f64()
+        f64::from(counts.leased + counts.suspect) * now.saturating_duration_since(self.noted_at).as_secs_f64()
     }
 
-    /// Adds up the time connections were in use, before a count changes.
-    fn note_busy(&mut self, now: Instant) {
-        self.totals.busy_seconds += self.busy_since_noted(now);
-        self.busy_until = self.busy_until.max(now);
+    /// Adds up what was in use and what was asked for, before a count changes.
+    fn note(&mut self, now: Instant) {
+        self.totals.busy_seconds += self.busy_since_note(now);
+        let asked_for = self.slots.counts().in_use() as usize + self.queue.len();
+        self.ticker.offered +=
+            now.saturating_duration_since(self.noted_at) * u32::try_from(asked_for).unwrap_or(u32::MAX);
+        self.noted_at = self.noted_at.max(now);
     }
 
     // --- service ----------------------------------------------------------------------------------------------
@@ -556,6 +561,7 @@ impl Ledger {
 
     fn grant_head_of(&mut self, now: Instant, slot: SlotId, rank: Rank) -> Option<WaiterId> {
         let waiter = self.queue.head(rank)?;
+        self.note(now);
         self.queue.remove(waiter);
         self.grants = self.grants.wrapping_add(1);
         self.lease(now, slot, rank);

@@ -19,11 +19,11 @@
 //!
 //! ```
 //! use std::time::{Duration, Instant};
-//! use forebay_pool_core::{Acquired, Action, Ask, Class, Ledger, Return, Rules, StandingQueue};
+//! use forebay_pool_core::{Acquired, Action, Ask, Class, Ledger, Return, Rules, Staffing};
 //!
 //! # #[expect(clippy::disallowed_methods, reason = "an example needs a first moment")]
 //! let now = Instant::now();
-//! let mut ledger = Ledger::new(Rules { min_idle: 0, ..Rules::default() }, Box::new(StandingQueue::default()), now);
+//! let mut ledger = Ledger::new(Rules { min_idle: 0, ..Rules::default() }, Box::new(Staffing::default()), now);
 //!
 //! // Nobody has a connection yet, so the caller waits and the ledger asks for one to be opened.
 //! let ask = Ask::new(Class::Normal, now + Duration::from_secs(1));
@@ -56,6 +56,6 @@ pub use ledger::Ledger;
 pub use ledger::{Acquired, Activity, Ask, OpenFailure, Resize, Return};
 pub use queue::WaiterId;
 pub use rules::{Mode, Rules};
-pub use sizer::{Fixed, Sample, Sizer, StandingQueue, Target};
+pub use sizer::{Fixed, Sample, Sizer, Staffing, Target};
 pub use slots::SlotId;
 pub use snapshot::{Snapshot, Totals};

@@ -10,6 +10,9 @@ pub struct Sample {
     pub room: u32,
     /// The most connections that were in use at once since the last tick.
     pub peak: u32,
+    /// The offered load since the last tick in Erlang: leases in use, callers waiting, and what the refused would have
+    /// held, on average over time.
+    pub offered: f64,
     /// Whether there was no moment without a waiter within the last 100 ms.
     pub standing: bool,
     /// Requests refused since the last tick for lack of a place.
@@ -41,53 +44,73 @@ impl Sizer for Fixed {
     }
 }
 
-/// Grows by a quarter at each tick with a standing queue or a refusal; after ten calm seconds shrinks by a tenth each
-/// second towards what the recent peaks needed.
+/// Gives the traffic what it needs, by square-root staffing: for an offered load of R Erlang, `R + 2 sqrt(R) + 1` leases
+/// leave next to nobody waiting (Halfin and Whitt, "Heavy-traffic limits for queues with many exponential servers", 1981).
+///
+/// R is an exponential mean over about three ticks while it rises. The limit grows by at most a quarter at each tick,
+/// also whenever a queue stands or somebody was refused. After ten calm seconds it shrinks by a tenth each second towards
+/// the most that was needed meanwhile. It does not ask whether the database is better off with fewer: where that matters,
+/// set a ceiling.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct StandingQueue {
+pub struct Staffing {
+    offered: f64,
     calm: Option<Calm>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Calm {
     since: Instant,
-    peak: u32,
+    /// The most that was needed since then.
+    needed: u32,
     next_step: Instant,
 }
 
-impl StandingQueue {
+impl Staffing {
     const WINDOW: Duration = Duration::from_secs(10);
     const STEP: Duration = Duration::from_secs(1);
+    const WEIGHT: f64 = 1.0 / 3.0;
 
-    /// What a peak needs: a quarter more than itself.
-    const fn wanted(peak: u32) -> u32 {
-        peak + peak.div_ceil(4)
+    /// How many leases this load needs.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of the type")]
+    fn needed(&mut self, sample: &Sample) -> u32 {
+        self.offered += (sample.offered - self.offered) * Self::WEIGHT;
+        let needed = self.offered + 2.0 * self.offered.max(0.0).sqrt() + 1.0;
+        needed.ceil().clamp(1.0, f64::from(u32::MAX)) as u32
+    }
+
+    /// The calm in which nothing more was needed: remembered for at least one window, at most two.
+    fn calm(&mut self, now: Instant, needed: u32) -> &mut Calm {
+        let fresh = Calm { since: now, needed, next_step: now + Self::WINDOW };
+        let calm = self.calm.get_or_insert(fresh);
+        if now.saturating_duration_since(calm.since) >= Self::WINDOW * 2 {
+            *calm = Calm { next_step: calm.next_step, ..fresh };
+        }
+        calm.needed = calm.needed.max(needed);
+        calm
     }
 }
 
-impl Sizer for StandingQueue {
+impl Sizer for Staffing {
     fn tick(&mut self, now: Instant, sample: &Sample) -> Target {
-        if sample.standing || sample.refused > 0 {
+        let needed = self.needed(sample);
+        let most = sample.limit.saturating_add((sample.limit / 4).max(1));
+        let reason = match sample {
+            Sample { standing: true, .. } => "standing_queue",
+            Sample { refused: 1.., .. } => "refusals",
+            _ if needed > sample.limit => "demand",
+            _ => "calm",
+        };
+        if reason != "calm" {
             self.calm = None;
-            let step = (sample.limit / 4).max(1);
-            let reason = if sample.standing { "standing_queue" } else { "refusals" };
-            return Target { limit: sample.limit.saturating_add(step), reason };
+            let limit = if reason == "demand" { needed.min(most) } else { most };
+            return Target { limit, reason };
         }
-        let stay = Target { limit: sample.limit, reason: "steady" };
-        let calm = self.calm.get_or_insert(Calm { since: now, peak: 0, next_step: now + Self::WINDOW });
-        calm.peak = calm.peak.max(sample.peak);
-        if now < calm.next_step {
-            return stay;
+        let calm = self.calm(now, needed);
+        if now < calm.next_step || calm.needed >= sample.limit {
+            return Target { limit: sample.limit, reason: "steady" };
         }
-        let wanted = Self::wanted(calm.peak);
         calm.next_step = now + Self::STEP;
-        if now.saturating_duration_since(calm.since) >= Self::WINDOW * 2 {
-            *calm = Calm { since: now, peak: sample.peak, next_step: now + Self::STEP };
-        }
-        if wanted >= sample.limit {
-            return stay;
-        }
         let step = (sample.limit / 10).max(1);
-        Target { limit: (sample.limit - step).max(wanted).max(1), reason: "calm" }
+        Target { limit: (sample.limit - step).max(calm.needed), reason }
     }
 }

@@ -36,8 +36,8 @@
 //!
 //! It does not implement sqlx's `Acquire` (which must deref to `PgConnection`, past our watch), does not cancel a
 //! running statement whose future was dropped other than by closing its socket, does not see a transaction that was
-//! begun by text rather than by [`Lease::begin`], and does not learn the best size of your database: it grows while a
-//! queue stands and shrinks when it is calm.
+//! begun by text rather than by [`Lease::begin`], and does not learn the best size of your database: it gives the
+//! traffic what it needs, up to the ceiling.
 
 #![warn(missing_docs)]
 
@@ -58,7 +58,7 @@ pub use admission::Admission;
 pub use config::{Config, InvalidConfig};
 pub use error::{AcquireError, Holder, PoolError, Timeout, classify};
 pub use forebay_pool_core::{
-    Class, Event, Fixed, Mode, Resize, Rules, Sample, ShedReason, Sizer, Snapshot, StandingQueue, Target, Totals,
+    Class, Event, Fixed, Mode, Resize, Rules, Sample, ShedReason, Sizer, Snapshot, Staffing, Target, Totals,
 };
 pub use lease::{Lease, LeaseConn};
 pub use observer::{Observer, Unobserved};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use async_stream::stream;
-use forebay_pool_core::{Acquired, Class, Ledger, Resize, Return, Sizer, SlotId, Snapshot, StandingQueue, WaiterId};
+use forebay_pool_core::{Acquired, Class, Ledger, Resize, Return, Sizer, SlotId, Snapshot, Staffing, WaiterId};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -199,7 +199,7 @@ impl Pool {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn connect(options: PgConnectOptions, config: Config) -> Result<Self, InvalidConfig> {
-        Self::connect_with(options, config, Box::new(StandingQueue::default()), Box::new(Unobserved))
+        Self::connect_with(options, config, Box::new(Staffing::default()), Box::new(Unobserved))
     }
 
     /// The same, with the size controller and the observer of your choice.

@@ -15,7 +15,7 @@ use forebay_platform::{
     serve::Drained,
     telemetry::Metrics,
 };
-use forebay_pool::{Pool, StandingQueue};
+use forebay_pool::{Pool, Staffing};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -210,7 +210,7 @@ async fn prepare(config: &Config) -> Result<Prepared, UpError> {
     let db = Db::forebay(Pool::connect_with(
         database.options.clone(),
         pool.clone(),
-        Box::new(StandingQueue::default()),
+        Box::new(Staffing::default()),
         Box::new(PoolMetrics),
     )?);
     let app = App {

@@ -12,6 +12,9 @@ pub(super) struct Ticker {
     pub(super) peak: u32,
     /// Requests refused for lack of a place since the last beat.
     pub(super) refused: u32,
+    /// Leases in use and callers waiting, multiplied by time, since the last beat.
+    pub(super) offered: Duration,
+    last: Instant,
 }
 
 impl Ticker {
@@ -22,13 +25,25 @@ impl Ticker {
     pub(super) const STANDING: Duration = Duration::from_millis(100);
 
     pub(super) const fn new(now: Instant) -> Self {
-        Self { next: None, next_sweep: now, peak: 0, refused: 0 }
+        Self { next: None, next_sweep: now, peak: 0, refused: 0, offered: Duration::ZERO, last: now }
     }
 
     pub(super) fn wake(&mut self, now: Instant) {
         if self.next.is_none() {
             self.next = Some(now + Self::BEAT);
+            self.last = now;
+            self.offered = Duration::ZERO;
         }
+    }
+
+    /// The mean number of leases in use and callers waiting since the last beat, and what those refused would have
+    /// added by holding for `hold` each (Little's law).
+    fn take_offered(&mut self, now: Instant, hold: Duration) -> f64 {
+        let lasted = now.saturating_duration_since(self.last).max(Duration::from_millis(1));
+        let offered = self.offered + hold * self.refused;
+        self.last = now;
+        self.offered = Duration::ZERO;
+        offered.as_secs_f64() / lasted.as_secs_f64()
     }
 }
 
@@ -52,6 +67,7 @@ impl Ledger {
 
     fn end_waits(&mut self, now: Instant) {
         self.fail_hopeless(now);
+        self.note(now);
         while let Some((id, waiter)) = self.queue.pop_ended(now) {
             let waited = now.saturating_duration_since(waiter.enqueued);
             let refusal = if waiter.deadline <= now {
@@ -66,11 +82,14 @@ impl Ledger {
     }
 
     fn beat(&mut self, now: Instant) {
+        self.note(now);
         let counts = self.slots.counts();
+        let offered = self.ticker.take_offered(now, self.estimate.hold());
         let sample = Sample {
             limit: self.limit,
             room: self.room(),
             peak: self.ticker.peak,
+            offered,
             standing: self.is_standing(now),
             refused: self.ticker.refused,
         };

@@ -99,10 +99,7 @@ fn agrees(world: &World) {
     assert_eq!((snapshot.leased + snapshot.suspects) as usize, world.leased.len());
     assert_eq!(snapshot.waiting as usize, world.waiting.len());
     assert!(world.openings.len() <= 2, "no more than two at once");
-    assert!(
-        world.waiting.iter().all(|queued| queued.deadline >= world.now),
-        "nobody waits past its deadline"
-    );
+    assert!(world.waiting.iter().all(|queued| queued.deadline >= world.now), "nobody waits past its deadline");
 }
 
 /// Nobody waits while there is a place and a connection for it.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use forebay_pool_core::{Acquired, Class, Event, Mode, Refusal, Resize, Return, Rules, ShedReason};
+use forebay_pool_core::{Acquired, Class, Event, Refusal, Resize, Return, Rules, ShedReason};
 
 use crate::world::World;
 
@@ -12,9 +12,10 @@ fn is_shed(answer: &Acquired) -> bool {
     matches!(answer, Acquired::Refused(Refusal::Shed { .. }))
 }
 
-/// Fills every place of the limit with leases that run statements.
+/// Fills every place of a limit that stays where it is with leases that run statements.
 fn full() -> World {
     let mut world = World::with_open(rules(), 12);
+    world.ledger.resize(world.now, Resize { limit: Some(10), ..Resize::default() }).expect("within bounds");
     for _ in 0..10 {
         assert!(matches!(world.ask(Class::Normal, 1_000), Acquired::Leased(_)));
     }
@@ -126,17 +127,24 @@ fn leaked_leases_never_shrink_the_pool_into_an_outage() {
 }
 
 #[test]
-fn a_standing_queue_makes_the_limit_grow_and_calm_makes_it_shrink() {
-    let mut world = World::with_open(Rules { mode: Mode::Off, ..rules() }, 12);
-    for _ in 0..30 {
-        world.ask(Class::Normal, 100_000);
-    }
-    for _ in 0..40 {
-        world.advance(Duration::from_millis(20));
-        world.open_all();
+fn more_traffic_makes_the_limit_grow_before_anybody_is_refused_and_calm_makes_it_shrink() {
+    let mut world = World::with_open(Rules { ceiling: 60, ..rules() }, 12);
+    let (mut asked, mut hold) = (0, std::collections::VecDeque::new());
+    // 400 requests a second that hold for 50 ms each: 20 Erlang, where the limit begins at 10.
+    for tick in 0..400 {
+        let answer = world.ask(Class::Normal, 1_000);
+        asked += 1;
+        assert!(!is_shed(&answer), "refused at request {asked}: {:?}", world.ledger.snapshot(world.now));
+        hold.push_back(tick + 20);
+        world.open_one(true, 0.0);
+        world.advance(Duration::from_micros(2_500));
+        while hold.front().is_some_and(|end| *end <= tick) && !world.leased.is_empty() {
+            hold.pop_front();
+            world.release(world.leased[0].slot, Return::Clean);
+        }
     }
     let grown = world.ledger.snapshot(world.now).limit;
-    assert!(grown > 15, "{grown}");
+    assert!((20..=40).contains(&grown), "{grown}");
     while let Some(lent) = world.leased.first().copied() {
         world.release(lent.slot, Return::Clean);
     }

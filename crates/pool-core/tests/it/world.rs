@@ -2,8 +2,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use forebay_pool_core::{
-    Acquired, Action, Activity, Ask, Class, Event, Ledger, Opening, Refusal, Resize, Return, Rules, SlotId,
-    StandingQueue, WaiterId,
+    Acquired, Action, Activity, Ask, Class, Event, Ledger, Opening, Refusal, Resize, Return, Rules, SlotId, Staffing,
+    WaiterId,
 };
 
 /// A shell without a database: it carries the ledger's actions out by hand, when a test says so, and keeps its own
@@ -53,7 +53,7 @@ impl World {
         #[expect(clippy::disallowed_methods, reason = "a world needs a first moment")]
         let now = Instant::now();
         let mut world = Self {
-            ledger: Ledger::new(rules, Box::new(StandingQueue::default()), now),
+            ledger: Ledger::new(rules, Box::new(Staffing::default()), now),
             now,
             openings: Vec::new(),
             checking: Vec::new(),

@@ -16,7 +16,7 @@ use forebay_platform::{
     db::{Db, PoolMetrics},
     telemetry::Metrics,
 };
-use forebay_pool::{Admission, Class, Config, Pool, Rules, StandingQueue};
+use forebay_pool::{Admission, Class, Config, Pool, Rules, Staffing};
 use forebay_shop::{App, Scale, migrate, seed};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -176,7 +176,7 @@ fn pool(options: PgConnectOptions) -> Pool {
         ..Rules::default()
     };
     let config = Config { rules, ..Config::named("strict") };
-    Pool::connect_with(options, config, Box::new(StandingQueue::default()), Box::new(PoolMetrics)).unwrap()
+    Pool::connect_with(options, config, Box::new(Staffing::default()), Box::new(PoolMetrics)).unwrap()
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ mod ledger;
 
 use ledger::Ledger;
 
-/// How long an answer is waited for. Past it the outcome is unknown, not negative.
+/// How long an answer is waited for, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The simulated provider. Cheap to clone.
@@ -24,13 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// charged, but the answer never arrives; any other is declined.
 #[derive(Clone, Debug)]
 pub struct Payments {
-    inner: Arc<Simulator>,
-}
-
-#[derive(Debug)]
-struct Simulator {
-    ledger: Ledger,
+    ledger: Arc<Ledger>,
     latency: Duration,
+    patience: Duration,
     decline_percent: u8,
 }
 
@@ -74,32 +70,40 @@ impl Payments {
     /// for each charge and declines `decline_percent` of orders. Connects when it is first asked.
     #[must_use]
     pub fn simulated(ledger: PgConnectOptions, latency: Duration, decline_percent: u8) -> Self {
-        Self { inner: Arc::new(Simulator { ledger: Ledger::new(ledger), latency, decline_percent }) }
+        let ledger = Arc::new(Ledger::new(ledger));
+        Self { ledger, latency, patience: PATIENCE, decline_percent }
+    }
+
+    /// Waits this long for each answer, instead of 3 s. Past it the outcome is unknown, not negative.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Collects the bill, or says why not. Dropped half-way, the charge may have happened: that is what
     /// [`Payments::look_up`] is for.
     pub(crate) async fn charge(&self, bill: &Bill, token: &str) -> Result<Charge, Unknown> {
-        let Simulator { ledger, latency, decline_percent } = &*self.inner;
+        let Self { ledger, latency, patience, decline_percent } = self;
         let outcome = decide(token, bill.order_id, *decline_percent);
         let answer = async {
             sleep(*latency).await;
             ledger.record(bill, outcome).await
         };
-        let charge = timeout(PATIENCE, answer).await.map_err(|_elapsed| Unknown::Late)??;
+        let charge = timeout(*patience, answer).await.map_err(|_elapsed| Unknown::Late)??;
         if token == "tok_lost" { Err(Unknown::Lost) } else { Ok(charge) }
     }
 
     /// Sees to it that the bill will never be collected, unless it was: then it answers with that charge.
     pub(crate) async fn void(&self, bill: &Bill) -> Result<Charge, Unknown> {
-        let answer = self.inner.ledger.record(bill, Outcome::Voided);
-        Ok(timeout(PATIENCE, answer).await.map_err(|_elapsed| Unknown::Late)??)
+        let answer = self.ledger.record(bill, Outcome::Voided);
+        Ok(timeout(self.patience, answer).await.map_err(|_elapsed| Unknown::Late)??)
     }
 
     /// What became of the bill so far.
     pub(crate) async fn look_up(&self, bill: &Bill) -> Result<Option<Charge>, Unknown> {
-        let answer = self.inner.ledger.find(bill);
-        Ok(timeout(PATIENCE, answer).await.map_err(|_elapsed| Unknown::Late)??)
+        let answer = self.ledger.find(bill);
+        Ok(timeout(self.patience, answer).await.map_err(|_elapsed| Unknown::Late)??)
     }
 }
 

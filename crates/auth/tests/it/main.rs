@@ -1,5 +1,7 @@
 //! Accounts as their users see them, on a real Postgres.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 mod client;
 mod login;
 mod refresh;

@@ -32,10 +32,6 @@ pub(crate) fn request(method: &str, path: &str) -> Builder {
     Request::builder().method(method).uri(path)
 }
 
-pub(crate) fn json(builder: Builder, body: &Value) -> Request<Body> {
-    builder.header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
-}
-
 pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();

@@ -10,7 +10,7 @@ use super::{Bill, Charge, Outcome};
 #[derive(Debug)]
 pub(super) struct Ledger {
     options: PgConnectOptions,
-    /// Taken out for a statement and put back after it, so that a call dropped half-way closes its connection.
+    /// Taken out for a statement and put back after it, so that a call dropped or failed half-way closes its connection.
     connection: Mutex<Option<PgConnection>>,
 }
 
@@ -25,38 +25,47 @@ impl Ledger {
     /// Writes `outcome` unless there is one already; answers with the one that stands.
     pub(super) async fn record(&self, bill: &Bill, outcome: Outcome) -> Result<Charge, Error> {
         let mut place = self.connection.lock().await;
-        let mut connection = self.take(&mut place).await?;
-        insert(&mut connection, bill, outcome).await?;
-        let charge = select(&mut connection, bill).await?;
-        *place = Some(connection);
-        charge.ok_or(Error::RowNotFound)
+        if let Some(mut kept) = place.take()
+            && let Ok(charge) = insert(&mut kept, bill, outcome).await
+        {
+            *place = Some(kept);
+            return Ok(charge);
+        }
+        // Never used before, or lost meanwhile. To write it again is to find it.
+        let mut fresh = PgConnection::connect_with(&self.options).await?;
+        let charge = insert(&mut fresh, bill, outcome).await?;
+        *place = Some(fresh);
+        Ok(charge)
     }
 
     pub(super) async fn find(&self, bill: &Bill) -> Result<Option<Charge>, Error> {
         let mut place = self.connection.lock().await;
-        let mut connection = self.take(&mut place).await?;
-        let charge = select(&mut connection, bill).await?;
-        *place = Some(connection);
-        Ok(charge)
-    }
-
-    /// The connection of last time if it still answers, else a new one.
-    async fn take(&self, place: &mut Option<PgConnection>) -> Result<PgConnection, Error> {
-        if let Some(mut connection) = place.take()
-            && connection.ping().await.is_ok()
+        if let Some(mut kept) = place.take()
+            && let Ok(charge) = select(&mut kept, bill).await
         {
-            return Ok(connection);
+            *place = Some(kept);
+            return Ok(charge);
         }
-        PgConnection::connect_with(&self.options).await
+        let mut fresh = PgConnection::connect_with(&self.options).await?;
+        let charge = select(&mut fresh, bill).await?;
+        *place = Some(fresh);
+        Ok(charge)
     }
 }
 
-async fn insert(connection: &mut PgConnection, bill: &Bill, outcome: Outcome) -> Result<(), Error> {
-    sqlx::query!(
+/// One round trip, save where another process writes the same charge at the same moment.
+async fn insert(connection: &mut PgConnection, bill: &Bill, outcome: Outcome) -> Result<Charge, Error> {
+    let row = sqlx::query!(
         r#"
-        insert into payment_simulator.charges (order_id, attempt, outcome, amount, currency, provider_ref)
-        values ($1, $2, $3, $4, $5, $6)
-        on conflict (order_id, attempt) do nothing
+        with made as (
+            insert into payment_simulator.charges (order_id, attempt, outcome, amount, currency, provider_ref)
+            values ($1, $2, $3, $4, $5, $6)
+            on conflict (order_id, attempt) do nothing
+            returning outcome, provider_ref
+        )
+        select outcome as "outcome!", provider_ref as "provider_ref!" from made
+        union all
+        select outcome, provider_ref from payment_simulator.charges where order_id = $1 and attempt = $2
         "#,
         bill.order_id,
         bill.attempt,
@@ -65,9 +74,13 @@ async fn insert(connection: &mut PgConnection, bill: &Bill, outcome: Outcome) ->
         bill.currency,
         format!("sim_{}", Uuid::now_v7().simple()),
     )
-    .execute(connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    Ok(())
+    match row {
+        Some(row) => Ok(Charge { outcome: Outcome::named(&row.outcome), reference: row.provider_ref }),
+        // Committed by the other after our statement began: the next statement sees it.
+        None => select(connection, bill).await?.ok_or(Error::RowNotFound),
+    }
 }
 
 async fn select(connection: &mut PgConnection, bill: &Bill) -> Result<Option<Charge>, Error> {

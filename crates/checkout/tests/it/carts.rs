@@ -1,0 +1,127 @@
+use axum::body::Body;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::client::{Answer, request};
+use crate::tokens::Token;
+use crate::world::{Cart, World};
+
+async fn read(world: &World, cart: &Cart) -> Answer {
+    let asked = request("GET", &format!("/v1/carts/{}", cart.id)).header("x-cart-token", &cart.token);
+    world.send(asked.body(Body::empty()).unwrap()).await
+}
+
+async fn claim(world: &World, cart: &Cart, user: Uuid) -> Answer {
+    let asked = request("POST", &format!("/v1/carts/{}/claim", cart.id))
+        .header("x-cart-token", &cart.token)
+        .header("authorization", Token::of(user).bearer());
+    world.send(asked.body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_cart_holds_what_was_put_at_the_servers_prices() {
+    let world = World::with(5).await;
+    let cart = world.cart(&[(2, 3), (1, 1), (2, 4)]).await;
+    let seen = read(&world, &cart).await.body;
+    assert_eq!(seen["total"], json!({ "amount": 900, "currency": "EUR" }));
+    assert_eq!((&seen["items"][0]["sku"], &seen["items"][0]["quantity"]), (&json!("SKU-2"), &json!(4)));
+    assert_eq!(seen["version"], 4);
+}
+
+#[tokio::test]
+async fn a_new_cart_is_empty_and_says_where_it_is() {
+    let world = World::with(5).await;
+    let made = world.send(request("POST", "/v1/carts").body(Body::empty()).unwrap()).await;
+    assert_eq!(made.header("location"), format!("/v1/carts/{}", made.body["id"].as_str().unwrap()));
+    assert_eq!(
+        (&made.body["items"], &made.body["total"], &made.body["status"]),
+        (&json!([]), &json!(null), &json!("open"))
+    );
+}
+
+#[tokio::test]
+async fn a_quantity_is_0_to_99_and_0_removes() {
+    let world = World::with(5).await;
+    let cart = world.cart(&[(1, 99)]).await;
+    for wrong in [-1, 100, i64::MAX] {
+        let answer = world.put(&cart, "SKU-1", &json!({ "quantity": wrong })).await;
+        assert_eq!(answer.problem(), (422, "validation-failed"), "{wrong}");
+        assert_eq!(answer.body["errors"][0]["pointer"], "/quantity");
+    }
+    assert_eq!(read(&world, &cart).await.body["items"][0]["quantity"], 99);
+    let emptied = world.put(&cart, "SKU-1", &json!({ "quantity": 0 })).await;
+    assert_eq!(emptied.body["items"], json!([]));
+}
+
+#[tokio::test]
+async fn deleting_a_line_twice_is_deleting_it() {
+    let world = World::with(5).await;
+    let cart = world.cart(&[(1, 1), (2, 1)]).await;
+    for _ in 0..2 {
+        let path = format!("/v1/carts/{}/items/SKU-1", cart.id);
+        let asked = request("DELETE", &path).header("x-cart-token", &cart.token).body(Body::empty()).unwrap();
+        let answer = world.send(asked).await;
+        assert_eq!((answer.status.as_u16(), answer.body["items"].as_array().unwrap().len()), (200, 1));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_sold_is_404() {
+    let world = World::with(5).await;
+    world.execute("update catalog.skus set active = false where sku = 'SKU-2'").await;
+    let cart = world.cart(&[]).await;
+    for sku in ["SKU-999", "SKU-2", "%20"] {
+        assert_eq!(world.put(&cart, sku, &json!({ "quantity": 1 })).await.problem(), (404, "not-found"), "{sku}");
+    }
+}
+
+#[tokio::test]
+async fn a_cart_holds_fifty_skus_and_no_more() {
+    let world = World::with(5).await;
+    let lines: Vec<_> = (1..=50).map(|sku| (sku, 1)).collect();
+    let cart = world.cart(&lines).await;
+    assert_eq!(world.put(&cart, "SKU-51", &json!({ "quantity": 1 })).await.problem(), (422, "validation-failed"));
+    assert_eq!(world.put(&cart, "SKU-50", &json!({ "quantity": 2 })).await.status, 200);
+    assert_eq!(read(&world, &cart).await.body["items"].as_array().unwrap().len(), 50);
+}
+
+#[tokio::test]
+async fn nobody_learns_of_anothers_cart() {
+    let world = World::with(5).await;
+    let (mine, other) = (world.cart(&[]).await, world.cart(&[]).await);
+    let crossed = Cart { id: mine.id.clone(), token: other.token };
+    assert_eq!(read(&world, &crossed).await.problem(), (404, "not-found"));
+    assert_eq!(world.put(&crossed, "SKU-1", &json!({ "quantity": 1 })).await.problem(), (404, "not-found"));
+    let unreal = Cart { id: Uuid::now_v7().to_string(), token: mine.token.clone() };
+    assert_eq!(read(&world, &unreal).await.problem(), (404, "not-found"));
+    let misspelt = Cart { id: "not-an-id".into(), token: mine.token };
+    assert_eq!(read(&world, &misspelt).await.problem(), (404, "not-found"));
+    let asked = request("GET", &format!("/v1/carts/{}", mine.id)).body(Body::empty()).unwrap();
+    assert_eq!(world.send(asked).await.problem(), (401, "unauthenticated"));
+}
+
+#[tokio::test]
+async fn a_claimed_cart_opens_to_its_owner_alone() {
+    let world = World::with(5).await;
+    let (ada, eve) = (Uuid::now_v7(), Uuid::now_v7());
+    let cart = world.cart(&[(1, 1)]).await;
+    for _ in 0..2 {
+        assert_eq!(claim(&world, &cart, ada).await.status, 200, "claiming again is claiming");
+    }
+    assert_eq!(claim(&world, &cart, eve).await.problem(), (404, "not-found"));
+    assert_eq!(read(&world, &cart).await.problem(), (404, "not-found"), "its token is spent");
+    let path = format!("/v1/carts/{}", cart.id);
+    assert_eq!(world.get(&path, ada).await.body["items"][0]["sku"], "SKU-1");
+    assert_eq!(world.get(&path, eve).await.problem(), (404, "not-found"));
+}
+
+#[tokio::test]
+async fn an_ordered_cart_changes_no_more() {
+    let world = World::with(5).await;
+    let ada = Uuid::now_v7();
+    let cart = world.cart(&[(1, 1)]).await;
+    claim(&world, &cart, ada).await;
+    assert_eq!(world.place(ada, &cart, "tok_ok").await.status, 201);
+    assert_eq!(claim(&world, &cart, ada).await.problem(), (409, "cart-already-ordered"));
+    assert_eq!(world.place(ada, &cart, "tok_ok").await.problem(), (409, "cart-already-ordered"));
+}

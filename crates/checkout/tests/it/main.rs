@@ -1,0 +1,12 @@
+//! Carts and orders as buyers see them, on a real Postgres, and what is left in the database afterwards.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+mod carts;
+mod client;
+mod crashes;
+mod orders;
+mod races;
+mod refusals;
+mod tokens;
+mod world;

@@ -1,0 +1,82 @@
+use axum::body::Body;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::client::{self, Answer, request};
+use crate::tokens::Token;
+use crate::world::{World, order_body};
+
+async fn order(world: &World, body: &Value) -> Answer {
+    let asked = request("POST", "/v1/orders")
+        .header("authorization", Token::of(Uuid::now_v7()).bearer())
+        .header("idempotency-key", world.key());
+    world.send(client::json(asked, body)).await
+}
+
+#[tokio::test]
+async fn another_method_is_405_and_says_which_are_allowed() {
+    let world = World::with(0).await;
+    let id = Uuid::now_v7();
+    for (method, path, allowed) in [
+        ("GET", "/v1/orders".to_owned(), "POST"),
+        ("DELETE", format!("/v1/orders/{id}"), "GET,HEAD"),
+        ("PATCH", "/v1/carts".to_owned(), "POST"),
+        ("PUT", format!("/v1/carts/{id}"), "GET,HEAD"),
+        ("POST", format!("/v1/carts/{id}/items/SKU-1"), "PUT,DELETE"),
+        ("GET", format!("/v1/carts/{id}/claim"), "POST"),
+    ] {
+        let answer = world.send(request(method, &path).body(Body::empty()).unwrap()).await;
+        assert_eq!(
+            (answer.problem(), answer.header("allow")),
+            ((405, "method-not-allowed"), allowed),
+            "{method} {path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_order_of_another_shape_is_422_and_points_at_the_field() {
+    let world = World::with(0).await;
+    let good = order_body(&Uuid::now_v7().to_string(), "tok_ok");
+    for (pointer, value) in [
+        ("/discount", json!(100)),
+        ("/cart_id", json!("not-an-id")),
+        ("/payment_token", json!(7)),
+        ("/payment_token", json!("4111 1111 1111 1111")),
+        ("/address/country", json!("Germany")),
+        ("/address/name", json!("")),
+        ("/address/planet", json!("Earth")),
+    ] {
+        let mut body = good.clone();
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        body.pointer_mut(parent).unwrap()[field] = value;
+        let answer = order(&world, &body).await;
+        assert_eq!(answer.problem(), (422, "validation-failed"), "{pointer}");
+        assert_eq!(answer.body["errors"][0]["pointer"], pointer);
+    }
+}
+
+#[tokio::test]
+async fn a_body_too_long_of_another_type_or_no_json_is_refused() {
+    let world = World::with(0).await;
+    let asked = |media_type: &str, body: Vec<u8>| {
+        request("POST", "/v1/orders")
+            .header("authorization", Token::of(Uuid::now_v7()).bearer())
+            .header("idempotency-key", "k")
+            .header("content-type", media_type)
+            .body(Body::from(body))
+            .unwrap()
+    };
+    let long = world.send(asked("application/json", vec![b' '; 65_537])).await;
+    assert_eq!(long.problem(), (413, "payload-too-large"));
+    assert_eq!(world.send(asked("text/xml", Vec::new())).await.problem(), (415, "unsupported-media-type"));
+    assert_eq!(world.send(asked("application/json", b"{\"cart".to_vec())).await.problem(), (400, "invalid-request"));
+}
+
+#[tokio::test]
+async fn a_refused_request_leaves_nothing() {
+    let world = World::with(0).await;
+    let unknown = order(&world, &order_body(&Uuid::now_v7().to_string(), "tok_ok")).await;
+    assert_eq!(unknown.problem(), (404, "not-found"));
+    assert_eq!(world.count("select count(*) from checkout.idempotency_keys").await, 0);
+}

@@ -1,0 +1,232 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use forebay_checkout::{Payments, State};
+use forebay_embedded::testing::{TestDatabase, database};
+use forebay_platform::admit::{Admit, TimeLimits};
+use forebay_platform::db::Db;
+use forebay_platform::identity::Verifier;
+use forebay_pool::{Config, Mode, Pool, Rules};
+use serde_json::{Value, json};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection, PgConnection};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::client::{self, Answer, request, send};
+use crate::tokens::{self, Token};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A checkout of its own, which sells `SKU-1` to `SKU-60`, a unit of `SKU-n` for n euros.
+pub(crate) struct World {
+    pub(crate) router: Router,
+    pub(crate) state: State,
+    pub(crate) database: TestDatabase,
+    keys: AtomicU32,
+}
+
+/// A cart with what opens it.
+pub(crate) struct Cart {
+    pub(crate) id: String,
+    pub(crate) token: String,
+}
+
+impl World {
+    /// With this many units of each SKU.
+    pub(crate) async fn with(units: i32) -> Self {
+        let database = prepared(units).await;
+        // No limit of time is the subject here, so a slow machine must not meet one.
+        let rules = Rules { mode: Mode::Off, revoke_after: None, ..Rules::default() };
+        let config = Config { rules, acquire_timeout: PATIENCE, session: Vec::new(), ..Config::named("test") };
+        let db = Db::forebay(Pool::connect(database.options(), config).unwrap());
+        Self::on(database, db)
+    }
+
+    /// The same over sqlx's own pool.
+    pub(crate) async fn stock(units: i32) -> Self {
+        let database = prepared(units).await;
+        let pool = PgPoolOptions::new().max_connections(5).connect_lazy_with(database.options());
+        Self::on(database, Db::stock(pool))
+    }
+
+    fn on(database: TestDatabase, db: Db) -> Self {
+        let admit = Admit::new(&db, TimeLimits { critical: PATIENCE, normal: PATIENCE });
+        let verifier = Verifier::new(tokens::ISSUER, tokens::AUDIENCE, [(tokens::KEY_ID.to_owned(), tokens::PUBLIC)]);
+        let payments = Payments::simulated(database.options(), Duration::ZERO, 0).with_patience(PATIENCE);
+        let state = State::new(db, admit, verifier, payments, Duration::from_secs(600));
+        let router = forebay_checkout::router(state.clone());
+        Self { router, state, database, keys: AtomicU32::new(1) }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        send(&self.router, request).await
+    }
+
+    /// A cart that nobody owns, with these quantities of SKUs.
+    pub(crate) async fn cart(&self, lines: &[(u32, i64)]) -> Cart {
+        let made = self.send(request("POST", "/v1/carts").body(Body::empty()).unwrap()).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let text = |name: &str| made.body[name].as_str().unwrap().to_owned();
+        let cart = Cart { id: text("id"), token: text("cart_token") };
+        for (sku, quantity) in lines {
+            let put = self.put(&cart, &format!("SKU-{sku}"), &json!({ "quantity": quantity })).await;
+            assert_eq!(put.status, 200, "{put:?}");
+        }
+        cart
+    }
+
+    pub(crate) async fn put(&self, cart: &Cart, sku: &str, body: &Value) -> Answer {
+        let path = format!("/v1/carts/{}/items/{sku}", cart.id);
+        self.send(client::json(request("PUT", &path).header("x-cart-token", &cart.token), body)).await
+    }
+
+    /// A key that was never used before.
+    pub(crate) fn key(&self) -> String {
+        format!("key-{}", self.keys.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The request of a buyer who pays for a cart.
+    pub(crate) fn order(&self, user: Uuid, key: &str, cart: &Cart, payment: &str) -> Request<Body> {
+        let order = request("POST", "/v1/orders")
+            .header("authorization", Token::of(user).bearer())
+            .header("x-cart-token", &cart.token)
+            .header("idempotency-key", format!("\"{key}\""));
+        client::json(order, &order_body(&cart.id, payment))
+    }
+
+    pub(crate) async fn place(&self, user: Uuid, cart: &Cart, payment: &str) -> Answer {
+        self.send(self.order(user, &self.key(), cart, payment)).await
+    }
+
+    /// Many clients at the same moment, each a task of its own.
+    pub(crate) async fn send_at_once(&self, requests: impl IntoIterator<Item = Request<Body>>) -> Vec<Answer> {
+        let sent = requests.into_iter().map(|request| {
+            let router = self.router.clone();
+            tokio::spawn(async move { send(&router, request).await })
+        });
+        let mut answers = Vec::new();
+        for task in sent.collect::<Vec<_>>() {
+            answers.push(task.await.unwrap());
+        }
+        answers
+    }
+
+    /// That many carts with the same lines.
+    pub(crate) async fn carts(&self, how_many: usize, lines: &[(u32, i64)]) -> Vec<Cart> {
+        let mut carts = Vec::with_capacity(how_many);
+        for _ in 0..how_many {
+            carts.push(self.cart(lines).await);
+        }
+        carts
+    }
+
+    pub(crate) async fn get(&self, path: &str, user: Uuid) -> Answer {
+        let asked = request("GET", path).header("authorization", Token::of(user).bearer());
+        self.send(asked.body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn connection(&self) -> PgConnection {
+        PgConnection::connect_with(&self.database.options()).await.unwrap()
+    }
+
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&mut self.connection().await).await.unwrap();
+    }
+
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&mut self.connection().await).await.unwrap()
+    }
+
+    /// On hand and reserved.
+    pub(crate) async fn stock_of(&self, sku: u32) -> (i32, i32) {
+        sqlx::query_as("select on_hand, reserved from checkout.inventory where sku = 'SKU-' || $1::text")
+            .bind(i64::from(sku))
+            .fetch_one(&mut self.connection().await)
+            .await
+            .unwrap()
+    }
+
+    /// Gives everything up that is pending: no reservation holds for a day.
+    pub(crate) async fn sweep(&self) -> forebay_checkout::Swept {
+        forebay_checkout::sweep(&self.state, OffsetDateTime::now_utc() + time::Duration::hours(23)).await.unwrap()
+    }
+
+    /// What is wrong with the books, in words; empty when all of it adds up.
+    pub(crate) async fn faults(&self, units: i32) -> Vec<String> {
+        let mut connection = self.connection().await;
+        let mut faults = Vec::new();
+        for (fault, sql) in FAULTS {
+            let found: i64 = sqlx::query_scalar(sql).bind(units).fetch_one(&mut connection).await.unwrap();
+            if found > 0 {
+                faults.push(format!("{fault}: {found}"));
+            }
+        }
+        faults
+    }
+}
+
+pub(crate) fn order_body(cart_id: &str, payment: &str) -> Value {
+    let address =
+        json!({ "name": "Ada", "line1": "1 Mill Lane", "city": "Forebay", "postal_code": "12345", "country": "DE" });
+    json!({ "cart_id": cart_id, "payment_token": payment, "address": address })
+}
+
+async fn prepared(units: i32) -> TestDatabase {
+    let database = database().await;
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    // Of the catalog only the schema, as the database would have it: one service does not know another's code.
+    let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/catalog");
+    Migrator::new(catalog).await.unwrap().run(&mut connection).await.unwrap();
+    forebay_checkout::MIGRATOR.run(&mut connection).await.unwrap();
+    sqlx::raw_sql(CATALOG).execute(&mut connection).await.unwrap();
+    let stock = "insert into checkout.inventory (sku, on_hand) select 'SKU-' || n, $1 from generate_series(1, 60) n";
+    sqlx::query(stock).bind(units).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    database
+}
+
+const CATALOG: &str = "insert into catalog.categories (id, slug, name, position) \
+     values ('00000000-0000-7000-8000-000000000000', 'things', 'Things', 1); \
+     insert into catalog.products (id, slug, name, description, brand, category_id, base_price, currency) \
+     values ('00000000-0000-7000-8000-000000000001', 'thing', 'Thing', '', 'Forge', \
+             '00000000-0000-7000-8000-000000000000', 100, 'EUR'); \
+     insert into catalog.skus (id, sku, product_id, price) \
+     select gen_random_uuid(), 'SKU-' || n, '00000000-0000-7000-8000-000000000001', 100 * n \
+     from generate_series(1, 60) n";
+
+/// Each counts what must not be there; `$1` is what every SKU had at the start.
+const FAULTS: [(&str, &str); 5] = [
+    (
+        "units that left the shelf and are not in a paid order, or the other way round",
+        "select count(*) from checkout.inventory i where i.on_hand <> $1 - (select coalesce(sum(t.quantity), 0) \
+         from checkout.order_items t join checkout.orders o on o.id = t.order_id where t.sku = i.sku and o.status = 'paid')",
+    ),
+    (
+        "units reserved for nobody",
+        "select count(*) from checkout.inventory i where $1 is not null and i.reserved <> (select coalesce(sum(r.quantity), 0) \
+         from checkout.reservations r join checkout.orders o on o.id = r.order_id \
+         where r.sku = i.sku and r.state = 'held' and o.status = 'pending_payment')",
+    ),
+    (
+        "charges without a paid order",
+        "select count(*) from payment_simulator.charges c left join checkout.orders o on o.id = c.order_id \
+         where $1 is not null and c.outcome = 'approved' and o.status is distinct from 'paid'",
+    ),
+    (
+        "paid orders without one charge and one payment",
+        "select count(*) from checkout.orders o where $1 is not null and o.status = 'paid' and \
+         ((select count(*) from payment_simulator.charges c where c.order_id = o.id and c.outcome = 'approved') <> 1 \
+         or (select count(*) from checkout.payments p where p.order_id = o.id and p.state = 'succeeded') <> 1)",
+    ),
+    (
+        "settled orders whose key has no answer",
+        "select count(*) from checkout.orders o join checkout.idempotency_keys k on k.order_id = o.id \
+         where $1 is not null and o.status <> 'pending_payment' and k.state <> 'done'",
+    ),
+];

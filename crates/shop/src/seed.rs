@@ -81,3 +81,6 @@ impl Scale {
 fn at(step: &'static str) -> impl Fn(Error) -> SeedError {
     move |source| SeedError { step, source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,12 +121,12 @@ pub struct PoolSample {
     pub holders: Vec<String>,
 }
 
-/// Sessions of the shop in `pg_stat_activity`.
+/// Sessions of the pool in `pg_stat_activity`.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SessionSample {
     /// When, in seconds of play.
     pub at: f64,
-    /// All sessions of the shop.
+    /// All of them.
     pub total: u32,
     /// Running a statement.
     pub active: u32,

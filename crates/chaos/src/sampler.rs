@@ -8,12 +8,13 @@ use sqlx::{ConnectOptions, PgConnection};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::arm::POOL_SESSIONS;
 use crate::client::{Ask, Caller};
 use crate::processes::{family_ticks, own_ticks, ticks_per_second};
 use crate::record::{CommitSample, CpuSample, FaultSample, PoolSample, SessionSample};
 use crate::recorder::Recorder;
 
-/// `application_name` of the replay's own sessions, which are never counted as the shop's.
+/// `application_name` of the replay's own sessions.
 pub const OWN_SESSIONS: &str = "forebay-replay";
 /// The table that the commit probe writes to.
 pub const PROBE_TABLE: &str = "create table if not exists public.commit_probe (n bigint not null)";
@@ -151,14 +152,15 @@ async fn faults(admin: Caller, recorder: Recorder) {
 
 const SESSIONS: &str = "select count(*), count(*) filter (where state = 'active'), \
      count(*) filter (where state like 'idle in transaction%') from pg_stat_activity \
-     where backend_type = 'client backend' and datname = current_database() and application_name <> $1";
+     where datname = current_database() and application_name = $1";
 
 async fn sessions(database: PgConnectOptions, recorder: Recorder) {
     let Ok(mut conn) = connect(&database).await else { return };
     let mut ticks = every(SESSIONS_EVERY);
     loop {
         ticks.tick().await;
-        let counts: Result<(i64, i64, i64), _> = sqlx::query_as(SESSIONS).bind(OWN_SESSIONS).fetch_one(&mut conn).await;
+        let counts: Result<(i64, i64, i64), _> =
+            sqlx::query_as(SESSIONS).bind(POOL_SESSIONS).fetch_one(&mut conn).await;
         let Ok((total, active, idle)) = counts else { return };
         let [total, active, idle_in_transaction] = [total, active, idle].map(|n| u32::try_from(n).unwrap_or(0));
         let sample = SessionSample { at: recorder.now(), total, active, idle_in_transaction };

@@ -23,24 +23,35 @@ async fn a_disabled_account_does_not_come_in_and_is_not_refreshed() {
     assert_eq!(world.refresh(&token).await.problem(), (401, "refresh-token-invalid"));
 }
 
-#[tokio::test]
-async fn the_lease_is_back_before_the_password_is_hashed() {
-    let world = World::with_ada().await;
+/// The numbers of leases that were out during a login, one after the other.
+async fn leases_during_a_login(world: &World) -> Vec<u32> {
     let asked = credentials(EMAIL, PASSWORD);
     let login = world.post("login", &asked);
     tokio::pin!(login);
-    // The number of leases that are out, whenever it changes.
     let mut out = vec![0];
-    let answer = loop {
+    loop {
         tokio::select! {
             biased;
-            answer = &mut login => break answer,
+            answer = &mut login => {
+                assert_eq!(answer.status, 200);
+                return out;
+            }
             () = tokio::task::yield_now() => out.push(world.pool.snapshot().leased),
         }
         out.dedup();
-    };
-    assert_eq!(answer.status, 200);
-    assert!(out.starts_with(&[0, 1, 0]), "one to read the user, none to hash: {out:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_lease_is_back_before_the_password_is_hashed() {
+    let world = World::with_ada().await;
+    // A stalled machine may miss the hashing between two looks; held across it, the lease would never be seen back.
+    for _ in 0..20 {
+        if leases_during_a_login(&world).await.starts_with(&[0, 1, 0]) {
+            return;
+        }
+    }
+    panic!("in none of twenty logins was the lease back while the password was hashed");
 }
 
 #[tokio::test]

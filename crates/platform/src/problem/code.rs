@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-/// What went wrong, as a client should tell it apart. Each is one row of [`Code::row`].
+/// What went wrong, as a client should tell it apart. Each is one row of the table below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "a row's title says it, and a second wording would drift")]
 pub enum Code {

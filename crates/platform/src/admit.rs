@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use forebay_pool::http::AdmissionLayer;
-use forebay_pool::{AcquireError, Class, Pool};
+use forebay_pool::{AcquireError, Admission, Class, Pool};
 use http::Request;
 
 use crate::db::Db;
@@ -46,12 +46,13 @@ impl Admit {
     pub fn class<B>(
         &self,
         class: Class,
-    ) -> AdmissionLayer<impl Fn(&Request<B>) -> Class + Send + Sync + 'static, Refuse> {
+    ) -> AdmissionLayer<impl Fn(&Request<B>) -> Admission + Send + Sync + 'static, Refuse> {
         let limit = match class {
             Class::Critical => self.limits.critical,
             _ => self.limits.normal,
         };
-        AdmissionLayer::new(self.pool.clone(), move |_: &Request<B>| class, limit, refuse as Refuse)
+        let admit = move |_: &Request<B>| Admission::within(class, limit);
+        AdmissionLayer::new(self.pool.clone(), admit, refuse as Refuse)
     }
 }
 

@@ -115,7 +115,9 @@ impl Db {
         let service = self.service;
         match error {
             AcquireError::Shed { .. } => tracing::debug!(service, %site, %error, "shed"),
-            AcquireError::Timeout(_) => tracing::warn!(service, %site, %error, kind = error.kind(), "acquire timed out"),
+            AcquireError::Timeout(_) => {
+                tracing::warn!(service, %site, %error, kind = error.kind(), "acquire timed out")
+            }
             _ => tracing::warn!(service, %site, %error, kind = error.kind(), "no database connection"),
         }
     }

@@ -90,7 +90,12 @@ pub enum Action {
     /// Open a connection, in the background.
     Open(Opening),
     /// Ping an idle connection and answer with [`crate::Ledger::checked`].
-    Check(SlotId),
+    Check {
+        /// Which.
+        slot: SlotId,
+        /// How long it may take.
+        limit: Duration,
+    },
     /// Bring a dirty connection back to a clean state and answer with [`crate::Ledger::cleaned`].
     Clean(SlotId),
     /// Close the connection and answer with [`crate::Ledger::closed`].

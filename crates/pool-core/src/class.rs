@@ -15,7 +15,7 @@ impl Class {
     /// use forebay_pool_core::Class;
     /// assert_eq!(Class::ALL[0], Class::Critical);
     /// ```
-    pub const ALL: [Self; 2] = [Self::Critical, Self::Normal];
+    pub const ALL: &'static [Self] = &[Self::Critical, Self::Normal];
 
     /// The class's name in metrics, logs and problem bodies.
     ///

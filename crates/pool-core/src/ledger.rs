@@ -54,6 +54,8 @@ pub enum Acquired {
 pub enum Return {
     /// Nothing is pending and no transaction is open: the next one may have it as it is.
     Clean,
+    /// Clean, and nobody ever had it: its holder had left when it was granted. Says nothing about how long leases last.
+    Unused,
     /// An answer was not read to its end, or a transaction is open.
     Dirty,
     /// The connection is lost.
@@ -96,8 +98,8 @@ pub struct Ledger {
     estimate: Estimate,
     ticker: Ticker,
     grants: u32,
-    /// Since when somebody waits without a pause.
-    queueing_since: Option<Instant>,
+    /// By rank: since when somebody of this rank or a more important one waits without a pause.
+    queueing_since: [Option<Instant>; 3],
     closed: bool,
     actions: VecDeque<Action>,
     totals: Totals,
@@ -118,7 +120,7 @@ impl Ledger {
             estimate: Estimate::new(now),
             ticker: Ticker::new(now),
             grants: 0,
-            queueing_since: None,
+            queueing_since: [None; 3],
             closed: false,
             actions: VecDeque::new(),
             totals: Totals::default(),
@@ -143,22 +145,37 @@ impl Ledger {
             && let Some((slot, _)) = self.fresh_idle(now)
         {
             self.lease(now, slot, rank);
+            self.open_missing(now);
             return Acquired::Leased(slot);
         }
         if self.queue.is_empty() {
             self.estimate.on_first_waiter(now);
-            self.queueing_since = Some(now);
         }
         // With nothing alive the wait is for an opening, and only the deadline bounds it.
         let guarded = self.rules.mode == Mode::Enforce && !ask.continuation && self.slots.counts().live() > 0;
-        let patience = if guarded { now + self.budget(now, ask.class) * 2 } else { ask.deadline };
+        let patience = if guarded { now + self.budget(now, rank, ask.class) * 2 } else { ask.deadline };
         let until = ask.deadline.min(patience.max(now));
         let waiter = Waiter { class: ask.class, rank, enqueued: now, deadline: ask.deadline, until };
         self.note(now);
         let id = self.queue.push(waiter);
+        for since in &mut self.queueing_since[rank.index()..] {
+            since.get_or_insert(now);
+        }
         self.ticker.wake(now);
         self.pump(now);
         Acquired::Waiting(id)
+    }
+
+    /// A connection if one is idle this moment and needs no check: no door, no queue, and no trace when there is none.
+    pub fn try_acquire(&mut self, now: Instant, ask: Ask) -> Option<SlotId> {
+        let rank = Rank::of(ask.class, ask.continuation);
+        if self.closed || self.queue.ahead_of(rank) > 0 || !self.has_place(rank) {
+            return None;
+        }
+        let (slot, _) = self.fresh_idle(now)?;
+        self.lease(now, slot, rank);
+        self.open_missing(now);
+        Some(slot)
     }
 
     /// Would a request be let in? The same rule as [`Ledger::acquire`] applies, without taking anything: the door of a
@@ -184,11 +201,11 @@ impl Ledger {
     pub fn release(&mut self, now: Instant, slot: SlotId, state: Return) {
         let Some(hold) = self.slots.hold(slot) else { return };
         self.totals.released += 1;
-        if !hold.suspect {
+        if !hold.suspect && state != Return::Unused {
             self.estimate.on_release(now, now.saturating_duration_since(hold.acquired));
         }
         match state {
-            Return::Clean => self.rest(now, slot, now),
+            Return::Clean | Return::Unused => self.rest(now, slot, now),
             Return::Dirty => self.quarantine(now, slot),
             Return::Broken => self.discard(now, slot),
         }
@@ -242,7 +259,7 @@ impl Ledger {
         hold.look_at = if hold.suspect && !was_suspect {
             now
         } else {
-            now + next.saturating_sub(idle).clamp(Ticker::SWEEP, self.rules.suspect_after)
+            now + next.saturating_sub(idle).min(self.rules.suspect_after).max(Ticker::SWEEP)
         };
         self.note(now);
         self.slots.shift(slot, Phase::Leased(hold));
@@ -278,15 +295,14 @@ impl Ledger {
     /// # Errors
     /// What is wrong with the new bounds; nothing has changed then.
     pub fn resize(&mut self, now: Instant, resize: Resize) -> Result<(), Vec<String>> {
-        let mut rules = self.rules.clone();
-        rules.min_idle = resize.min_idle.unwrap_or(rules.min_idle);
-        rules.ceiling = resize.ceiling.unwrap_or(rules.ceiling);
-        rules.initial_limit = rules.initial_limit.min(rules.ceiling);
-        let faults = rules.faults();
+        let min_idle = resize.min_idle.unwrap_or(self.rules.min_idle);
+        let ceiling = resize.ceiling.unwrap_or(self.rules.ceiling);
+        let initial_limit = self.rules.initial_limit.min(ceiling);
+        let faults = Rules { min_idle, ceiling, initial_limit, ..self.rules.clone() }.faults();
         if !faults.is_empty() {
             return Err(faults);
         }
-        self.rules = rules;
+        (self.rules.min_idle, self.rules.ceiling) = (min_idle, ceiling);
         if let Some(limit) = resize.limit {
             self.pinned = limit > 0;
             if limit > 0 {
@@ -337,7 +353,7 @@ impl Ledger {
         Snapshot {
             limit: self.permits(),
             reserve: self.reserve(),
-            ceiling: self.ceiling(now),
+            ceiling: self.ceiling(),
             min_idle: self.rules.min_idle,
             leased: counts.leased,
             suspects: counts.suspect,
@@ -370,40 +386,57 @@ impl Ledger {
             self.totals.unavailable += 1;
             return Err(refusal);
         }
-        let Some(reason) = self.shed_reason(now, ask) else { return Ok(()) };
-        let full = reason == ShedReason::QueueFull;
-        match self.rules.mode {
-            Mode::Enforce => {}
-            Mode::ReportOnly | Mode::Off if full => {}
-            Mode::ReportOnly => {
-                self.totals.would_shed += 1;
-                return Ok(());
-            }
-            Mode::Off => return Ok(()),
+        let rank = Rank::of(ask.class, ask.continuation);
+        if !self.is_served_at_once(rank) && self.queue.len() >= self.rules.queue_capacity as usize {
+            return self.make_room(now, ask, rank);
         }
-        Err(self.shed(now, ask.class, reason))
+        match (self.shed_reason(now, ask, rank), self.rules.mode) {
+            (Some(reason), Mode::Enforce) => Err(self.shed(now, ask.class, rank, reason)),
+            (Some(_), Mode::ReportOnly) => {
+                self.totals.would_shed += 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
-    fn shed_reason(&self, now: Instant, ask: &Ask) -> Option<ShedReason> {
-        let rank = Rank::of(ask.class, ask.continuation);
-        if self.queue.ahead_of(rank) == 0 && self.has_place(rank) && self.slots.counts().idle > 0 {
-            return None;
+    /// The queue is full: the youngest of the least important waiters gives way to someone more important. Work that
+    /// has begun is never shed; with nobody to give way it is a time-out.
+    fn make_room(&mut self, now: Instant, ask: &Ask, rank: Rank) -> Result<(), Refusal> {
+        if let Some(waiter) = self.queue.youngest_below(rank) {
+            self.note(now);
+            let gone = self.queue.remove(waiter).expect("it waits");
+            let refusal = self.shed(now, gone.class, gone.rank, ShedReason::QueueFull);
+            self.actions.push_back(Action::Refuse { waiter, refusal });
+            self.after_queue();
+            return Ok(());
         }
-        if self.queue.len() >= self.rules.queue_capacity as usize {
-            return Some(ShedReason::QueueFull);
+        if ask.continuation {
+            self.totals.timed_out += 1;
+            return Err(Refusal::Timeout { waited: Duration::ZERO, continuation: true });
         }
-        if ask.continuation || self.slots.counts().live() == 0 {
+        Err(self.shed(now, ask.class, rank, ShedReason::QueueFull))
+    }
+
+    fn is_served_at_once(&self, rank: Rank) -> bool {
+        self.queue.ahead_of(rank) == 0 && self.has_place(rank) && self.slots.counts().idle > 0
+    }
+
+    fn shed_reason(&self, now: Instant, ask: &Ask, rank: Rank) -> Option<ShedReason> {
+        if ask.continuation || self.is_served_at_once(rank) || self.slots.counts().live() == 0 {
             return None;
         }
         let wait = self.predicted_wait(now, rank);
-        if wait > self.budget(now, ask.class) {
+        if wait > self.budget(now, rank, ask.class) {
             return Some(ShedReason::PredictedWait);
         }
         (now + wait + self.estimate.hold() > ask.deadline).then_some(ShedReason::Deadline)
     }
 
-    fn shed(&mut self, now: Instant, class: Class, reason: ShedReason) -> Refusal {
-        self.ticker.refused = self.ticker.refused.saturating_add(1);
+    fn shed(&mut self, now: Instant, class: Class, rank: Rank, reason: ShedReason) -> Refusal {
+        if !self.has_place(rank) {
+            self.ticker.refused = self.ticker.refused.saturating_add(1);
+        }
         match class {
             Class::Critical => self.totals.shed_critical += 1,
             Class::Normal => self.totals.shed_normal += 1,
@@ -415,34 +448,37 @@ impl Ledger {
     /// How long a newcomer of this rank would wait behind those that are served before it.
     fn predicted_wait(&self, now: Instant, rank: Rank) -> Duration {
         let counts = self.slots.counts();
-        let places = self.permits().saturating_sub(counts.in_use());
+        let most = self.places(rank);
+        let places = most.saturating_sub(counts.in_use());
         let coming = counts.idle + counts.checking + counts.opening;
         let ahead = self.queue.ahead_of(rank);
         // Places that are free and have a connection on its way are no wait worth counting.
         let at_once = places.min(coming) as usize;
         let waiters = (ahead + 1).saturating_sub(at_once);
         let alive = counts.live() - counts.suspect;
-        let growing = self.openings.are_well() && counts.open() < self.ceiling(now);
-        let servers = if growing { self.permits() } else { self.permits().min(alive).max(1) };
+        let growing = self.openings.are_well() && counts.open() < self.ceiling();
+        let servers = if growing { most } else { most.min(alive).max(1) };
         let saturated = places == 0 && !self.queue.is_empty();
         let missing = servers.saturating_sub(alive).min(u32::try_from(waiters).unwrap_or(u32::MAX));
         self.estimate.wait(now, waiters, servers, saturated)
             + self.openings.time_for(missing, self.rules.openings_at_once)
     }
 
-    fn budget(&self, now: Instant, class: Class) -> Duration {
-        self.estimate.budget(class, self.is_standing(now), self.rules.burst_wait)
+    fn budget(&self, now: Instant, rank: Rank, class: Class) -> Duration {
+        self.estimate.budget(class, self.is_standing(now, rank), self.rules.burst_wait)
     }
 
-    fn is_standing(&self, now: Instant) -> bool {
-        self.queueing_since.is_some_and(|since| now.saturating_duration_since(since) > Ticker::STANDING)
+    /// Whether there was no moment without a waiter of this rank or a more important one for a while. A class held back
+    /// by its share says nothing of those above it.
+    fn is_standing(&self, now: Instant, rank: Rank) -> bool {
+        self.queueing_since[rank.index()].is_some_and(|since| now.saturating_duration_since(since) > Ticker::STANDING)
     }
 
     // --- places -----------------------------------------------------------------------------------------------
 
     /// The reserve lies on top of the limit and inside the ceiling, and only critical work may use it.
     fn reserve(&self) -> u32 {
-        (self.limit / 10).max(1).min(self.rules.ceiling / 2)
+        (self.permits() / 10).max(1)
     }
 
     /// The limit in force: the ceiling wins, and what suspects hold is not there to be lent.
@@ -450,17 +486,25 @@ impl Ledger {
         self.limit.min(self.room()).max(1)
     }
 
+    /// The largest limit that fits together with its reserve into the ceiling without the suspects.
     fn room(&self) -> u32 {
-        self.rules.ceiling.saturating_sub(self.slots.counts().suspect).saturating_sub(self.reserve())
+        let available = self.ceiling().saturating_sub(self.slots.counts().suspect);
+        let with_a_tenth = u64::from(available) * 10 / 11;
+        u32::try_from(with_a_tenth).unwrap_or(u32::MAX).min(available.saturating_sub(1))
     }
 
-    fn ceiling(&self, now: Instant) -> u32 {
-        self.openings.learned(now).unwrap_or(u32::MAX).min(self.rules.ceiling)
+    /// How many connections may exist: the bound, or less where the server has said that it has no room.
+    fn ceiling(&self) -> u32 {
+        self.openings.learned().unwrap_or(u32::MAX).min(self.rules.ceiling)
+    }
+
+    /// How many leases may be out before one of this rank may not be added.
+    fn places(&self, rank: Rank) -> u32 {
+        self.permits() + if rank.uses_reserve() { self.reserve() } else { 0 }
     }
 
     fn has_place(&self, rank: Rank) -> bool {
-        let extra = if rank.uses_reserve() { self.reserve() } else { 0 };
-        self.slots.counts().in_use() < self.permits() + extra
+        self.slots.counts().in_use() < self.places(rank)
     }
 
     fn fresh_idle(&self, now: Instant) -> Option<(SlotId, Instant)> {
@@ -480,7 +524,8 @@ impl Ledger {
 
     /// The connection has nothing to do: to the idle ones, or closed where it is one too many.
     fn rest(&mut self, now: Instant, slot: SlotId, since: Instant) {
-        if self.closed || self.slots.counts().open() > self.ceiling(now) {
+        let arriving = u32::from(self.slots.phase(slot) == Some(Phase::Opening));
+        if self.closed || self.slots.counts().live() + arriving > self.ceiling() {
             self.discard(now, slot);
             return;
         }
@@ -534,13 +579,18 @@ impl Ledger {
 
     /// Serves whoever can be served, and opens what is missing. Called after every change.
     fn pump(&mut self, now: Instant) {
+        self.openings.forget_learned(now);
+        if self.queue.next_end().is_some_and(|end| end <= now) {
+            self.end_waits(now);
+        }
         while let Some(rank) = self.next_rank() {
             let Some((slot, since)) = self.slots.warmest() else { break };
             if self.fresh_idle(now).is_some() {
                 self.grant_head_of(now, slot, rank);
             } else if (self.slots.counts().checking as usize) < self.queue.len() {
                 self.slots.shift(slot, Phase::Checking { since });
-                self.actions.push_back(Action::Check(slot));
+                let limit = self.check_limit(now, rank);
+                self.actions.push_back(Action::Check { slot, limit });
             } else {
                 break;
             }
@@ -548,10 +598,22 @@ impl Ledger {
         self.open_missing(now);
     }
 
-    /// Whose turn it is: strict priority, but every 20th grant goes to the lowest rank that waits, against starvation.
+    /// A check may take half of the time that whoever it is for can still wait: then there is time for another way.
+    fn check_limit(&self, now: Instant, rank: Rank) -> Duration {
+        let end = self.queue.head(rank).and_then(|waiter| self.queue.end_of(waiter, rank));
+        let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(now) / 2);
+        self.rules.check_timeout.min(left).max(Duration::from_millis(1))
+    }
+
+    /// Whose turn it is: strict priority, but against starvation one grant in twenty goes to the lowest rank that waits,
+    /// and one to the second.
     fn next_rank(&self) -> Option<Rank> {
         let mut waiting = Rank::ALL.into_iter().filter(|rank| self.queue.has(*rank) && self.has_place(*rank));
-        if self.grants % 20 == 19 { waiting.next_back() } else { waiting.next() }
+        match self.grants % 20 {
+            19 => waiting.next_back(),
+            9 => waiting.clone().nth(1).or_else(|| waiting.next()),
+            _ => waiting.next(),
+        }
     }
 
     fn grant_head(&mut self, now: Instant, slot: SlotId) -> Option<WaiterId> {
@@ -572,8 +634,10 @@ impl Ledger {
 
     /// Somebody left the queue.
     fn after_queue(&mut self) {
-        if self.queue.is_empty() {
-            self.queueing_since = None;
+        for (rank, since) in Rank::ALL.into_iter().zip(&mut self.queueing_since) {
+            if self.queue.ahead_of(rank) == 0 {
+                *since = None;
+            }
         }
     }
 }

@@ -46,6 +46,16 @@ impl Queue {
         self.ranks[rank.index()].keys().next().copied()
     }
 
+    /// The youngest waiter of the least important rank below this one.
+    pub(crate) fn youngest_below(&self, rank: Rank) -> Option<WaiterId> {
+        let below = self.ranks[rank.index() + 1..].iter().rev();
+        below.filter_map(|waiters| waiters.keys().next_back().copied()).next()
+    }
+
+    pub(crate) fn end_of(&self, id: WaiterId, rank: Rank) -> Option<Instant> {
+        self.ranks[rank.index()].get(&id).map(|waiter| waiter.until)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }

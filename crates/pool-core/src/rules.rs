@@ -22,7 +22,7 @@ pub enum Mode {
 pub struct Rules {
     /// Connections kept open without traffic. Default 2.
     pub min_idle: u32,
-    /// The limit at the start: leases out at once, below the reserve. Default 10.
+    /// The limit at the start, and the least the sizer may make of it: leases out at once, below the reserve. Default 10.
     pub initial_limit: u32,
     /// The most connections that may exist, whatever they are doing. Default 60.
     pub ceiling: u32,
@@ -40,6 +40,8 @@ pub struct Rules {
     pub idle_timeout: Duration,
     /// A connection unused for longer is checked before it is leased. Default 1 s.
     pub check_after_idle: Duration,
+    /// How long such a check may take; less where whoever waits for it has less time. Default 250 ms.
+    pub check_timeout: Duration,
     /// A lease that runs no statement for this long is a suspect: its place is given to others. Default 1 s.
     pub suspect_after: Duration,
     /// A lease that runs no statement for this long loses its connection; `None` never takes one back. Default 5 s.
@@ -59,6 +61,7 @@ impl Default for Rules {
             open_timeout: Duration::from_secs(3),
             idle_timeout: Duration::from_secs(60),
             check_after_idle: Duration::from_secs(1),
+            check_timeout: Duration::from_millis(250),
             suspect_after: Duration::from_secs(1),
             revoke_after: Some(Duration::from_secs(5)),
         }
@@ -66,6 +69,9 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// Longer than anybody waits, and short enough to be added to any moment.
+    pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
     /// Everything that is wrong with these rules, in words; empty when they can be used.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
@@ -87,6 +93,18 @@ impl Rules {
         must(self.min_idle <= self.ceiling, format!("min_idle {} is above ceiling {}", self.min_idle, self.ceiling));
         must(self.queue_capacity >= 1, "queue_capacity is 0, and must be at least 1".to_owned());
         must(self.openings_at_once >= 1, "openings_at_once is 0, and must be at least 1".to_owned());
+        let times = [
+            ("burst_wait", self.burst_wait),
+            ("open_timeout", self.open_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("check_after_idle", self.check_after_idle),
+            ("check_timeout", self.check_timeout),
+            ("suspect_after", self.suspect_after),
+            ("revoke_after", self.revoke_after.unwrap_or(Self::LONGEST)),
+        ];
+        for (name, time) in times {
+            must(time <= Self::LONGEST, format!("{name} is {time:?}, and must be a year at most"));
+        }
         must(!self.open_timeout.is_zero(), "open_timeout is zero".to_owned());
         must(!self.suspect_after.is_zero(), "suspect_after is zero".to_owned());
         must(

@@ -2,7 +2,8 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 /// What a [`Sizer`] sees at each tick.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct Sample {
     /// The limit in force.
     pub limit: u32,
@@ -13,9 +14,9 @@ pub struct Sample {
     /// The offered load since the last tick in Erlang: leases in use, callers waiting, and what the refused would have
     /// held, on average over time.
     pub offered: f64,
-    /// Whether there was no moment without a waiter within the last 100 ms.
+    /// Whether there was no moment without a waiter within the last 100 ms, and no place for one.
     pub standing: bool,
-    /// Requests refused since the last tick for lack of a place.
+    /// Requests refused since the last tick while there was no place for them.
     pub refused: u32,
 }
 
@@ -28,7 +29,8 @@ pub struct Target {
     pub reason: &'static str,
 }
 
-/// Decides how many leases may be out at once. The ledger asks every 20 ms while the pool is in use.
+/// Decides how many leases may be out at once. The ledger asks every 20 ms while the pool is in use, under the pool's lock:
+/// answer at once.
 pub trait Sizer: Debug + Send {
     /// The limit from now on.
     fn tick(&mut self, now: Instant, sample: &Sample) -> Target;
@@ -59,9 +61,10 @@ pub struct Staffing {
 
 #[derive(Clone, Copy, Debug)]
 struct Calm {
+    /// When the present window began.
     since: Instant,
-    /// The most that was needed since then.
-    needed: u32,
+    /// The most that was needed in the window before, and in this one.
+    needed: [u32; 2],
     next_step: Instant,
 }
 
@@ -78,14 +81,14 @@ impl Staffing {
         needed.ceil().clamp(1.0, f64::from(u32::MAX)) as u32
     }
 
-    /// The calm in which nothing more was needed: remembered for at least one window, at most two.
+    /// The calm in which nothing more was needed: what was is remembered for at least one window, at most two.
     fn calm(&mut self, now: Instant, needed: u32) -> &mut Calm {
-        let fresh = Calm { since: now, needed, next_step: now + Self::WINDOW };
+        let fresh = Calm { since: now, needed: [0, needed], next_step: now + Self::WINDOW };
         let calm = self.calm.get_or_insert(fresh);
-        if now.saturating_duration_since(calm.since) >= Self::WINDOW * 2 {
-            *calm = Calm { next_step: calm.next_step, ..fresh };
+        if now.saturating_duration_since(calm.since) >= Self::WINDOW {
+            (calm.since, calm.needed) = (now, [calm.needed[1], needed]);
         }
-        calm.needed = calm.needed.max(needed);
+        calm.needed[1] = calm.needed[1].max(needed);
         calm
     }
 }
@@ -106,11 +109,12 @@ impl Sizer for Staffing {
             return Target { limit, reason };
         }
         let calm = self.calm(now, needed);
-        if now < calm.next_step || calm.needed >= sample.limit {
+        let most_needed = calm.needed[0].max(calm.needed[1]);
+        if now < calm.next_step || most_needed >= sample.limit {
             return Target { limit: sample.limit, reason: "steady" };
         }
         calm.next_step = now + Self::STEP;
         let step = (sample.limit / 10).max(1);
-        Target { limit: (sample.limit - step).max(calm.needed), reason }
+        Target { limit: (sample.limit - step).max(most_needed), reason }
     }
 }

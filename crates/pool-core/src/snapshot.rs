@@ -84,6 +84,6 @@ pub struct Totals {
     pub limit_raised: u64,
     /// Times the limit went down.
     pub limit_lowered: u64,
-    /// Seconds of connections in use, summed: its rate over the limit is the exact mean utilisation.
+    /// Seconds that leases were out, suspects too, summed: its rate over the ceiling is the exact mean utilisation.
     pub busy_seconds: f64,
 }

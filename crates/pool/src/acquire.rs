@@ -54,7 +54,7 @@ impl Acquire {
                     Poll::Pending
                 }
                 Acquired::Refused(refusal) => {
-                    Poll::Ready(Err(AcquireError::from_refusal(refusal, || state.details(now))))
+                    Poll::Ready(Err(AcquireError::of(refusal, admission, || state.details(now))))
                 }
             }
         });
@@ -63,17 +63,19 @@ impl Acquire {
 
     fn look(&mut self, id: WaiterId, since: Instant, waker: &Waker) -> Poll<Result<Lease, AcquireError>> {
         let now = now();
+        let fresh = waker.clone();
         let mut state = self.shared.lock();
-        let outcome = match state.waiters.get_mut(&id) {
-            Some(Answer::Pending { waker: stored, .. }) => {
-                stored.clone_from(waker);
-                return Poll::Pending;
-            }
-            _ => match state.waiters.remove(&id) {
-                Some(Answer::Granted(loan)) => Ok(loan),
-                Some(Answer::Refused(refusal)) => Err(AcquireError::from_refusal(refusal, || state.details(now))),
-                _ => Err(AcquireError::Closed),
-            },
+        if let Some(Answer::Pending { waker: stored, .. }) = state.waiters.get_mut(&id) {
+            // The old waker goes after the unlock: the task it belongs to may hold a lease.
+            let old = std::mem::replace(stored, fresh);
+            drop(state);
+            drop(old);
+            return Poll::Pending;
+        }
+        let outcome = match state.waiters.remove(&id) {
+            Some(Answer::Granted(loan)) => Ok(loan),
+            Some(Answer::Refused(refusal)) => Err(AcquireError::of(refusal, &self.admission, || state.details(now))),
+            _ => unreachable!("an answer stays until it is looked at"),
         };
         drop(state);
         Poll::Ready(self.finish(outcome, since, now))
@@ -117,17 +119,14 @@ impl Drop for Acquire {
     fn drop(&mut self) {
         let Step::Waiting { id, .. } = self.step else { return };
         let now = now();
-        let granted = self.shared.with(now, |state| {
+        // The answer leaves the lock before it is dropped: its waker's task may hold a lease.
+        let answer = self.shared.with(now, |state| {
             let answer = state.waiters.remove(&id);
             state.ledger.cancel(now, id);
-            match answer {
-                Some(Answer::Granted(loan)) => Some(loan),
-                _ => None,
-            }
+            answer
         });
-        // Granted, and never looked at: it goes back like any lease.
-        if let Some(loan) = granted {
-            self.shared.release(&loan);
+        if let Some(Answer::Granted(loan)) = answer {
+            self.shared.release_unused(&loan);
         }
     }
 }

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use forebay_pool_core::{Ask, Class};
+use forebay_pool_core::{Ask, Class, Rules};
 
 /// A request's standing: its class, its deadline, and whether it has begun to execute.
 ///
@@ -12,8 +12,7 @@ use forebay_pool_core::{Ask, Class};
 ///
 /// ```
 /// use forebay_pool::{Admission, Class};
-/// # let deadline = tokio::time::Instant::now().into_std() + std::time::Duration::from_secs(2);
-/// let admission = Admission::new(Class::Critical, deadline);
+/// let admission = Admission::within(Class::Critical, std::time::Duration::from_secs(2));
 /// assert!(!admission.has_begun());
 /// ```
 #[derive(Clone, Debug)]
@@ -28,6 +27,13 @@ impl Admission {
     #[must_use]
     pub fn new(class: Class, deadline: Instant) -> Self {
         Self { class, deadline, begun: Arc::default() }
+    }
+
+    /// The same, of use for so long from now on.
+    #[must_use]
+    pub fn within(class: Class, limit: Duration) -> Self {
+        let now = crate::pool::now();
+        Self::new(class, now.checked_add(limit).unwrap_or(now + Rules::LONGEST))
     }
 
     /// The class it was given at the door.

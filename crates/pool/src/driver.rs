@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use forebay_pool_core::{Action, Event, OpenFailure, Opening, SlotId};
 use sqlx::{ConnectOptions, Connection, PgConnection};
@@ -20,7 +20,7 @@ use crate::pool::{Seat, Shared, State, now};
 pub(crate) struct Errands {
     wake: Vec<Waker>,
     open: Vec<Opening>,
-    check: Vec<(SlotId, PgConnection)>,
+    check: Vec<(SlotId, PgConnection, Duration)>,
     clean: Vec<(SlotId, Soiled)>,
     close: Vec<(SlotId, Option<PgConnection>)>,
     tell: Vec<(Event, Option<Holder>)>,
@@ -33,7 +33,9 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
     while let Some(action) = state.ledger.poll_action() {
         match action {
             Action::Open(opening) => errands.open.push(opening),
-            Action::Check(slot) => errands.check.extend(state.take(slot).map(|connection| (slot, connection))),
+            Action::Check { slot, limit } => {
+                errands.check.extend(state.take(slot).map(|connection| (slot, connection, limit)));
+            }
             Action::Clean(slot) => errands.clean.extend(state.take_soiled(slot).map(|soiled| (slot, soiled))),
             Action::Close(slot) => {
                 let connection = state.take(slot);
@@ -108,8 +110,8 @@ impl Errands {
         for opening in open {
             shared.runtime.spawn(run_opening(Arc::clone(shared), opening));
         }
-        for (slot, connection) in check {
-            shared.runtime.spawn(run_check(Arc::clone(shared), slot, connection));
+        for (slot, connection, limit) in check {
+            shared.runtime.spawn(run_check(Arc::clone(shared), slot, connection, limit));
         }
         for (slot, soiled) in clean {
             shared.runtime.spawn(run_cleaning(Arc::clone(shared), slot, soiled));
@@ -155,8 +157,22 @@ fn log_revoked(shared: &Shared, holder: &Holder) {
     );
 }
 
+/// Closes the pool when the driver dies: without its timer no wait would ever end, so it is better to refuse than to hang.
+struct LastWord(Weak<Shared>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if let (true, Some(shared)) = (std::thread::panicking(), self.0.upgrade()) {
+            tracing::error!(pool = shared.config.name.as_str(), "the pool's driver died of a panic; the pool closes");
+            let now = now();
+            shared.with(now, |state| state.ledger.close(now));
+        }
+    }
+}
+
 /// Sleeps until the ledger has something to do, as long as the pool lives.
 pub(crate) async fn run(pool: Weak<Shared>, alarm: Arc<Notify>) {
+    let _last_word = LastWord(Weak::clone(&pool));
     loop {
         let Some(shared) = pool.upgrade() else { return };
         let at = shared.lock().alarm_at;
@@ -243,8 +259,8 @@ fn failure_of(error: &sqlx::Error) -> OpenFailure {
     }
 }
 
-async fn run_check(shared: Arc<Shared>, slot: SlotId, mut connection: PgConnection) {
-    let well = matches!(timeout(shared.config.check_timeout, connection.ping()).await, Ok(Ok(())));
+async fn run_check(shared: Arc<Shared>, slot: SlotId, mut connection: PgConnection, limit: Duration) {
+    let well = matches!(timeout(limit, connection.ping()).await, Ok(Ok(())));
     let now = now();
     shared.with(now, |state| {
         *state.seat(slot) = Seat::Resting(connection);

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use forebay_pool_core::{Class, Refusal, ShedReason, Snapshot};
 
+use crate::Admission;
+
 /// Why there is no connection. One variant for each reaction a caller can have; match the variant, never the text.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -29,9 +31,14 @@ pub enum AcquireError {
         cause: Option<Arc<str>>,
         /// When to come back.
         retry_after: Duration,
+        /// Whether the request had already executed something.
+        continuation: bool,
     },
     /// The pool is closed.
-    Closed,
+    Closed {
+        /// Whether the request had already executed something.
+        continuation: bool,
+    },
 }
 
 /// What was the matter when a wait ended without a connection.
@@ -63,17 +70,22 @@ pub struct Holder {
 }
 
 impl AcquireError {
-    pub(crate) fn from_refusal(refusal: Refusal, details: impl FnOnce() -> Details) -> Self {
+    /// The refusal as its caller sees it. One that was asked for before the request had begun, and comes after, must not
+    /// say that nothing was executed.
+    pub(crate) fn of(refusal: Refusal, admission: &Admission, details: impl FnOnce() -> Details) -> Self {
+        let continuation = admission.has_begun();
+        let timeout = |waited, details: Details| {
+            let Details { snapshot, longest, last_open_error } = details;
+            Self::Timeout(Box::new(Timeout { waited, continuation, snapshot, longest, last_open_error }))
+        };
         match refusal {
+            Refusal::Shed { .. } if continuation => timeout(Duration::ZERO, details()),
             Refusal::Shed { class, reason, retry_after } => Self::Shed { class, reason, retry_after },
-            Refusal::Timeout { waited, continuation } => {
-                let Details { snapshot, longest, last_open_error } = details();
-                Self::Timeout(Box::new(Timeout { waited, continuation, snapshot, longest, last_open_error }))
-            }
+            Refusal::Timeout { waited, .. } => timeout(waited, details()),
             Refusal::Unavailable { since, retry_after } => {
-                Self::Unavailable { since, cause: details().last_open_error, retry_after }
+                Self::Unavailable { since, cause: details().last_open_error, retry_after, continuation }
             }
-            _ => Self::Closed,
+            _ => Self::Closed { continuation },
         }
     }
 
@@ -84,7 +96,7 @@ impl AcquireError {
             Self::Shed { .. } => "shed",
             Self::Timeout(_) => "timeout",
             Self::Unavailable { .. } => "unavailable",
-            Self::Closed => "closed",
+            Self::Closed { .. } => "closed",
         }
     }
 }
@@ -121,7 +133,7 @@ impl fmt::Display for AcquireError {
                 let cause = cause.as_deref().unwrap_or("no attempt has ended yet");
                 write!(f, "no connection could be opened for {since:?}: {cause}")
             }
-            Self::Closed => write!(f, "the pool is closed"),
+            Self::Closed { .. } => write!(f, "the pool is closed"),
         }
     }
 }

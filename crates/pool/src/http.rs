@@ -13,19 +13,19 @@ pub use future::AdmissionFuture;
 pub use layer::AdmissionLayer;
 pub use service::AdmissionService;
 
-/// The `Retry-After` for a refusal: `base` spread over half to one and a half of itself, so that clients that were
-/// refused together do not return together, and never less than a second. `chance` is drawn from `[0, 1)`.
+/// The `Retry-After` for a refusal: `base`, and at least a second, spread over once to twice itself, so that clients that
+/// were refused together do not return together, and none returns too early. `chance` is drawn from `[0, 1)`.
 ///
 /// ```
 /// use std::time::Duration;
 /// use forebay_pool::http::spread;
-/// assert_eq!(spread(Duration::from_secs(4), 0.5), Duration::from_secs(4));
-/// assert_eq!(spread(Duration::from_millis(10), 0.9), Duration::from_millis(1_400));
+/// assert_eq!(spread(Duration::from_secs(4), 0.5), Duration::from_secs(6));
+/// assert_eq!(spread(Duration::from_millis(10), 0.9), Duration::from_millis(1_900));
 /// ```
 #[must_use]
 pub fn spread(base: Duration, chance: f64) -> Duration {
     let base = base.max(Duration::from_secs(1));
-    base.mul_f64(0.5 + chance.clamp(0.0, 1.0)).clamp(Duration::from_secs(1), Duration::from_secs(30))
+    base.mul_f64(1.0 + chance.clamp(0.0, 1.0)).min(Duration::from_secs(30))
 }
 
 /// [`spread`] with a number of our own drawing.

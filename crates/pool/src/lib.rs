@@ -11,8 +11,7 @@
 //! let pool = Pool::connect("postgres://localhost/shop".parse()?, Config::named("shop"))?;
 //!
 //! // One per request; an `http::AdmissionLayer` makes it at the door.
-//! let deadline = tokio::time::Instant::now().into_std() + std::time::Duration::from_secs(2);
-//! let admission = Admission::new(Class::Critical, deadline);
+//! let admission = Admission::within(Class::Critical, std::time::Duration::from_secs(2));
 //!
 //! match pool.acquire(&admission).await {
 //!     Ok(mut lease) => {

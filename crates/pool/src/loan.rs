@@ -137,13 +137,19 @@ impl Loan {
         }
     }
 
+    /// Whether answers are left unread.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.desk().drained
+    }
+
     /// Takes the connection out for one statement.
     pub(crate) fn take(&self) -> Result<Statement<'_>, PoolError> {
         let mut desk = self.desk();
         match std::mem::replace(&mut desk.place, Place::WithStatement) {
             Place::Here { connection, .. } => {
-                desk.drained = false;
-                Ok(Statement { loan: self, connection: Some(connection), drained: false, failed: false, broken: false })
+                let behind = !std::mem::replace(&mut desk.drained, false);
+                let connection = Some(connection);
+                Ok(Statement { loan: self, connection, behind, failed: false, end: End::CutShort })
             }
             other => {
                 let error = match other {
@@ -163,9 +169,19 @@ impl Loan {
 pub(crate) struct Statement<'l> {
     loan: &'l Loan,
     connection: Option<PgConnection>,
-    drained: bool,
+    /// Whether an earlier statement, cut short, has left answers unread.
+    behind: bool,
+    /// Whether the server answered with an error.
     failed: bool,
-    broken: bool,
+    end: End,
+}
+
+/// How a statement left its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    CutShort,
+    Drained,
+    Broken,
 }
 
 impl Statement<'_> {
@@ -173,8 +189,18 @@ impl Statement<'_> {
         self.connection.as_mut().expect("it is put back only on drop")
     }
 
-    /// Rolls back what a dropped transaction left open.
+    /// Reads what an earlier statement left unread, so that a late error is not taken for this one's answer, and rolls
+    /// back what a dropped transaction left open.
     pub(crate) async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        if std::mem::take(&mut self.behind) {
+            match drain(self.connection()).await {
+                Ok(late) => self.failed |= late,
+                Err(error) => {
+                    self.end = End::Broken;
+                    return Err(error);
+                }
+            }
+        }
         if self.loan.transaction() == Transaction::Abandoned {
             clean(self.connection(), true).await?;
             self.loan.set_transaction(Transaction::None);
@@ -189,7 +215,7 @@ impl Statement<'_> {
             None => {}
             Some(sqlx::Error::Database(_)) => self.failed = true,
             Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed) => {
-                self.broken = true;
+                self.end = End::Broken;
                 return;
             }
             Some(_) => {}
@@ -197,9 +223,9 @@ impl Statement<'_> {
         match drain(self.connection()).await {
             Ok(late) => {
                 self.failed |= late;
-                self.drained = true;
+                self.end = End::Drained;
             }
-            Err(_) => self.broken = true,
+            Err(_) => self.end = End::Broken,
         }
     }
 }
@@ -210,8 +236,8 @@ impl Drop for Statement<'_> {
         let since = tokio::time::Instant::now().into_std();
         let connection = self.connection.take().expect("it is put back only here");
         desk.place = Place::Here { connection, since };
-        desk.drained = self.drained;
-        desk.broken |= self.broken;
+        desk.drained = self.end == End::Drained;
+        desk.broken |= self.end == End::Broken;
         if self.failed && desk.transaction == Transaction::Open {
             desk.transaction = Transaction::Failed;
         }

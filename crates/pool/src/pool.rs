@@ -2,10 +2,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_stream::stream;
-use forebay_pool_core::{Acquired, Class, Ledger, Resize, Return, Sizer, SlotId, Snapshot, Staffing, WaiterId};
+use forebay_pool_core::{Class, Ledger, Resize, Return, Sizer, SlotId, Snapshot, Staffing, WaiterId};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -166,10 +166,20 @@ impl Shared {
         value
     }
 
+    /// A lease that its holder had.
     pub(crate) fn release(self: &Arc<Self>, loan: &Arc<Loan>) {
+        self.take_back(loan, Return::Clean);
+    }
+
+    /// A lease that was granted to somebody who had left.
+    pub(crate) fn release_unused(self: &Arc<Self>, loan: &Arc<Loan>) {
+        self.take_back(loan, Return::Unused);
+    }
+
+    fn take_back(self: &Arc<Self>, loan: &Arc<Loan>, when_clean: Return) {
         let Some(returned) = loan.end() else { return };
         let (seat, how) = match returned {
-            Returned::Clean(connection) => (Seat::Resting(connection), Return::Clean),
+            Returned::Clean(connection) => (Seat::Resting(connection), when_clean),
             Returned::Dirty(soiled) => (Seat::Soiled(soiled), Return::Dirty),
             Returned::Broken => (Seat::Away, Return::Broken),
         };
@@ -215,12 +225,11 @@ impl Pool {
         sizer: Box<dyn Sizer>,
         observer: Box<dyn Observer>,
     ) -> Result<Self, InvalidConfig> {
-        let faults = config.rules.faults();
+        let faults = config.faults();
         if !faults.is_empty() {
             return Err(InvalidConfig { faults });
         }
-        let session = config.session.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let options = options.application_name(&config.name).options(session);
+        let options = options.application_name(&config.name).options(config.session());
         let now = now();
         let state = State {
             ledger: Ledger::new(config.rules.clone(), sizer, now),
@@ -259,24 +268,20 @@ impl Pool {
         Acquire::new(Arc::clone(&self.shared), admission.clone(), Location::caller())
     }
 
-    /// A connection if one is free this moment, without waiting.
+    /// A connection if one is free this moment and rested for so short a time that it needs no check. Never waits, and
+    /// leaves no trace when there is none.
     #[track_caller]
     #[must_use]
     pub fn try_acquire(&self, admission: &Admission) -> Option<Lease> {
         let site = Location::caller();
         let now = now();
-        self.shared.with(now, |state| match state.ledger.acquire(now, admission.ask(now)) {
-            Acquired::Leased(slot) => {
-                admission.begin();
-                let loan = state.lend(slot, admission.class(), site, now);
-                Some(Lease::new(loan, Arc::clone(&self.shared)))
-            }
-            Acquired::Waiting(waiter) => {
-                state.ledger.cancel(now, waiter);
-                None
-            }
-            Acquired::Refused(_) => None,
-        })
+        let loan = self.shared.with(now, |state| {
+            let slot = state.ledger.try_acquire(now, admission.ask(now))?;
+            Some(state.lend(slot, admission.class(), site, now))
+        })?;
+        admission.begin();
+        self.shared.observer.acquired(admission.class(), Duration::ZERO);
+        Some(Lease::new(loan, Arc::clone(&self.shared)))
     }
 
     /// Begins a transaction on a lease of its own, in class normal.
@@ -299,7 +304,7 @@ impl Pool {
         let outcome = self.shared.with(now, |state| {
             let ask = admission.ask(now + self.shared.config.acquire_timeout);
             let refused = state.ledger.admit(now, ask).err();
-            refused.map(|refusal| AcquireError::from_refusal(refusal, || state.details(now)))
+            refused.map(|refusal| AcquireError::of(refusal, admission, || state.details(now)))
         });
         match outcome {
             None => Ok(()),

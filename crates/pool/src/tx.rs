@@ -37,11 +37,9 @@ impl<'l> Tx<'l> {
 
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
         // What an earlier transaction of this lease left open goes first; then the mark, then BEGIN.
-        if self.loan.transaction() == Transaction::Abandoned {
-            let loan = std::sync::Arc::clone(&self.loan);
-            let mut statement = loan.take()?;
-            statement.begin().await?;
-            statement.settle(None).await;
+        if self.loan.transaction() != Transaction::None {
+            self.loan.set_transaction(Transaction::Abandoned);
+            self.catch_up().await?;
         }
         self.loan.set_transaction(Transaction::Open);
         self.deref_mut().execute(sqlx::raw_sql("BEGIN")).await.map(drop)
@@ -56,6 +54,10 @@ impl<'l> Tx<'l> {
     /// nothing. [`PoolError::OutcomeUnknown`] when the connection was lost during COMMIT. Otherwise what the server says,
     /// a deferred constraint for instance.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
+        // A statement cut short may have failed since.
+        if self.loan.is_behind() {
+            self.catch_up().await?;
+        }
         if self.loan.transaction() == Transaction::Failed {
             self.end("ROLLBACK").await?;
             return Err(PoolError::Aborted.into());
@@ -74,6 +76,14 @@ impl<'l> Tx<'l> {
     /// What the server says; the connection is then cleaned or closed by the pool.
     pub async fn rollback(mut self) -> Result<(), sqlx::Error> {
         self.end("ROLLBACK").await
+    }
+
+    /// Reads what a statement that was cut short left unread, and ends what was abandoned.
+    async fn catch_up(&mut self) -> Result<(), sqlx::Error> {
+        let mut statement = self.loan.take()?;
+        statement.begin().await?;
+        statement.settle(None).await;
+        Ok(())
     }
 
     async fn end(&mut self, word: &'static str) -> Result<(), sqlx::Error> {

@@ -12,7 +12,8 @@ pub struct PoolMetrics;
 impl Observer for PoolMetrics {
     fn acquired(&self, class: Class, waited: Duration) {
         histogram!("db_client_connection_wait_time_seconds", "class" => class.name()).record(waited.as_secs_f64());
-        counter!("admission_decisions_total", "class" => class.name(), "decision" => "admit", "reason" => "none").increment(1);
+        counter!("admission_decisions_total", "class" => class.name(), "decision" => "admit", "reason" => "none")
+            .increment(1);
     }
 
     fn refused(&self, class: Class, error: &AcquireError) {
@@ -70,6 +71,8 @@ pub(super) fn export(snapshot: &DbSnapshot) {
     // Its rate over the ceiling is the exact mean utilisation, at any scrape interval. It only rises; a gauge carries it
     // because the recorder's counters are whole numbers.
     gauge!("pool_busy_connection_seconds_total").set(totals.busy_seconds);
+    counter!("admission_would_shed_total").absolute(totals.would_shed);
+    counter!("pool_unavailable_total").absolute(totals.unavailable);
     counter!("pool_connections_opened_total").absolute(totals.opened);
     counter!("pool_connections_closed_total").absolute(totals.closed);
     counter!("pool_quarantined_total").absolute(totals.quarantined);

@@ -77,11 +77,12 @@ impl Stock {
                     last_open_error: None,
                 }))
             }
-            sqlx::Error::PoolClosed => AcquireError::Closed,
+            sqlx::Error::PoolClosed => AcquireError::Closed { continuation: admission.has_begun() },
             error => AcquireError::Unavailable {
                 since: waited,
                 cause: Some(error.to_string().into()),
                 retry_after: Duration::from_secs(1),
+                continuation: admission.has_begun(),
             },
         }
     }

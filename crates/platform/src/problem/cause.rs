@@ -1,7 +1,6 @@
 //! From an inner failure to its line of the table: the only place that decides it.
 
-use std::time::Duration;
-
+use forebay_pool::http::retry_after as retry_after_of;
 use forebay_pool::{AcquireError, PoolError, classify};
 
 use super::{Code, Problem};
@@ -10,12 +9,15 @@ use super::{Code, Problem};
 pub(super) fn of_acquire(error: &AcquireError) -> Problem {
     match error {
         AcquireError::Shed { retry_after, reason, .. } => {
-            nothing_was_executed().reason(reason.name()).retry_after(spread(*retry_after))
+            nothing_was_executed().reason(reason.name()).retry_after(retry_after_of(*retry_after))
         }
         AcquireError::Timeout(timeout) if timeout.continuation => work_may_have_begun(),
         AcquireError::Timeout(_) => nothing_was_executed(),
+        AcquireError::Unavailable { continuation: true, .. } | AcquireError::Closed { continuation: true } => {
+            work_may_have_begun()
+        }
         AcquireError::Unavailable { retry_after, .. } => {
-            Problem::new(Code::DependencyUnavailable).retry_after(spread(*retry_after))
+            Problem::new(Code::DependencyUnavailable).retry_after(retry_after_of(*retry_after))
         }
         _ => Problem::new(Code::Draining),
     }
@@ -38,11 +40,6 @@ pub(super) fn of_statement(error: &sqlx::Error) -> Problem {
     }
     tracing::error!(error = error as &dyn std::error::Error, "a statement failed");
     Code::Internal.into()
-}
-
-/// Those who are refused together must not come back together: half to one and a half of the wait, at most 30 s.
-fn spread(wait: Duration) -> Duration {
-    wait.mul_f64(rand::random_range(0.5..1.5)).min(Duration::from_secs(30))
 }
 
 fn nothing_was_executed() -> Problem {

@@ -19,7 +19,7 @@ fn timeout(continuation: bool) -> AcquireError {
 }
 
 fn unavailable() -> AcquireError {
-    AcquireError::Unavailable { since: WAIT, cause: None, retry_after: WAIT }
+    AcquireError::Unavailable { since: WAIT, cause: None, retry_after: WAIT, continuation: false }
 }
 
 fn answered(code: &'static str) -> sqlx::Error {
@@ -37,7 +37,7 @@ fn every_cause_has_its_line_of_the_table() {
         ("late, nothing executed", timeout(false).into(), 503, "overloaded"),
         ("late, with work begun", timeout(true).into(), 504, "deadline-exceeded"),
         ("no database", unavailable().into(), 503, "dependency-unavailable"),
-        ("closed", AcquireError::Closed.into(), 503, "draining"),
+        ("closed", AcquireError::Closed { continuation: false }.into(), 503, "draining"),
         ("shed, inside a statement", sqlx::Error::from(shed()).into(), 503, "overloaded"),
         ("revoked", sqlx::Error::from(PoolError::Revoked { held_idle: WAIT }).into(), 504, "deadline-exceeded"),
         ("lost in commit", sqlx::Error::from(PoolError::OutcomeUnknown).into(), 504, "deadline-exceeded"),
@@ -90,7 +90,12 @@ fn refusals_come_back_spread_over_time_and_never_after_half_a_minute() {
     let waits: HashSet<Duration> = (0..50).filter_map(|_| Problem::from(shed()).retry_after).collect();
     assert!(waits.len() > 40);
     assert!(waits.iter().all(|wait| *wait >= WAIT / 2 && *wait <= WAIT * 3 / 2));
-    let long = AcquireError::Unavailable { since: WAIT, cause: None, retry_after: Duration::from_secs(300) };
+    let long = AcquireError::Unavailable {
+        since: WAIT,
+        cause: None,
+        retry_after: Duration::from_secs(300),
+        continuation: false,
+    };
     assert_eq!(Problem::from(long).retry_after, Some(Duration::from_secs(30)));
 }
 

@@ -21,8 +21,9 @@ pub enum OpenFailure {
 #[derive(Debug, Default)]
 pub(super) struct Openings {
     failures: u32,
-    /// Since when nothing could be opened.
-    failing_since: Option<Instant>,
+    /// Since when nothing is alive and nothing could be opened: the first failure of that time.
+    dead_since: Option<Instant>,
+    failures_dead: u32,
     not_before: Option<Instant>,
     learned: Option<(u32, Instant)>,
     /// How long an opening takes, as a mean over about eight.
@@ -40,8 +41,12 @@ impl Openings {
     const BREAK_AFTER: u32 = 5;
     const BREAK_AFTER_TIME: Duration = Duration::from_secs(2);
 
-    pub(super) fn learned(&self, now: Instant) -> Option<u32> {
-        self.learned.filter(|(_, until)| now < *until).map(|(room, _)| room)
+    pub(super) fn learned(&self) -> Option<u32> {
+        self.learned.map(|(room, _)| room)
+    }
+
+    pub(super) fn forget_learned(&mut self, now: Instant) {
+        self.learned = self.learned.filter(|(_, until)| now < *until);
     }
 
     pub(super) const fn are_well(&self) -> bool {
@@ -58,8 +63,8 @@ impl Openings {
     }
 
     fn is_broken(&self, now: Instant) -> bool {
-        self.failures >= Self::BREAK_AFTER
-            || self.failing_since.is_some_and(|since| now.saturating_duration_since(since) >= Self::BREAK_AFTER_TIME)
+        self.failures_dead >= Self::BREAK_AFTER
+            || self.dead_since.is_some_and(|since| now.saturating_duration_since(since) >= Self::BREAK_AFTER_TIME)
     }
 }
 
@@ -67,7 +72,8 @@ impl Ledger {
     /// A connection is open: to the oldest waiter, or to the idle ones.
     pub fn opened(&mut self, now: Instant, opening: Opening) {
         self.openings.failures = 0;
-        self.openings.failing_since = None;
+        self.openings.failures_dead = 0;
+        self.openings.dead_since = None;
         self.openings.not_before = None;
         self.openings.takes = (self.openings.takes * 7 + now.saturating_duration_since(opening.begun)) / 8;
         self.totals.opened += 1;
@@ -81,8 +87,14 @@ impl Ledger {
         self.totals.open_failed += 1;
         let openings = &mut self.openings;
         openings.failures = openings.failures.saturating_add(1);
-        openings.failing_since.get_or_insert(now);
-        let live = self.slots.counts().live();
+        let counts = self.slots.counts();
+        let live = counts.live();
+        if live == 0 {
+            openings.failures_dead = openings.failures_dead.saturating_add(1);
+            openings.dead_since.get_or_insert(now);
+        } else {
+            (openings.failures_dead, openings.dead_since) = (0, None);
+        }
         let longest = match failure {
             OpenFailure::Misconfigured => Openings::MISCONFIGURED_DELAY,
             _ if live == 0 => Openings::LONGEST_DELAY_DEAD,
@@ -91,7 +103,10 @@ impl Ledger {
         let doubled = Openings::FIRST_DELAY * 2u32.saturating_pow(openings.failures.min(8));
         openings.not_before = Some(now + doubled.min(longest).mul_f64(chance.clamp(0.0, 1.0)));
         if failure == OpenFailure::NoRoom && live > 0 {
-            openings.learned = Some((live, now + Openings::LEARNED_FOR));
+            // What is being closed still is a session of the server's.
+            let exists = live + counts.closing;
+            let known = openings.learned().unwrap_or(0);
+            openings.learned = Some((known.max(exists), now + Openings::LEARNED_FOR));
         }
         self.fail_hopeless(now);
         self.pump(now);
@@ -104,11 +119,11 @@ impl Ledger {
             self.totals.unavailable += 1;
             self.actions.push_back(Action::Refuse { waiter, refusal });
         }
-        self.queueing_since = None;
+        self.after_queue();
     }
 
     pub(super) fn hopeless(&self, now: Instant) -> Option<Refusal> {
-        let since = self.openings.failing_since?;
+        let since = self.openings.dead_since?;
         if self.slots.counts().live() > 0 || !self.openings.is_broken(now) {
             return None;
         }
@@ -120,7 +135,7 @@ impl Ledger {
 
     /// Asks for the connections that waiters with a place, or the minimum of idle ones, are missing.
     pub(super) fn open_missing(&mut self, now: Instant) {
-        while self.openings.is_due(now) && self.wants_opening(now) {
+        while self.openings.is_due(now) && self.wants_opening() {
             let slot = self.slots.mint();
             let limit = self.rules.open_timeout;
             let limit = if self.slots.counts().live() == 0 { limit.min(Openings::DEAD_LIMIT) } else { limit };
@@ -129,18 +144,19 @@ impl Ledger {
     }
 
     /// Whether another connection is missing and may be opened, the pause after a failure aside.
-    fn wants_opening(&self, now: Instant) -> bool {
+    fn wants_opening(&self) -> bool {
         let counts = self.slots.counts();
         let on_the_way = counts.opening + counts.checking;
-        let missing = self.unmet() > on_the_way || counts.idle + on_the_way < self.idle_wanted();
-        missing && !self.closed && counts.opening < self.openings_at_once() && counts.open() < self.ceiling(now)
+        let missing =
+            self.unmet() > on_the_way || counts.idle + on_the_way < self.idle_wanted().max(self.spare_wanted());
+        missing && !self.closed && counts.opening < self.openings_at_once() && counts.open() < self.ceiling()
     }
 
     /// Waiters that have a place and lack only a connection.
     fn unmet(&self) -> u32 {
         let used = self.slots.counts().in_use();
-        let urgent = self.queue.ahead_of(Rank::Critical);
-        let places = self.permits() + if urgent > 0 { self.reserve() } else { 0 };
+        let urgent = self.queue.ahead_of(Rank::Critical) > 0;
+        let places = self.places(if urgent { Rank::Critical } else { Rank::Normal });
         let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
         waiting.min(places.saturating_sub(used))
     }
@@ -153,13 +169,20 @@ impl Ledger {
         self.rules.min_idle.max(least).saturating_sub(counts.leased + counts.suspect + counts.quarantined)
     }
 
+    /// While every place below the reserve is taken, the reserve's connections are open and idle: a place without a
+    /// connection would be no reserve.
+    fn spare_wanted(&self) -> u32 {
+        let used = self.slots.counts().in_use();
+        if used < self.permits() { 0 } else { self.places(Rank::Critical).saturating_sub(used) }
+    }
+
     fn openings_at_once(&self) -> u32 {
         if self.openings.are_well() { self.rules.openings_at_once } else { 1 }
     }
 
     /// When the pause after a failure ends, if something is to be opened then.
     pub(super) fn next_opening(&self) -> Option<Instant> {
-        self.openings.not_before.filter(|at| self.wants_opening(*at))
+        self.openings.not_before.filter(|_| self.wants_opening())
     }
 
     /// Closes the coldest idle connection when it was unused for too long, one at a time.
@@ -186,7 +209,7 @@ impl Ledger {
 
     /// Closes idle connections above the ceiling.
     pub(super) fn trim(&mut self, now: Instant) {
-        while self.slots.counts().open() - self.slots.counts().closing > self.ceiling(now) {
+        while self.slots.counts().live() > self.ceiling() {
             let Some((slot, _)) = self.slots.coldest() else { return };
             debug_assert!(
                 matches!(self.slots.phase(slot), Some(Phase::Idle { .. })),

@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Ledger, Sample};
+use crate::class::Rank;
 use crate::{Action, Refusal, ShedReason};
 
 /// The pool's one periodic beat: it runs while there is something to watch and stops when there is not.
@@ -65,16 +66,16 @@ impl Ledger {
         self.pump(now);
     }
 
-    fn end_waits(&mut self, now: Instant) {
+    pub(super) fn end_waits(&mut self, now: Instant) {
         self.fail_hopeless(now);
         self.note(now);
         while let Some((id, waiter)) = self.queue.pop_ended(now) {
             let waited = now.saturating_duration_since(waiter.enqueued);
             let refusal = if waiter.deadline <= now {
                 self.totals.timed_out += 1;
-                Refusal::Timeout { waited, continuation: waiter.rank == crate::class::Rank::Continuation }
+                Refusal::Timeout { waited, continuation: waiter.rank == Rank::Continuation }
             } else {
-                self.shed(now, waiter.class, ShedReason::Sojourn)
+                self.shed(now, waiter.class, waiter.rank, ShedReason::Sojourn)
             };
             self.actions.push_back(Action::Refuse { waiter: id, refusal });
         }
@@ -90,7 +91,7 @@ impl Ledger {
             room: self.room(),
             peak: self.ticker.peak,
             offered,
-            standing: self.is_standing(now),
+            standing: self.is_standing(now, Rank::Normal) && !self.has_place(Rank::Normal),
             refused: self.ticker.refused,
         };
         self.ticker.peak = counts.in_use();
@@ -98,7 +99,8 @@ impl Ledger {
         if !self.pinned {
             let target = self.sizer.tick(now, &sample);
             let floor = self.rules.initial_limit.min(sample.room).max(1);
-            self.set_limit(target.limit.min(sample.room).max(floor), target.reason);
+            let to = target.limit.min(sample.room).max(floor);
+            self.set_limit(to, if to < target.limit { "room" } else { target.reason });
         }
         if self.ticker.next_sweep <= now {
             self.ticker.next_sweep = now + Ticker::SWEEP;

@@ -237,3 +237,102 @@ fn a_server_without_room_lowers_the_ceiling_to_what_exists() {
     world.advance(Duration::from_secs(61));
     assert_eq!(world.ledger.snapshot(world.now).ceiling, 20, "it is tried again later");
 }
+
+#[test]
+fn while_every_place_is_taken_the_reserves_connections_are_open() {
+    let mut world = World::with_open(rules(), 10);
+    world.ledger.resize(world.now, Resize { limit: Some(10), ..Resize::default() }).expect("within bounds");
+    for _ in 0..10 {
+        assert!(matches!(world.ask(Class::Normal, 1_000), Acquired::Leased(_)));
+    }
+    world.open_all();
+    assert_eq!(world.idle.len(), 1, "one for critical work");
+    assert!(matches!(world.ask(Class::Critical, 1_000), Acquired::Leased(_)));
+}
+
+#[test]
+fn a_full_queue_gives_way_to_more_important_work_and_begun_work_is_not_shed() {
+    let mut world = World::with_open(Rules { queue_capacity: 3, mode: forebay_pool_core::Mode::Off, ..rules() }, 11);
+    world.ledger.resize(world.now, Resize { limit: Some(10), ..Resize::default() }).expect("within bounds");
+    for _ in 0..10 {
+        world.ask(Class::Normal, 10_000);
+    }
+    world.acquire(Class::Normal, true, 10_000);
+    let normal: Vec<_> = (0..3).map(|_| world.ask(Class::Normal, 10_000)).collect();
+    assert!(is_shed(&world.ask(Class::Normal, 10_000)), "the queue is full");
+    assert!(matches!(world.ask(Class::Critical, 10_000), Acquired::Waiting(_)), "the youngest normal one gave way");
+    let Acquired::Waiting(youngest) = normal[2] else { panic!("it waited") };
+    assert!(matches!(world.refused[&youngest], Refusal::Shed { reason: ShedReason::QueueFull, .. }));
+    for _ in 0..3 {
+        assert!(matches!(world.acquire(Class::Normal, true, 10_000), Acquired::Waiting(_)));
+    }
+    let answer = world.acquire(Class::Normal, true, 10_000);
+    assert!(matches!(answer, Acquired::Refused(Refusal::Timeout { continuation: true, .. })), "{answer:?}");
+}
+
+#[test]
+fn a_server_without_room_does_not_make_the_pool_close_what_it_has() {
+    let mut world = World::with_open(rules(), 8);
+    for _ in 0..10 {
+        world.ask(Class::Normal, 60_000);
+    }
+    assert_eq!(world.openings.len(), 2);
+    let refused = world.openings.pop().expect("two are under way");
+    world.ledger.open_failed(world.now, refused, forebay_pool_core::OpenFailure::NoRoom, 0.0);
+    world.act();
+    for _ in 0..4 {
+        world.release(world.leased[0].slot, Return::Clean);
+    }
+    assert!(world.closing.is_empty(), "eight live connections fit into what the server has room for");
+    world.open_one(true, 0.0);
+    assert_eq!(world.closing.len(), 1, "the one that arrives above it goes");
+}
+
+#[test]
+fn an_old_failure_does_not_make_the_pool_unavailable_before_a_new_one() {
+    let mut world = World::with_open(Rules { min_idle: 0, ..rules() }, 1);
+    world.ask(Class::Normal, 1_000);
+    world.ask(Class::Normal, 1_000);
+    world.open_one(false, 1.0);
+    world.release(world.leased[0].slot, Return::Clean);
+    world.advance(Duration::from_secs(30));
+    world.ledger.flush_idle(world.now);
+    world.act();
+    while !world.closing.is_empty() {
+        world.close_one();
+    }
+    let answer = world.ask(Class::Normal, 1_000);
+    assert!(!matches!(answer, Acquired::Refused(_)), "{answer:?}");
+}
+
+#[test]
+fn a_try_that_finds_nothing_leaves_no_trace() {
+    let mut world = full();
+    let before = world.ledger.snapshot(world.now);
+    let ask = forebay_pool_core::Ask::new(Class::Normal, world.now + Duration::from_secs(1));
+    assert_eq!(world.ledger.try_acquire(world.now, ask), None);
+    assert_eq!(world.ledger.snapshot(world.now), before);
+}
+
+#[test]
+fn durations_that_no_clock_can_add_are_faults() {
+    let endless = Rules { suspect_after: Duration::MAX, idle_timeout: Duration::MAX, ..rules() };
+    assert_eq!(endless.faults().len(), 3, "{:?}", endless.faults());
+}
+
+#[test]
+fn a_limit_and_its_reserve_fit_into_any_ceiling_without_flapping() {
+    for ceiling in 2..200 {
+        let mut world = World::new(Rules { initial_limit: 1, ceiling, mode: forebay_pool_core::Mode::Off, ..rules() });
+        for _ in 0..400 {
+            world.ask(Class::Normal, 100_000);
+        }
+        for _ in 0..60 {
+            world.advance(Duration::from_millis(20));
+        }
+        let snapshot = world.ledger.snapshot(world.now);
+        assert!(snapshot.limit + snapshot.reserve <= ceiling, "{snapshot:?}");
+        assert!(snapshot.limit + snapshot.reserve + 1 >= ceiling, "{snapshot:?}");
+        assert_eq!(snapshot.totals.limit_lowered, 0, "{snapshot:?}");
+    }
+}

@@ -203,7 +203,7 @@ impl World {
         while let Some(action) = self.ledger.poll_action() {
             match action {
                 Action::Open(opening) => self.openings.push(opening),
-                Action::Check(slot) => {
+                Action::Check { slot, .. } => {
                     self.idle.retain(|idle| *idle != slot);
                     self.checking.push(slot);
                 }

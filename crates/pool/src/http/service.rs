@@ -1,12 +1,10 @@
 use std::task::{Context, Poll};
 
-use forebay_pool_core::Class;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{AdmissionFuture, AdmissionLayer};
-use crate::pool::now;
 use crate::{AcquireError, Admission};
 
 /// The service that [`AdmissionLayer`] makes.
@@ -25,7 +23,7 @@ impl<S: Clone, C, R> Clone for AdmissionService<S, C, R> {
 impl<S, C, R, B, A> Service<Request<B>> for AdmissionService<S, C, R>
 where
     S: Service<Request<B>, Response = Response<A>>,
-    C: Fn(&Request<B>) -> Class,
+    C: Fn(&Request<B>) -> Admission,
     R: Fn(&AcquireError) -> Response<A>,
     B: Body + Unpin,
 {
@@ -38,8 +36,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let class = (self.door.classify)(&request);
-        let admission = Admission::new(class, now() + self.door.time_limit);
+        let admission = (self.door.admit)(&request);
         let refused = self.door.pool.as_ref().and_then(|pool| pool.admit(&admission).err());
         match refused {
             None => {

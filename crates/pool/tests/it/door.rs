@@ -12,8 +12,9 @@ use tower::ServiceExt;
 
 use crate::{Site, admission, rules};
 
-fn classify<B>(request: &Request<B>) -> Class {
-    if request.uri().path() == "/pay" { Class::Critical } else { Class::Normal }
+fn admit<B>(request: &Request<B>) -> Admission {
+    let class = if request.uri().path() == "/pay" { Class::Critical } else { Class::Normal };
+    Admission::within(class, Duration::from_secs(2))
 }
 
 fn refuse(error: &AcquireError) -> Response<Body> {
@@ -34,7 +35,7 @@ fn router(site: &Site) -> Router {
             Err(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     });
-    let layer = AdmissionLayer::new(Some(site.pool.clone()), classify::<Body>, Duration::from_secs(2), refuse);
+    let layer = AdmissionLayer::new(Some(site.pool.clone()), admit::<Body>, refuse);
     Router::new().route("/pay", work.clone()).route("/list", work).layer(layer)
 }
 
@@ -64,8 +65,10 @@ async fn the_first_refusal_goes_out_while_a_connection_for_critical_work_is_stil
     let site = Site::new(rules()).await;
     let router = router(&site);
     let (_held, _waiting) = fill(&site).await;
+    site.until("the reserve is open and idle", |snapshot| snapshot.idle == 1).await;
     let refused = send(&router, "/list", Body::empty()).await.expect("infallible");
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(site.pool.snapshot().idle, 1, "a connection is free at the first refusal");
     let seconds: u64 = refused.headers()[RETRY_AFTER].to_str().expect("text").parse().expect("whole seconds");
     assert!((1..=30).contains(&seconds), "{seconds}");
     let paid = send(&router, "/pay", Body::empty()).await.expect("infallible");
@@ -84,7 +87,7 @@ async fn a_refused_request_is_answered_though_its_body_never_comes() {
 
 #[tokio::test]
 async fn without_a_pool_the_door_stands_open_and_still_hands_out_admissions() {
-    let layer = AdmissionLayer::new(None, classify::<Body>, Duration::from_secs(2), refuse);
+    let layer = AdmissionLayer::new(None, admit::<Body>, refuse);
     let show = post(|Extension(admission): Extension<Admission>| async move { admission.class().name() });
     let router = Router::new().route("/pay", show).layer(layer);
     let answer = send(&router, "/pay", Body::empty()).await.expect("infallible");

@@ -121,6 +121,9 @@ async fn a_running_statement_is_not_held_idle() {
     let site = Site::new(rules).await;
     sqlx::query("select pg_sleep(0.5)").execute(&site.pool).await.expect("it may take its time");
     assert_eq!(site.pool.snapshot().totals.suspected, 0);
+    // And the watch still works, with bounds below its own interval.
+    let _idle = site.pool.acquire(&admission(Class::Normal)).await.expect("free");
+    site.until("taken back", |snapshot| snapshot.totals.revoked == 1).await;
 }
 
 #[tokio::test]

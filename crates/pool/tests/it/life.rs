@@ -83,7 +83,7 @@ async fn close_refuses_newcomers_and_waits_for_the_last_lease() {
     let closing = tokio::spawn(async move { pool.close().await });
     loop {
         match site.pool.acquire(&admission(Class::Normal)).await {
-            Err(AcquireError::Closed) => break,
+            Err(AcquireError::Closed { .. }) => break,
             _ => tokio::task::yield_now().await,
         }
     }

@@ -84,3 +84,44 @@ async fn a_refused_commit_says_what_the_server_said() {
     assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("23503"));
     assert_eq!(site.pool.snapshot().totals.quarantined, 0);
 }
+
+/// Leaves a transaction with a statement that was cut short and fails later, unread.
+async fn with_a_late_error(tx: &mut forebay_pool::Tx<'_>) {
+    let late = sqlx::query("select pg_sleep(0.05), 1 / (random() * 0)::int").execute(&mut **tx);
+    tokio::time::timeout(Duration::from_millis(10), late).await.expect_err("it was cut short");
+}
+
+#[tokio::test]
+async fn a_late_error_is_not_taken_for_the_answer_to_the_end_of_the_transaction() {
+    let site = site_with_table().await;
+    for end in ["commit", "rollback", "drop"] {
+        let mut lease = site.pool.acquire(&admission(Class::Normal)).await.expect("free");
+        let mut tx = lease.begin().await.expect("begins");
+        sqlx::query("insert into t values (1)").execute(&mut *tx).await.expect("inserted");
+        with_a_late_error(&mut tx).await;
+        match end {
+            "commit" => {
+                let error = tx.commit().await.expect_err("it had failed");
+                assert!(matches!(classify(&error), Some(PoolError::Aborted)), "{error}");
+            }
+            "rollback" => tx.rollback().await.expect("rolled back"),
+            _ => drop(tx),
+        }
+        let inside: i64 =
+            sqlx::query_scalar("select count(*) from t").fetch_one(&mut *lease).await.expect("no aborted one");
+        assert_eq!(inside, 0, "{end}");
+        drop(lease);
+        assert_eq!(count(&site).await, 0, "{end}");
+    }
+    assert_eq!(site.pool.snapshot().totals.opened, 1, "one connection served all of it");
+}
+
+#[tokio::test]
+async fn a_late_error_outside_a_transaction_is_not_the_next_statements_answer() {
+    let site = site_with_table().await;
+    let mut lease = site.pool.acquire(&admission(Class::Normal)).await.expect("free");
+    let late = sqlx::query("select pg_sleep(0.05), 1 / (random() * 0)::int").execute(&mut *lease);
+    tokio::time::timeout(Duration::from_millis(10), late).await.expect_err("it was cut short");
+    let one: i32 = sqlx::query_scalar("select 1").fetch_one(&mut *lease).await.expect("its own answer");
+    assert_eq!(one, 1);
+}

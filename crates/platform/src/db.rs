@@ -116,7 +116,7 @@ impl Db {
         match error {
             AcquireError::Shed { .. } => tracing::debug!(service, %site, %error, "shed"),
             AcquireError::Timeout(_) => {
-                tracing::warn!(service, %site, %error, kind = error.kind(), "acquire timed out")
+                tracing::warn!(service, %site, %error, kind = error.kind(), "acquire timed out");
             }
             _ => tracing::warn!(service, %site, %error, kind = error.kind(), "no database connection"),
         }

@@ -32,7 +32,8 @@ async fn a_small_shop_has_what_it_says_and_seeding_again_changes_nothing() {
     let content = text(&database, CONTENT).await;
     let steps = std::sync::Mutex::new(0);
     seed(&database.options(), Scale::Full, |_| *steps.lock().unwrap() += 1).await.unwrap();
-    assert_eq!((*steps.lock().unwrap(), text(&database, CONTENT).await), (0, content));
+    assert_eq!(steps.into_inner().unwrap(), 0);
+    assert_eq!(text(&database, CONTENT).await, content);
 }
 
 #[tokio::test]

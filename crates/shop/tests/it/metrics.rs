@@ -16,7 +16,7 @@ use forebay_platform::{
     db::{Db, PoolMetrics},
     telemetry::Metrics,
 };
-use forebay_pool::{Admission, Class, Config, Pool, Rules, Staffing};
+use forebay_pool::{Admission, Class, Config, Mode, Pool, Rules, Staffing};
 use forebay_shop::{App, Scale, migrate, seed};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -152,6 +152,16 @@ impl Strict {
         sqlx::query("SELECT 1").execute(&mut tx.conn()).await.unwrap();
     }
 
+    /// A pool that only reports lets somebody wait whom it would have refused.
+    async fn only_reports(&self) {
+        let rules = Rules { ceiling: 2, initial_limit: 1, min_idle: 1, mode: Mode::ReportOnly, ..Rules::default() };
+        let config = Config { rules, ..Config::named("reporting") };
+        let db = Db::forebay(Pool::connect(self.database.options(), config).unwrap());
+        let _held = db.acquire(&Self::admission(Duration::from_secs(5))).await.unwrap();
+        db.acquire(&Self::admission(Duration::from_millis(5))).await.unwrap_err();
+        db.export_metrics();
+    }
+
     /// From now on nobody can connect to the database.
     async fn is_locked_out(&self) {
         let name = self.database.options().get_database().unwrap().to_owned();
@@ -186,6 +196,7 @@ async fn every_declared_metric_moves() {
     shop.buys().await;
     shop.hogs_and_a_crowd(&mut seen).await;
     shop.walks_off().await;
+    shop.only_reports().await;
     let order = json!({"max": 6, "limit": 3, "flush_idle": true});
     assert_eq!(shop.admin.post("/pool", &[], order).await.unwrap().0, 200);
     shop.is_locked_out().await;

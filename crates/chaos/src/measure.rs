@@ -81,6 +81,13 @@ pub fn goodput(schedule: &Schedule, recording: &Recording, window: Window) -> Sh
     }
 }
 
+/// Operations that succeed within a second, of those that the schedule intends within `window`.
+#[must_use]
+pub fn prompt(schedule: &Schedule, recording: &Recording, window: Window) -> Share {
+    let prompt = |done: &&Done| window.holds(done.intended) && done.reply.is_success() && done.latency() <= 1.0;
+    Share { part: recording.done.iter().filter(prompt).count(), total: schedule.requests_within(window) }
+}
+
 /// Errors among the answers that arrived within `window` to the operations that `counts`.
 #[must_use]
 pub fn errors(recording: &Recording, window: Window, counts: impl Fn(Operation) -> bool) -> Share {

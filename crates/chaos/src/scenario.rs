@@ -213,7 +213,7 @@ impl Scenario {
     /// More requests than the machine does, then calm.
     #[must_use]
     pub fn overload(per_second: f64) -> Self {
-        let (start, end) = (10.0, 45.0);
+        let (start, end) = (10.0, 70.0);
         Self {
             kind: Kind::Overload,
             clock: Clock::new(start, 1.0),

@@ -104,6 +104,8 @@ pub struct Summary {
     pub spread: Spread,
     /// Successful within patience, of what the schedule intends in the judged window.
     pub goodput: Share,
+    /// The same within one second.
+    pub prompt: Share,
     /// Attempts per operation that succeeded.
     pub attempts_per_success: Option<f64>,
     /// Orders that never succeeded.
@@ -157,6 +159,7 @@ impl Summary {
                 whole_peak_percent: measure::users(schedule, recording, scenario.peak()).affected.percent(),
             },
             goodput: measure::goodput(schedule, recording, judged),
+            prompt: measure::prompt(schedule, recording, judged),
             attempts_per_success: measure::attempts_per_success(recording, judged),
             orders_lost: measure::orders_lost(recording, judged),
             accepted_202: done(&|reply| reply == Reply::Accepted),

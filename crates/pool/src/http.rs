@@ -13,8 +13,8 @@ pub use future::AdmissionFuture;
 pub use layer::AdmissionLayer;
 pub use service::AdmissionService;
 
-/// The `Retry-After` for a refusal: `base`, and at least a second, spread over once to twice itself, so that clients that
-/// were refused together do not return together, and none returns too early. `chance` is drawn from `[0, 1)`.
+/// The `Retry-After` for a refusal: `base`, but one second at least and 15 at most, spread over once to twice itself, so that
+/// clients that were refused together do not return together, and none too early. `chance` is drawn from `[0, 1)`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,8 +24,8 @@ pub use service::AdmissionService;
 /// ```
 #[must_use]
 pub fn spread(base: Duration, chance: f64) -> Duration {
-    let base = base.max(Duration::from_secs(1));
-    base.mul_f64(1.0 + chance.clamp(0.0, 1.0)).min(Duration::from_secs(30))
+    let base = base.clamp(Duration::from_secs(1), Duration::from_secs(15));
+    base.mul_f64(1.0 + chance.clamp(0.0, 1.0))
 }
 
 /// [`spread`] with a number of our own drawing.

@@ -85,7 +85,13 @@ fn overload_rows(plays: &[Summary]) -> Vec<Row> {
         row("orders bought", "ours >= 95 %", plays, |play| {
             (format!("{:.1} %", orders_bought(play)), orders_bought(play) >= ORDERS_PERCENT)
         }),
-        Row::information("goodput", plays.iter().map(|play| format!("{:.1} %", play.goodput.percent())).collect()),
+        Row::information(
+            "goodput within 1 s / within 10 s",
+            plays
+                .iter()
+                .map(|play| format!("{:.1} / {:.1} %", play.prompt.percent(), play.goodput.percent()))
+                .collect(),
+        ),
         Row::information("users affected", plays.iter().map(|play| format!("{:.1} %", play.affected())).collect()),
         Row::information("lists shed, p95", plays.iter().map(|play| shed(play, Operation::List)).collect()),
         Row::information("orders shed, p95", plays.iter().map(|play| shed(play, Operation::Order)).collect()),

@@ -33,7 +33,8 @@ async fn holders_start_stop_and_run_out_and_the_action_enlarges_the_pool() {
 
     assert!(stage.child.order(Method::POST, "/chaos/holders", &holders(60_000)).await);
     eventually("three jobs hold a lease", async || holding(&admin).await == 3).await;
-    assert_eq!(pool_now(&admin, 0.0).await.unwrap().in_use, 3);
+    // The sweeper borrows for a moment now and then.
+    eventually("only theirs are out", async || pool_now(&admin, 0.0).await.unwrap().in_use == 3).await;
     assert!(metric(&admin).await.ends_with(" 1"), "{}", metric(&admin).await);
     assert!(stage.child.order(Method::DELETE, "/chaos/holders", &Value::Null).await);
     eventually("the leases are back", async || pool_now(&admin, 0.0).await.unwrap().in_use == 0).await;

@@ -1,0 +1,136 @@
+use std::time::{Duration, Instant};
+
+use super::tick::Ticker;
+use super::{Ask, Ledger};
+use crate::class::Rank;
+use crate::{Action, Class, Mode, Refusal, ShedReason};
+
+/// Who is let in, and how many places there are to be let into.
+impl Ledger {
+    pub(super) fn door(&mut self, now: Instant, ask: &Ask) -> Result<(), Refusal> {
+        if self.closed {
+            return Err(Refusal::Closed);
+        }
+        if let Some(refusal) = self.hopeless(now) {
+            self.totals.unavailable += 1;
+            return Err(refusal);
+        }
+        let rank = Rank::of(ask.class, ask.continuation);
+        if !self.is_served_at_once(rank) && self.queue.len() >= self.rules.queue_capacity as usize {
+            return self.make_room(now, ask, rank);
+        }
+        match (self.shed_reason(now, ask, rank), self.rules.mode) {
+            (Some(reason), Mode::Enforce) => Err(self.shed(now, ask.class, rank, reason)),
+            (Some(_), Mode::ReportOnly) => {
+                self.totals.would_shed += 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The queue is full: the youngest of the least important waiters gives way to someone more important. Work that
+    /// has begun is never shed; with nobody to give way it is a time-out.
+    fn make_room(&mut self, now: Instant, ask: &Ask, rank: Rank) -> Result<(), Refusal> {
+        if let Some(waiter) = self.queue.youngest_below(rank) {
+            self.note(now);
+            let gone = self.queue.remove(waiter).expect("it waits");
+            let refusal = self.shed(now, gone.class, gone.rank, ShedReason::QueueFull);
+            self.actions.push_back(Action::Refuse { waiter, refusal });
+            self.after_queue();
+            return Ok(());
+        }
+        if ask.continuation {
+            self.totals.timed_out += 1;
+            return Err(Refusal::Timeout { waited: Duration::ZERO, continuation: true });
+        }
+        Err(self.shed(now, ask.class, rank, ShedReason::QueueFull))
+    }
+
+    fn is_served_at_once(&self, rank: Rank) -> bool {
+        self.queue.ahead_of(rank) == 0 && self.has_place(rank) && self.slots.counts().idle > 0
+    }
+
+    fn shed_reason(&self, now: Instant, ask: &Ask, rank: Rank) -> Option<ShedReason> {
+        if ask.continuation || self.is_served_at_once(rank) || self.slots.counts().live() == 0 {
+            return None;
+        }
+        let wait = self.predicted_wait(now, rank);
+        if wait > self.budget(now, rank, ask.class) {
+            return Some(ShedReason::PredictedWait);
+        }
+        (now + wait + self.estimate.hold() > ask.deadline).then_some(ShedReason::Deadline)
+    }
+
+    pub(super) fn shed(&mut self, now: Instant, class: Class, rank: Rank, reason: ShedReason) -> Refusal {
+        if !self.has_place(rank) {
+            self.ticker.refused = self.ticker.refused.saturating_add(1);
+        }
+        match class {
+            Class::Critical => self.totals.shed_critical += 1,
+            Class::Normal => self.totals.shed_normal += 1,
+        }
+        let retry_after = self.predicted_wait(now, Rank::Normal).clamp(Duration::from_secs(1), Duration::from_secs(30));
+        Refusal::Shed { class, reason, retry_after }
+    }
+
+    /// How long a newcomer of this rank would wait behind those that are served before it.
+    pub(super) fn predicted_wait(&self, now: Instant, rank: Rank) -> Duration {
+        let counts = self.slots.counts();
+        let most = self.places(rank);
+        let places = most.saturating_sub(counts.in_use());
+        let coming = counts.idle + counts.checking + counts.opening;
+        let ahead = self.queue.ahead_of(rank);
+        // Places that are free and have a connection on its way are no wait worth counting.
+        let at_once = places.min(coming) as usize;
+        let waiters = (ahead + 1).saturating_sub(at_once);
+        let alive = counts.live() - counts.suspect;
+        let growing = self.openings.are_well() && counts.open() < self.ceiling();
+        let servers = if growing { most } else { most.min(alive).max(1) };
+        let saturated = places == 0 && !self.queue.is_empty();
+        let missing = servers.saturating_sub(alive).min(u32::try_from(waiters).unwrap_or(u32::MAX));
+        self.estimate.wait(now, waiters, servers, saturated)
+            + self.openings.time_for(missing, self.rules.openings_at_once)
+    }
+
+    pub(super) fn budget(&self, now: Instant, rank: Rank, class: Class) -> Duration {
+        self.estimate.budget(class, self.is_standing(now, rank), self.rules.burst_wait)
+    }
+
+    /// Whether there was no moment without a waiter of this rank or a more important one for a while. A class held back
+    /// by its share says nothing of those above it.
+    pub(super) fn is_standing(&self, now: Instant, rank: Rank) -> bool {
+        self.queueing_since[rank.index()].is_some_and(|since| now.saturating_duration_since(since) > Ticker::STANDING)
+    }
+
+    /// The reserve lies on top of the limit and inside the ceiling, and only critical work may use it.
+    pub(super) fn reserve(&self) -> u32 {
+        (self.permits() / 10).max(1)
+    }
+
+    /// The limit in force: the ceiling wins, and what suspects hold is not there to be lent.
+    pub(super) fn permits(&self) -> u32 {
+        self.limit.min(self.room()).max(1)
+    }
+
+    /// The largest limit that fits together with its reserve into the ceiling without the suspects.
+    pub(super) fn room(&self) -> u32 {
+        let available = self.ceiling().saturating_sub(self.slots.counts().suspect);
+        let with_a_tenth = u64::from(available) * 10 / 11;
+        u32::try_from(with_a_tenth).unwrap_or(u32::MAX).min(available.saturating_sub(1))
+    }
+
+    /// How many connections may exist: the bound, or less where the server has said that it has no room.
+    pub(super) fn ceiling(&self) -> u32 {
+        self.openings.learned().unwrap_or(u32::MAX).min(self.rules.ceiling)
+    }
+
+    /// How many leases may be out before one of this rank may not be added.
+    pub(super) fn places(&self, rank: Rank) -> u32 {
+        self.permits() + if rank.uses_reserve() { self.reserve() } else { 0 }
+    }
+
+    pub(super) fn has_place(&self, rank: Rank) -> bool {
+        self.slots.counts().in_use() < self.places(rank)
+    }
+}

@@ -57,8 +57,11 @@ async fn report_job(db: Db, gauges: Arc<Gauges>, sleep: Option<Duration>) {
     }
 }
 
-/// Report after report on one lease, each in a transaction that mostly sleeps. The lease is not given back in between:
-/// whoever returns one during the spike queues behind thousands, and the pool would heal for half a minute.
+/// Report after report on one lease, each in a transaction that mostly sleeps.
+///
+/// The lease is not given back in between. Sixty real seconds are fifteen minutes of the postmortem's clock at the usual
+/// speed; whoever returns a lease during the spike queues behind thousands, and the pool would heal in the middle of
+/// the outage.
 async fn hold(db: &Db, gauges: &Gauges, sleep: Option<Duration>) -> Result<Infallible, HoldError> {
     let admission = Admission::new(Class::Normal, (Instant::now() + PATIENCE).into_std());
     let mut lease = db.acquire(&admission).await?;

@@ -130,11 +130,11 @@ pub fn database(recording: &Recording, scenario: &Scenario) -> Mark {
     let cpu = mean(recording.cpu.iter().filter(|sample| window.holds(sample.at)).map(|sample| sample.postgres));
     let healthy = active.is_some_and(|percent| percent <= 20.0)
         && idle.is_some_and(|percent| percent >= 60.0)
-        && commit.zip(calm).is_some_and(|(now, then)| now <= 2.0 * then)
+        && commit.zip(calm).is_some_and(|(now, then)| now <= (2.0 * then).max(QUICK_COMMIT_S))
         && cpu.is_some_and(|percent| percent < 50.0);
     Mark::new(
         "2:45",
-        "database healthy: active sessions <= 20 %, idle in transaction >= 60 %, commit p95 <= 2x baseline, CPU < 50 %",
+        "database healthy: active sessions <= 20 %, idle in transaction >= 60 %, commit p95 <= 2x baseline or 10 ms, CPU < 50 %",
         format!(
             "active {:.0} %, idle in transaction {:.0} %, commit p95 {} (baseline {}), CPU {:.0} % of a core",
             active.unwrap_or(f64::NAN),
@@ -146,6 +146,9 @@ pub fn database(recording: &Recording, scenario: &Scenario) -> Mark {
         healthy,
     )
 }
+
+/// No disk is ill that commits within 10 ms; below that a ratio measures noise.
+const QUICK_COMMIT_S: f64 = 0.010;
 
 fn commit_p95(recording: &Recording, window: Window) -> Option<f64> {
     let inside = recording.commits.iter().filter(|sample| window.holds(sample.at));
@@ -204,7 +207,7 @@ pub fn restored(recording: &Recording, scenario: &Scenario) -> Mark {
     };
     Mark::new(
         "3:15",
-        "each service: errors below 1 % and p95 below 2x its own baseline for 10 s",
+        "each service: errors below 1 % and p95 below 2x its own baseline (or 25 ms above it) for 10 s",
         format!("{}; {recovery}", text.join("; ")),
         services.iter().all(measure::Health::is_restored),
     )

@@ -138,7 +138,7 @@ fn a_busy_or_slow_database_fails_2_45() {
         |recording| recording.sessions.iter_mut().for_each(|sample| sample.active = 3),
         |recording| recording.sessions.iter_mut().for_each(|sample| sample.idle_in_transaction = 5),
         |recording| {
-            recording.commits.iter_mut().filter(|sample| sample.at > 60.0).for_each(|sample| sample.took = 0.003);
+            recording.commits.iter_mut().filter(|sample| sample.at > 60.0).for_each(|sample| sample.took = 0.013);
         },
         |recording| recording.cpu.iter_mut().for_each(|sample| sample.postgres = 75.0),
         |recording| recording.sessions.clear(),

@@ -155,11 +155,14 @@ pub fn attempts_per_success(recording: &Recording, window: Window) -> Option<f64
     (successes > 0).then(|| f64::from(attempts) / successes as f64)
 }
 
-/// Orders intended within `window` that never succeeded.
+/// Orders that never succeeded, of those that the schedule intends within `window`: also those that a user never came to
+/// place, having given up before.
 #[must_use]
-pub fn orders_lost(recording: &Recording, window: Window) -> Share {
-    let orders = recording.done.iter().filter(|done| done.operation == Operation::Order && window.holds(done.intended));
-    Share::of(orders, |done| !done.reply.is_success())
+pub fn orders_lost(schedule: &Schedule, recording: &Recording, window: Window) -> Share {
+    let bought =
+        |done: &&Done| done.operation == Operation::Order && window.holds(done.intended) && done.reply.is_success();
+    let total = schedule.orders_within(window);
+    Share { part: total.saturating_sub(recording.done.iter().filter(bought).count()), total }
 }
 
 /// How each service fares against its own baseline within `window`.

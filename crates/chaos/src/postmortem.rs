@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::arm::Arm;
+use crate::calibration::LEGACY_POOL;
 use crate::marks::{Mark, seconds};
 use crate::schedule::Operation;
 use crate::summary::Summary;
@@ -50,8 +51,10 @@ fn timeline(play: &Summary) -> Vec<Sentence> {
     vec![
         Sentence {
             line: "Outage duration: 2:30 PM to 3:15 PM (45 minutes)",
-            evidence: format!("{span}; the replay's action works as soon as it is taken"),
-            held: Some(play.recovery_s.is_some()),
+            evidence: format!(
+                "{span}; the replay's action works as soon as it is taken, and only phases are compressed"
+            ),
+            held: None,
         },
         Sentence {
             line: "Approximately 85% of users were affected",
@@ -80,12 +83,12 @@ fn causes(play: &Summary) -> Vec<Sentence> {
         },
         Sentence {
             line: "The pool had a fixed number of connections, insufficient for a sudden spike",
-            evidence: format!("up to {most} requests waited for 10 connections"),
+            evidence: format!("up to {most} requests waited for {LEGACY_POOL} connections"),
             held: Some(most > 20),
         },
         Sentence {
             line: "Due to improper handling of idle connections, the pool became saturated",
-            evidence: format!("up to {idle} of 10 sessions idle in transaction"),
+            evidence: format!("up to {idle} sessions idle in transaction, of a pool of {LEGACY_POOL}"),
             held: Some(idle >= 6),
         },
     ]

@@ -172,11 +172,22 @@ impl Schedule {
     /// Requests whose nominal start lies in `window`: what an arm without delay would be asked for.
     #[must_use]
     pub fn requests_within(&self, window: Window) -> usize {
+        self.steps_within(window).count()
+    }
+
+    /// How many orders it intends within `window`, if every journey went on without a wait.
+    #[must_use]
+    pub fn orders_within(&self, window: Window) -> usize {
+        self.steps_within(window).filter(|step| step.operation == Operation::Order).count()
+    }
+
+    fn steps_within(&self, window: Window) -> impl Iterator<Item = &Step> {
+        let timed = |journey: &'_ Journey, n: u32| journey.at + f64::from(n) * THINK_S;
         self.journeys
             .iter()
-            .flat_map(|journey| (0u32..).zip(&journey.steps).map(|(n, _)| journey.at + f64::from(n) * THINK_S))
-            .filter(|at| window.holds(*at))
-            .count()
+            .flat_map(move |journey| (0u32..).zip(&journey.steps).map(move |(n, step)| (timed(journey, n), step)))
+            .filter(move |(at, _)| window.holds(*at))
+            .map(|(_, step)| step)
     }
 }
 

@@ -161,7 +161,7 @@ impl Summary {
             goodput: measure::goodput(schedule, recording, judged),
             prompt: measure::prompt(schedule, recording, judged),
             attempts_per_success: measure::attempts_per_success(recording, judged),
-            orders_lost: measure::orders_lost(recording, judged),
+            orders_lost: measure::orders_lost(schedule, recording, judged),
             accepted_202: done(&|reply| reply == Reply::Accepted),
             rejected: done(&|reply| matches!(reply, Reply::Rejected(_))),
             alerts: Alerts::evaluate(recording, scenario),
@@ -176,6 +176,19 @@ impl Summary {
             seconds: seconds(recording, scenario),
             scenario: scenario.clone(),
         }
+    }
+
+    /// The largest share of errors and refusals in any ten seconds of the peak, in percent.
+    #[must_use]
+    pub fn worst_errors_percent(&self) -> f64 {
+        let peak = self.scenario.peak();
+        let inside: Vec<_> = self.seconds.iter().filter(|second| peak.holds(f64::from(second.at))).collect();
+        let share = |seconds: &[&Second]| {
+            let bad: usize = seconds.iter().map(|second| second.failed + second.shed).sum();
+            let all: usize = seconds.iter().map(|second| second.ok).sum::<usize>() + bad;
+            if all == 0 { 100.0 } else { bad as f64 * 100.0 / all as f64 }
+        };
+        inside.windows(10).map(share).fold(0.0, f64::max)
     }
 
     /// The share of users affected, in percent.

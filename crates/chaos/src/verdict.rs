@@ -88,6 +88,9 @@ impl Verdict {
 
     /// What voids any run, and what no arm may do: late arrivals, wrong data, leftovers.
     fn common(&mut self, plays: &[Summary]) {
+        if plays.is_empty() {
+            self.sink(Outcome::Invalid, "nothing was played: this programme has no such arm".to_owned());
+        }
         for play in plays {
             let name = format!("{} on {}", play.scenario.kind.name(), play.arm.name());
             for fault in play.faults() {

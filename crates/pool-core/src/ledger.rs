@@ -147,6 +147,7 @@ impl Ledger {
             self.open_missing(now);
             return Acquired::Leased(slot);
         }
+        self.make_room(now, rank);
         if self.queue.is_empty() {
             self.estimate.on_first_waiter(now);
         }

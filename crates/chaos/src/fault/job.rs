@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use forebay_platform::db::{Conn, Db};
-use forebay_pool::{AcquireError, Admission, Class};
+use forebay_pool::{AcquireError, Admission, Class, PoolError, classify};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -46,7 +46,9 @@ async fn report_job(db: Db, gauges: Arc<Gauges>, sleep: Option<Duration>) {
             HoldError::Acquire(_) => AGAIN,
             HoldError::Statement(error) => {
                 tracing::warn!(%error, "the report job lost its connection, comes again in a second");
-                gauges.taken_back.fetch_add(1, Ordering::Relaxed);
+                if matches!(classify(&error), Some(PoolError::Revoked { .. })) {
+                    gauges.taken_back.fetch_add(1, Ordering::Relaxed);
+                }
                 AGAIN
             }
         };

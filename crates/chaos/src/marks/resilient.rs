@@ -3,7 +3,7 @@
 use super::{Mark, seconds};
 use crate::alert::Alerts;
 use crate::measure::{self, accepted_latencies, goodput, percentile, users};
-use crate::record::{Recording, Refusal, Reply};
+use crate::record::{Attempt, Recording, Refusal, Reply};
 use crate::scenario::{Scenario, Window};
 use crate::schedule::{Operation, Schedule};
 
@@ -15,8 +15,11 @@ pub const GOODPUT_PERCENT: f64 = 90.0;
 pub const ACCEPTED_P95_S: f64 = 0.250;
 /// The highest p95 of a refusal at the door.
 pub const DOOR_P95_S: f64 = 0.025;
-/// The highest p95 of a refusal out of the queue: twice the largest wait budget, which is 50 ms, and the door's allowance.
+/// The highest p95 of a refusal out of the queue: twice the class's largest wait budget B, 50 ms for normal and 200 ms for
+/// critical work, and the door's allowance.
 pub const QUEUE_P95_S: f64 = 2.0 * 0.050 + DOOR_P95_S;
+/// The same for critical work.
+pub const CRITICAL_QUEUE_P95_S: f64 = 2.0 * 0.200 + DOOR_P95_S;
 
 /// All marks of the incident.
 #[must_use]
@@ -27,6 +30,7 @@ pub fn all(schedule: &Schedule, recording: &Recording, scenario: &Scenario) -> V
         accepted(recording, scenario.judged),
         refused_at_the_door(recording, scenario.judged),
         refused_from_the_queue(recording, scenario.judged),
+        critical_refused_from_the_queue(recording, scenario.judged),
         alerts(recording, scenario),
         taken_back(recording),
         nobody_acts(recording),
@@ -74,17 +78,20 @@ pub fn accepted(recording: &Recording, window: Window) -> Mark {
     )
 }
 
-fn refusals(recording: &Recording, window: Window, place: Refusal) -> Vec<f64> {
-    recording
-        .attempts
-        .iter()
-        .filter(|attempt| window.holds(attempt.end()) && attempt.reply == Reply::Shed(place))
-        .map(|attempt| attempt.took)
-        .collect()
+/// What the shop serves in its critical class.
+const fn is_critical(operation: Operation) -> bool {
+    matches!(operation, Operation::Order | Operation::Refresh)
 }
 
-fn refused(recording: &Recording, window: Window, place: Refusal, says: &'static str, limit: f64) -> Mark {
-    let times = refusals(recording, window, place);
+fn refused(
+    recording: &Recording,
+    window: Window,
+    counts: impl Fn(&Attempt) -> bool,
+    says: &'static str,
+    limit: f64,
+) -> Mark {
+    let refusals = recording.attempts.iter().filter(|attempt| window.holds(attempt.end()) && counts(attempt));
+    let times: Vec<f64> = refusals.map(|attempt| attempt.took).collect();
     let (count, p95) = (times.len(), percentile(times, 95.0));
     let evidence = format!("{count} refused, p95 {}", seconds(p95));
     Mark::new("", says, evidence, p95.is_none_or(|p95| p95 < limit))
@@ -93,13 +100,23 @@ fn refused(recording: &Recording, window: Window, place: Refusal, says: &'static
 /// Who is refused at the door learns it at once.
 #[must_use]
 pub fn refused_at_the_door(recording: &Recording, window: Window) -> Mark {
-    refused(recording, window, Refusal::Door, "refusals at the door: p95 below 25 ms", DOOR_P95_S)
+    let at_the_door = |attempt: &Attempt| attempt.reply == Reply::Shed(Refusal::Door);
+    refused(recording, window, at_the_door, "refusals at the door: p95 below 25 ms", DOOR_P95_S)
 }
 
 /// Who is refused out of the queue has waited twice the wait budget at most.
 #[must_use]
 pub fn refused_from_the_queue(recording: &Recording, window: Window) -> Mark {
-    refused(recording, window, Refusal::Queue, "refusals out of the queue: p95 below 2 B + 25 ms", QUEUE_P95_S)
+    let queued = |attempt: &Attempt| attempt.reply == Reply::Shed(Refusal::Queue) && !is_critical(attempt.operation);
+    refused(recording, window, queued, "refusals out of the queue, normal class: p95 below 2 B + 25 ms", QUEUE_P95_S)
+}
+
+/// The same for critical work, which may wait four times as long.
+#[must_use]
+pub fn critical_refused_from_the_queue(recording: &Recording, window: Window) -> Mark {
+    let queued = |attempt: &Attempt| attempt.reply == Reply::Shed(Refusal::Queue) && is_critical(attempt.operation);
+    let says = "refusals out of the queue, critical class: p95 below 2 B + 25 ms";
+    refused(recording, window, queued, says, CRITICAL_QUEUE_P95_S)
 }
 
 /// No error alert, or a later one than the pool's.
@@ -222,14 +239,16 @@ mod tests {
 
     #[test]
     fn slow_refusals_fail_by_the_place_they_come_from() {
-        for (place, took, says) in [
-            (Refusal::Door, 0.030, "refusals at the door: p95 below 25 ms"),
-            (Refusal::Queue, 0.200, "refusals out of the queue: p95 below 2 B + 25 ms"),
+        let (list, order) = (Operation::List, Operation::Order);
+        for (place, operation, took, says) in [
+            (Refusal::Door, list, 0.030, "refusals at the door: p95 below 25 ms"),
+            (Refusal::Queue, list, 0.200, "refusals out of the queue, normal class: p95 below 2 B + 25 ms"),
+            (Refusal::Queue, order, 0.500, "refusals out of the queue, critical class: p95 below 2 B + 25 ms"),
         ] {
             let mut play = calm();
             let at = play.scenario.judged.from + 1.0;
             let reply = Reply::Shed(place);
-            play.recording.attempts.push(Attempt { operation: Operation::List, at, took, reply });
+            play.recording.attempts.push(Attempt { operation, at, took, reply });
             assert_eq!(failed(&play), [says]);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Outcome, Row, Verdict, correctness_row, information, leftovers_row};
 use crate::arm::Arm;
-use crate::marks::{legacy, resilient};
+use crate::marks::resilient;
 use crate::scenario::Kind;
 use crate::summary::Summary;
 
@@ -13,15 +13,18 @@ struct Expectation {
     measured: String,
 }
 
-fn expectation(play: &Summary) -> Expectation {
+fn expectation(play: &Summary, plays: &[Summary]) -> Expectation {
     let affected = play.affected();
     let measured = format!("{affected:.1} % of users affected");
     match (play.scenario.kind, play.arm) {
-        (Kind::SpikeAlone, _) => Expectation {
-            says: "without the idle holders the spike is not the outage: less than 75 % affected",
-            holds: affected < legacy::AFFECTED_PERCENT,
-            measured,
-        },
+        (Kind::SpikeAlone, _) => {
+            let both = plays.iter().find(|other| other.scenario.kind == Kind::WithoutAction).map(Summary::affected);
+            Expectation {
+                says: "the idle holders make it worse: without them fewer users are affected than with them",
+                holds: both.is_none_or(|both| affected < both),
+                measured,
+            }
+        }
         (Kind::HoldersAlone, _) => Expectation {
             says: "without the spike the idle holders hurt nobody: less than 1 % affected",
             holds: affected < 1.0,
@@ -58,7 +61,7 @@ fn worst_at_the_end(play: &Summary) -> f64 {
 #[must_use]
 pub fn judge(plays: &[Summary]) -> Verdict {
     let columns = plays.iter().map(|play| format!("{} on {}", play.scenario.kind.name(), play.arm.name())).collect();
-    let expectations: Vec<Expectation> = plays.iter().map(expectation).collect();
+    let expectations: Vec<Expectation> = plays.iter().map(|play| expectation(play, plays)).collect();
     let mut rows: Vec<Row> = expectations.iter().enumerate().map(|(n, one)| row(n, one, plays.len())).collect();
     rows.extend([correctness_row(plays), leftovers_row(plays)]);
     rows.extend(information(plays));

@@ -6,6 +6,9 @@ use crate::marks::{legacy, resilient, seconds};
 use crate::schedule::Operation;
 use crate::summary::Summary;
 
+/// A platform with fewer errors in its worst ten seconds was never down: the error alert asks for as much.
+const WORST_ERRORS_PERCENT: f64 = 5.0;
+
 /// Judges the plays of the incident; one arm alone is judged by its own marks.
 #[must_use]
 pub fn judge(plays: &[Summary]) -> Verdict {
@@ -58,14 +61,18 @@ fn rows(plays: &[Summary]) -> Vec<Row> {
             let held = p95.iter().all(|p95| p95.is_some_and(|p95| p95 < resilient::ACCEPTED_P95_S));
             (text, play.arm == Arm::Legacy || held)
         }),
-        row("restored after the 3:00 action", "by 3:15 / nobody acts", &|play| {
-            let text = match (play.arm, play.recovery_s) {
-                (Arm::Legacy, Some(after)) => format!("{after:.1} s of real time"),
-                (Arm::Legacy, None) => "not".to_owned(),
-                _ => "never down".to_owned(),
-            };
-            (text, play.arm != Arm::Legacy || play.recovery_s.is_some())
-        }),
+        row(
+            "restored after the 3:00 action",
+            "by 3:15 / nothing to restore",
+            &|play| match (play.arm, play.recovery_s) {
+                (Arm::Legacy, Some(after)) => (format!("{after:.1} s of real time"), true),
+                (Arm::Legacy, None) => ("not".to_owned(), false),
+                _ => {
+                    let worst = play.worst_errors_percent();
+                    (format!("worst 10 s: {worst:.1} % errors"), worst < WORST_ERRORS_PERCENT)
+                }
+            },
+        ),
         correctness_row(plays),
         leftovers_row(plays),
     ];

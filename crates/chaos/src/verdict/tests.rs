@@ -74,11 +74,34 @@ fn a_leak_that_a_pool_of_sixty_survives_shows_nothing() {
 
 #[test]
 fn a_control_that_contradicts_the_story_makes_the_run_invalid() {
-    let spike = Scenario::spike_alone(20.0);
-    assert_eq!(controls::judge(&[play(Arm::Legacy, &spike, 30)]).outcome, Outcome::Held);
-    assert_eq!(controls::judge(&[play(Arm::Legacy, &spike, 80)]).outcome, Outcome::Invalid);
+    let (spike, both) = (Scenario::spike_alone(20.0), Scenario::without_action(20.0));
+    let reasons = |alone| controls::judge(&[play(Arm::Legacy, &spike, alone), play(Arm::Legacy, &both, 90)]).reasons;
+    assert!(!reasons(80).iter().any(|reason| reason.starts_with("the idle holders")), "{:?}", reasons(80));
+    assert!(reasons(95).iter().any(|reason| reason.starts_with("the idle holders")), "{:?}", reasons(95));
     let holders = Scenario::holders_alone(20.0);
     assert_eq!(controls::judge(&[play(Arm::Legacy, &holders, 5)]).outcome, Outcome::Invalid);
     let sixty = Scenario::incident(20.0, true);
     assert_eq!(controls::judge(&[play(Arm::Stock60, &sixty, 0)]).outcome, Outcome::Held);
+}
+
+#[test]
+fn a_programme_of_which_nothing_was_played_proves_nothing() {
+    assert_eq!(incident::judge(&[]).outcome, Outcome::Invalid);
+    assert_eq!(sequels::judge(&[]).outcome, Outcome::Invalid);
+}
+
+#[test]
+fn under_overload_ours_must_be_better_than_a_pool_of_sixty_and_not_only_quick() {
+    let overload = Scenario::overload(1_500.0);
+    let plays = |of_60, ours| {
+        let mut plays = vec![play(Arm::Stock60, &overload, 0), play(Arm::Resilient, &overload, 0)];
+        for (play, bought) in plays.iter_mut().zip([of_60, ours]) {
+            play.prompt = Share { part: bought, total: 100 };
+        }
+        plays
+    };
+    let worse = sequels::judge(&plays(60, 50));
+    assert!(worse.reasons.iter().any(|reason| reason.starts_with("goodput within 1 s")), "{:?}", worse.reasons);
+    let better = sequels::judge(&plays(50, 60));
+    assert!(!better.reasons.iter().any(|reason| reason.starts_with("goodput within 1 s")), "{:?}", better.reasons);
 }

@@ -17,7 +17,7 @@ impl Ledger {
         }
         let rank = Rank::of(ask.class, ask.continuation);
         if !self.is_served_at_once(rank) && self.queue.len() >= self.rules.queue_capacity as usize {
-            return self.make_room(now, ask, rank);
+            return self.when_full(now, ask, rank);
         }
         match (self.shed_reason(now, ask, rank), self.rules.mode) {
             (Some(reason), Mode::Enforce) => Err(self.shed(now, ask.class, rank, reason)),
@@ -29,15 +29,10 @@ impl Ledger {
         }
     }
 
-    /// The queue is full: the youngest of the least important waiters gives way to someone more important. Work that
-    /// has begun is never shed; with nobody to give way it is a time-out.
-    fn make_room(&mut self, now: Instant, ask: &Ask, rank: Rank) -> Result<(), Refusal> {
-        if let Some(waiter) = self.queue.youngest_below(rank) {
-            self.note(now);
-            let gone = self.queue.remove(waiter).expect("it waits");
-            let refusal = self.shed(now, gone.class, gone.rank, ShedReason::QueueFull);
-            self.actions.push_back(Action::Refuse { waiter, refusal });
-            self.after_queue();
+    /// The queue is full: somebody less important would give way. Work that has begun is never shed; with nobody to give
+    /// way it is a time-out.
+    fn when_full(&mut self, now: Instant, ask: &Ask, rank: Rank) -> Result<(), Refusal> {
+        if self.queue.youngest_below(rank).is_some() {
             return Ok(());
         }
         if ask.continuation {
@@ -45,6 +40,19 @@ impl Ledger {
             return Err(Refusal::Timeout { waited: Duration::ZERO, continuation: true });
         }
         Err(self.shed(now, ask.class, rank, ShedReason::QueueFull))
+    }
+
+    /// Lets the youngest of the least important waiters give way, where the queue is full.
+    pub(super) fn make_room(&mut self, now: Instant, rank: Rank) {
+        if self.queue.len() < self.rules.queue_capacity as usize {
+            return;
+        }
+        let Some(waiter) = self.queue.youngest_below(rank) else { return };
+        self.note(now);
+        let gone = self.queue.remove(waiter).expect("it waits");
+        let refusal = self.shed(now, gone.class, gone.rank, ShedReason::QueueFull);
+        self.actions.push_back(Action::Refuse { waiter, refusal });
+        self.after_queue();
     }
 
     fn is_served_at_once(&self, rank: Rank) -> bool {

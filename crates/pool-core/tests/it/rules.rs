@@ -260,6 +260,10 @@ fn a_full_queue_gives_way_to_more_important_work_and_begun_work_is_not_shed() {
     world.acquire(Class::Normal, true, 10_000);
     let normal: Vec<_> = (0..3).map(|_| world.ask(Class::Normal, 10_000)).collect();
     assert!(is_shed(&world.ask(Class::Normal, 10_000)), "the queue is full");
+    let critical = forebay_pool_core::Ask::new(Class::Critical, world.now + Duration::from_secs(10));
+    assert_eq!(world.ledger.admit(world.now, critical), Ok(()), "the door lets it in");
+    world.act();
+    assert!(world.refused.is_empty(), "and nobody gives way to a question");
     assert!(matches!(world.ask(Class::Critical, 10_000), Acquired::Waiting(_)), "the youngest normal one gave way");
     let Acquired::Waiting(youngest) = normal[2] else { panic!("it waited") };
     assert!(matches!(world.refused[&youngest], Refusal::Shed { reason: ShedReason::QueueFull, .. }));

@@ -168,11 +168,11 @@ pub(crate) struct Spent {
 pub(crate) enum Verdict {
     /// Good: a successor takes its place.
     Rotate,
-    /// Spent a moment ago and its answer was lost: a new successor takes the place of this one, which nobody used.
+    /// Spent a moment ago and its answer was lost: a new successor overtakes this one, which nobody used.
     Replace(TokenHash),
     /// Expired or revoked.
     Invalid,
-    /// Spent, and not by a lost answer: someone has a copy. The whole family ends.
+    /// Spent or overtaken, and not by a lost answer: someone has a copy. The whole family ends.
     Reused,
 }
 

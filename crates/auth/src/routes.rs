@@ -3,14 +3,15 @@
 use axum::Extension;
 use axum::extract;
 use axum::http::StatusCode;
+use forebay_platform::db::Tx;
 use forebay_platform::extract::Json;
 use forebay_pool::Admission;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{
-    Account, Credentials, Presented, RefreshToken, Registered, Registration, Role, Session, Tokens, User, Verdict,
-    hash_of, judge,
+    Account, Credentials, Presented, RefreshToken, Registered, Registration, Role, Session, TokenHash, Tokens, User,
+    Verdict, hash_of, judge,
 };
 use crate::error::Error;
 use crate::{State, store};
@@ -28,14 +29,25 @@ pub(crate) async fn register(
     let (session, refresh) = (Session::start(user.id, Role::Customer, now), RefreshToken::generate());
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
-    if !store::insert_user(&mut tx.conn(), &user, &password_hash).await? {
-        return Err(Error::EmailTaken);
-    }
-    store::open_session(&mut tx.conn(), &session, &refresh, now).await?;
-    tx.commit().await?;
+    let opened = open_account(&mut tx, &user, &password_hash, &session, &refresh, now).await;
+    end(tx, opened).await?;
     drop(lease);
     let tokens = Tokens::issue(&state.signing_key, &session, &refresh, now);
     Ok((StatusCode::CREATED, Json(Registered { user, tokens })))
+}
+
+async fn open_account(
+    tx: &mut Tx<'_>,
+    user: &User,
+    password_hash: &str,
+    session: &Session,
+    first: &RefreshToken,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    if !store::insert_user(&mut tx.conn(), user, password_hash).await? {
+        return Err(Error::EmailTaken);
+    }
+    Ok(store::open_session(&mut tx.conn(), session, first, now).await?)
 }
 
 /// `POST /v1/auth/login`
@@ -69,21 +81,47 @@ pub(crate) async fn refresh(
     let (next, now) = (RefreshToken::generate(), OffsetDateTime::now_utc());
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
-    let session = store::lock_session_of(&mut tx.conn(), &token, now).await?.ok_or(Error::RefreshTokenInvalid)?;
-    let kept = store::kept(&mut tx.conn(), &token).await?.ok_or(Error::RefreshTokenInvalid)?;
-    match judge(&session, &kept, now) {
-        Verdict::Invalid => return Err(Error::RefreshTokenInvalid),
-        Verdict::Rotate => store::rotate(&mut tx.conn(), &session, &token, None, &next, now).await?,
-        Verdict::Replace(lost) => store::rotate(&mut tx.conn(), &session, &token, Some(&lost), &next, now).await?,
-        Verdict::Reused => {
-            store::revoke(&mut tx.conn(), session.id, "refresh token reused", now).await?;
-            tx.commit().await?;
-            return Err(Error::RefreshTokenReused);
-        }
-    }
-    tx.commit().await?;
+    let rotated = rotate(&mut tx, &token, &next, now).await;
+    let session = end(tx, rotated).await?.ok_or(Error::RefreshTokenReused)?;
     drop(lease);
     Ok(Json(Tokens::issue(&state.signing_key, &session, &next, now)))
+}
+
+/// The session, which goes on with `next`. None where someone has a copy of its token: then it is over.
+async fn rotate(
+    tx: &mut Tx<'_>,
+    token: &TokenHash,
+    next: &RefreshToken,
+    now: OffsetDateTime,
+) -> Result<Option<Session>, Error> {
+    let session = store::lock_session_of(&mut tx.conn(), token, now).await?.ok_or(Error::RefreshTokenInvalid)?;
+    let kept = store::kept(&mut tx.conn(), token).await?.ok_or(Error::RefreshTokenInvalid)?;
+    let overtaken = match judge(&session, &kept, now) {
+        Verdict::Invalid => return Err(Error::RefreshTokenInvalid),
+        Verdict::Rotate => None,
+        Verdict::Replace(lost) => Some(lost),
+        Verdict::Reused => {
+            store::revoke(&mut tx.conn(), session.id, "refresh token reused", now).await?;
+            return Ok(None);
+        }
+    };
+    store::rotate(&mut tx.conn(), &session, token, overtaken.as_ref(), next, now).await?;
+    Ok(Some(session))
+}
+
+/// Commits what went well. A refusal, ours or the server's, is rolled back before it is answered, so that its connection
+/// goes back clean. Where the connection itself failed, the transaction is dropped, and the pool sees to what is left.
+async fn end<T>(tx: Tx<'_>, outcome: Result<T, Error>) -> Result<T, Error> {
+    match &outcome {
+        Ok(_) => tx.commit().await?,
+        Err(Error::Store(error)) if error.as_database_error().is_none() => drop(tx),
+        Err(_) => {
+            if let Err(error) = tx.rollback().await {
+                tracing::debug!(%error, "a refused transaction was not rolled back; the pool sees to it");
+            }
+        }
+    }
+    outcome
 }
 
 /// A lease of its own, over before the password is looked at.

@@ -111,18 +111,21 @@ pub(crate) async fn kept(conn: &mut Conn<'_>, token: &TokenHash) -> Result<Optio
     }))
 }
 
-/// Spends `old` for `new`; `replaced` is a successor of `old` that never reached anyone.
+/// Spends `old` for `new`. `overtaken` is an earlier successor of `old`, which was not used and probably reached nobody:
+/// it counts as spent since ever, with no grace, so that whoever presents it still shows that there are two of them.
 pub(crate) async fn rotate(
     conn: &mut Conn<'_>,
     session: &Session,
     old: &TokenHash,
-    replaced: Option<&TokenHash>,
+    overtaken: Option<&TokenHash>,
     new: &RefreshToken,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     sqlx::query!(
         r#"
-        with gone as (delete from auth.refresh_tokens where hash = $3),
+        with overtaken as (
+            update auth.refresh_tokens set used_at = to_timestamp(0), successor_hash = $4 where hash = $3
+        ),
         spent as (
             -- The time of the first use stays, or each lost answer would extend the grace.
             update auth.refresh_tokens set used_at = coalesce(used_at, $5), successor_hash = $4 where hash = $2
@@ -131,7 +134,7 @@ pub(crate) async fn rotate(
         "#,
         session.id,
         old,
-        replaced.map(<[u8; 32]>::as_slice),
+        overtaken.map(<[u8; 32]>::as_slice),
         &new.hash,
         now,
         session.refresh_until(now),

@@ -2,7 +2,7 @@ use axum::body::Body;
 use serde_json::json;
 
 use crate::client::{json as with_json, request, send};
-use crate::world::World;
+use crate::world::{World, registration};
 
 const PATHS: [&str; 3] = ["register", "login", "refresh"];
 
@@ -49,4 +49,16 @@ async fn a_null_character_is_the_clients_fault() {
     let world = World::new().await;
     let body = json!({ "email": "a@b.example", "password": "12345678", "name": "A\u{0}" });
     assert_eq!(world.post("register", &body).await.problem(), (400, "invalid-request"));
+}
+
+#[tokio::test]
+async fn a_refusal_gives_its_connection_back_clean() {
+    let world = World::with_ada().await;
+    for _ in 0..20 {
+        assert_eq!(world.refresh("garbage").await.problem(), (401, "refresh-token-invalid"));
+    }
+    assert_eq!(world.post("register", &registration()).await.problem(), (409, "email-taken"));
+    let null = json!({ "email": "a@b.example", "password": "12345678", "name": "A\u{0}" });
+    assert_eq!(world.post("register", &null).await.problem(), (400, "invalid-request"));
+    assert_eq!(world.pool.snapshot().totals.quarantined, 0);
 }

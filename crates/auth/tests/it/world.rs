@@ -65,6 +65,11 @@ impl World {
         let mut connection = PgConnection::connect_with(&self.database.options()).await.unwrap();
         sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
     }
+
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        let mut connection = PgConnection::connect_with(&self.database.options()).await.unwrap();
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+    }
 }
 
 pub(crate) fn registration() -> Value {

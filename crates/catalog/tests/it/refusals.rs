@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use forebay_pool::{Admission, Class, Rules};
+use serde_json::Value;
 
 use crate::client::{request, send};
 use crate::world::World;
@@ -25,6 +28,22 @@ async fn a_cursor_of_another_list_or_no_cursor_at_all_is_400() {
     {
         let answer = world.get(&format!("/v1/products?{query}")).await;
         assert_eq!(answer.problem(), (400, "invalid-cursor"), "{query}");
+    }
+}
+
+/// With the filter's hash as it should be, since whoever forges a cursor has a real one to copy it from.
+#[tokio::test]
+async fn a_forged_cursor_from_before_the_databases_calendar_is_400() {
+    let world = World::with(5).await;
+    let page = world.get("/v1/products?limit=1").await;
+    let real = page.body["page"]["next_cursor"].as_str().unwrap();
+    let mut cursor: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(real).unwrap()).unwrap();
+    assert!(cursor["last"][0].is_i64(), "{cursor}");
+    for micros in [-300_000_000_000_000_000_i64, -1, i64::MIN, i64::MAX] {
+        cursor["last"][0] = micros.into();
+        let forged = URL_SAFE_NO_PAD.encode(cursor.to_string());
+        let answer = world.get(&format!("/v1/products?cursor={forged}")).await;
+        assert_eq!(answer.problem(), (400, "invalid-cursor"), "{micros}");
     }
 }
 

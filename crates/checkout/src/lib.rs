@@ -40,6 +40,7 @@ mod routes;
 mod settlement;
 mod store;
 mod sweeper;
+mod transaction;
 
 pub use payments::Payments;
 pub use sweeper::{SweepError, Swept, spawn_sweeper, sweep};

@@ -1,5 +1,6 @@
 //! How an order is placed: two short transactions, and between them a payment with no lease held.
 
+use forebay_platform::db::{Conn, Tx};
 use forebay_pool::Admission;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use crate::error::Error;
 use crate::payments::Charge;
 use crate::settlement::settle;
 use crate::store::keys::{Claim, Kept};
-use crate::{State, store};
+use crate::{State, store, transaction};
 
 /// A claim this old, still without an answer, was abandoned: its process died, or its client left. The next request
 /// with the key goes on where it stopped, which is safe, since every step from here on happens only once.
@@ -54,32 +55,41 @@ pub(crate) async fn place(state: &State, admission: &Admission, placement: Place
 
 /// Tx A: the key, the cart, the order, the stock; all of it or nothing.
 async fn begin(state: &State, admission: &Admission, placement: &Placement) -> Result<Begun, Error> {
-    let Placement { user_id, caller, key, request, now } = placement;
-    let order_id = Uuid::now_v7();
-    let claim = Claim { user_id: *user_id, key, fingerprint: request.fingerprint(), order_id, now: *now };
+    let Placement { user_id, key, request, now, .. } = placement;
+    let (fingerprint, order_id) = (request.fingerprint(), Uuid::now_v7());
+    let claim = Claim { user_id: *user_id, key, fingerprint, order_id, now: *now };
     let mut lease = state.db.acquire(admission).await?;
     let mut tx = lease.begin().await?;
-    if !store::keys::claim(&mut tx.conn(), &claim).await? {
-        tx.rollback().await?;
-        return resume(&mut lease.conn(), &claim).await;
+    let written = write(&mut tx, placement, &claim, state.reservation_ttl).await;
+    match transaction::end(tx, written).await? {
+        Some(order) => Ok(Begun::Pending(order)),
+        None => resume(&mut lease.conn(), &claim).await,
+    }
+}
+
+/// Nothing is written, and there is no order, where the key was used before.
+async fn write(
+    tx: &mut Tx<'_>,
+    placement: &Placement,
+    claim: &Claim<'_>,
+    reservation_ttl: std::time::Duration,
+) -> Result<Option<Order>, Error> {
+    let Placement { user_id, caller, request, now, .. } = placement;
+    if !store::keys::claim(&mut tx.conn(), claim).await? {
+        return Ok(None);
     }
     let cart = caller.may_change(store::carts::lock(&mut tx.conn(), request.cart_id).await?)?;
     let lines = store::carts::lines(&mut tx.conn(), cart.id).await?;
-    let order = Order::place(order_id, *user_id, &cart, lines, &request.address, *now)?;
+    let order = Order::place(claim.order_id, *user_id, &cart, lines, &request.address, *now)?;
     store::carts::mark_ordered(&mut tx.conn(), cart.id, *user_id).await?;
     store::orders::insert(&mut tx.conn(), &order).await?;
     // Last, so that the rows that everyone wants are locked for the shortest time.
-    let short = store::stock::reserve(&mut tx.conn(), &order, *now + state.reservation_ttl).await?;
-    if !short.is_empty() {
-        tx.rollback().await?;
-        return Err(Error::InsufficientStock(short));
-    }
-    tx.commit().await?;
-    Ok(Begun::Pending(order))
+    let short = store::stock::reserve(&mut tx.conn(), &order, *now + reservation_ttl).await?;
+    if short.is_empty() { Ok(Some(order)) } else { Err(Error::InsufficientStock(short)) }
 }
 
 /// The key was used before: the same answer again, or a refusal, or going on with what was abandoned.
-async fn resume(conn: &mut forebay_platform::db::Conn<'_>, claim: &Claim<'_>) -> Result<Begun, Error> {
+async fn resume(conn: &mut Conn<'_>, claim: &Claim<'_>) -> Result<Begun, Error> {
     // Gone again: its transaction was rolled back after ours had seen it.
     let kept = store::keys::find(conn, claim).await?.ok_or(Error::InFlight)?;
     match kept {
@@ -99,9 +109,8 @@ async fn resume(conn: &mut forebay_platform::db::Conn<'_>, claim: &Claim<'_>) ->
 async fn finish(state: &State, admission: &Admission, order: &Order, charge: &Charge) -> Result<Answer, Error> {
     let mut lease = state.db.acquire(admission).await?;
     let mut tx = lease.begin().await?;
-    let answer = settle(&mut tx, order, charge, OffsetDateTime::now_utc()).await?;
-    tx.commit().await?;
-    Ok(answer)
+    let settled = settle(&mut tx, order, charge, OffsetDateTime::now_utc()).await;
+    transaction::end(tx, settled).await
 }
 
 fn pending(order: &Order, reason: &dyn std::fmt::Display) -> Answer {

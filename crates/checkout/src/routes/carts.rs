@@ -3,6 +3,7 @@ use axum::extract;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::IntoResponse;
+use forebay_platform::db::Tx;
 use forebay_platform::extract::{Json, Path};
 use forebay_platform::identity::Principal;
 use forebay_pool::Admission;
@@ -11,7 +12,7 @@ use uuid::Uuid;
 use crate::caller::Caller;
 use crate::domain::{CartToken, CartView, NewCart, Quantity};
 use crate::error::Error;
-use crate::{State, store};
+use crate::{State, store, transaction};
 
 /// `POST /v1/carts`
 pub(crate) async fn create(
@@ -73,12 +74,16 @@ pub(crate) async fn claim(
 ) -> Result<Json<CartView>, Error> {
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
-    let cart = caller.may_change(store::carts::lock(&mut tx.conn(), id).await?)?;
-    store::carts::give_to(&mut tx.conn(), id, principal.user_id).await?;
-    let lines = store::carts::lines(&mut tx.conn(), id).await?;
-    tx.commit().await?;
+    let given = give(&mut tx, id, &caller, principal.user_id).await;
+    let view = transaction::end(tx, given).await?;
     drop(lease);
-    Ok(Json(CartView::new(&cart, lines)?))
+    Ok(Json(view))
+}
+
+async fn give(tx: &mut Tx<'_>, id: Uuid, caller: &Caller, user_id: Uuid) -> Result<CartView, Error> {
+    let cart = caller.may_change(store::carts::lock(&mut tx.conn(), id).await?)?;
+    store::carts::give_to(&mut tx.conn(), id, user_id).await?;
+    CartView::new(&cart, store::carts::lines(&mut tx.conn(), id).await?)
 }
 
 /// A line as it shall be; a quantity of 0 is no line.
@@ -92,17 +97,27 @@ async fn change(
     admission: &Admission,
     id: Uuid,
     caller: &Caller,
-    Change { sku, quantity }: Change,
+    change: Change,
 ) -> Result<Json<CartView>, Error> {
     let mut lease = state.db.acquire(admission).await?;
     let mut tx = lease.begin().await?;
+    let changed = apply(&mut tx, id, caller, &change).await;
+    let view = transaction::end(tx, changed).await?;
+    drop(lease);
+    Ok(Json(view))
+}
+
+async fn apply(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+    caller: &Caller,
+    Change { sku, quantity }: &Change,
+) -> Result<CartView, Error> {
     let cart = caller.may_change(store::carts::lock(&mut tx.conn(), id).await?)?;
-    if quantity == 0 {
-        store::carts::remove(&mut tx.conn(), id, &sku).await?;
-    } else if !store::carts::put(&mut tx.conn(), id, &sku, quantity).await? {
+    if *quantity == 0 {
+        store::carts::remove(&mut tx.conn(), id, sku).await?;
+    } else if !store::carts::put(&mut tx.conn(), id, sku, *quantity).await? {
         return Err(Error::NotFound("sku"));
     }
-    let view = CartView::new(&cart, store::carts::lines(&mut tx.conn(), id).await?)?;
-    tx.commit().await?;
-    Ok(Json(view))
+    CartView::new(&cart, store::carts::lines(&mut tx.conn(), id).await?)
 }

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::client::{self, Answer, request};
 use crate::tokens::Token;
-use crate::world::{World, order_body};
+use crate::world::{Cart, World, order_body};
 
 async fn order(world: &World, body: &Value) -> Answer {
     let asked = request("POST", "/v1/orders")
@@ -79,4 +79,20 @@ async fn a_refused_request_leaves_nothing() {
     let unknown = order(&world, &order_body(&Uuid::now_v7().to_string(), "tok_ok")).await;
     assert_eq!(unknown.problem(), (404, "not-found"));
     assert_eq!(world.count("select count(*) from checkout.idempotency_keys").await, 0);
+}
+
+#[tokio::test]
+async fn a_refusal_gives_its_connection_back_clean() {
+    let world = World::with(0).await;
+    let (mine, other) = (world.cart(&[(1, 1)]).await, world.cart(&[]).await);
+    let crossed = Cart { id: mine.id.clone(), token: other.token };
+    for _ in 0..20 {
+        assert_eq!(world.put(&crossed, "SKU-1", &json!({ "quantity": 1 })).await.problem(), (404, "not-found"));
+        assert_eq!(world.put(&mine, "SKU-999", &json!({ "quantity": 1 })).await.problem(), (404, "not-found"));
+        let short = world.place(Uuid::now_v7(), &mine, "tok_ok").await;
+        assert_eq!(short.problem(), (409, "insufficient-stock"));
+        let unknown = order(&world, &order_body(&Uuid::now_v7().to_string(), "tok_ok")).await;
+        assert_eq!(unknown.problem(), (404, "not-found"));
+    }
+    assert_eq!(world.db.snapshot().totals.quarantined, 0);
 }

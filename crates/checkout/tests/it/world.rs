@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     pub(crate) router: Router,
     pub(crate) state: State,
+    pub(crate) db: Db,
     pub(crate) database: TestDatabase,
     keys: AtomicU32,
 }
@@ -59,9 +60,9 @@ impl World {
         let admit = Admit::new(&db, TimeLimits { critical: PATIENCE, normal: PATIENCE });
         let verifier = Verifier::new(tokens::ISSUER, tokens::AUDIENCE, [(tokens::KEY_ID.to_owned(), tokens::PUBLIC)]);
         let payments = Payments::simulated(database.options(), Duration::ZERO, 0).with_patience(PATIENCE);
-        let state = State::new(db, admit, verifier, payments, Duration::from_secs(600));
+        let state = State::new(db.clone(), admit, verifier, payments, Duration::from_secs(600));
         let router = forebay_checkout::router(state.clone());
-        Self { router, state, database, keys: AtomicU32::new(1) }
+        Self { router, state, db, database, keys: AtomicU32::new(1) }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -152,7 +153,7 @@ impl World {
             .unwrap()
     }
 
-    /// Gives everything up that is pending: no reservation holds for a day.
+    /// Gives everything up that is pending: nothing is waited for so long.
     pub(crate) async fn sweep(&self) -> forebay_checkout::Swept {
         forebay_checkout::sweep(&self.state, OffsetDateTime::now_utc() + time::Duration::hours(23)).await.unwrap()
     }

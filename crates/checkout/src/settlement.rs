@@ -18,15 +18,16 @@ pub(crate) async fn settle(
     now: OffsetDateTime,
 ) -> Result<Answer, Error> {
     let settled = Order { status: Status::after(charge.outcome), ..order.clone() };
+    let answer = Answer::about(&settled);
     if !store::orders::leave_pending(&mut tx.conn(), &settled, charge, now).await? {
         return answer_of_another(tx, order).await;
     }
+    store::keys::answer(&mut tx.conn(), &answer).await?;
+    // Last, as in Tx A: the rows that everyone wants are locked for the shortest time.
     match charge.outcome {
         Outcome::Approved => store::stock::consume(&mut tx.conn(), order).await?,
         Outcome::Declined | Outcome::Voided => store::stock::release(&mut tx.conn(), order).await?,
     }
-    let answer = Answer::about(&settled);
-    store::keys::answer(&mut tx.conn(), &answer).await?;
     Ok(answer)
 }
 

@@ -13,9 +13,10 @@
 //!    retry with the same key that takes over an abandoned claim, or the sweeper.
 //!
 //! What was left pending is settled by [`sweep`]. It asks the provider what happened: charged, then the order is paid;
-//! declined, then its stock is free. An order whose reservation has expired is *voided* at the provider first, which is
-//! the one decision both sides obey: the provider answers with the charge if there was one, and else refuses every
-//! later charge for it. So no order is paid twice, none is charged without becoming paid, and no unit stays reserved.
+//! declined, then its stock is free. An order that is still not charged a minute after it was placed, or when its
+//! reservation ends, is *voided* at the provider first, which is the one decision both sides obey: the provider answers
+//! with the charge if there was one, and else refuses every later charge for it. So no order is paid twice, none is
+//! charged without becoming paid, and no unit stays reserved. One order that cannot be settled keeps no other from it.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -64,8 +65,8 @@ pub struct State {
 }
 
 impl State {
-    /// Leases from `db` under the name `checkout`; `admit` guards the door; an order that is not paid after
-    /// `reservation_ttl` is given up by the sweeper.
+    /// Leases from `db` under the name `checkout`; `admit` guards the door; an order that is not charged after a minute,
+    /// or after `reservation_ttl` if that is shorter, is given up by the sweeper.
     #[must_use]
     pub fn new(db: Db, admit: Admit, verifier: Verifier, payments: Payments, reservation_ttl: Duration) -> Self {
         Self { db: db.named("checkout"), admit, verifier, payments, reservation_ttl }

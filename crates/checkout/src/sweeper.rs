@@ -4,19 +4,27 @@ use forebay_platform::db::Db;
 use forebay_pool::{AcquireError, Admission, Class};
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::domain::Order;
 use crate::error::Error;
 use crate::payments::{Charge, Outcome, Unknown};
 use crate::settlement::settle;
 use crate::store::orders::{Overdue, Place};
-use crate::{State, store};
+use crate::{State, store, transaction};
 
 /// A handler gets this long before its order is looked at. Too short would be waste, but never wrong.
 const SETTLE_AFTER: time::Duration = time::Duration::seconds(15);
+/// Nobody charges an order this late any more: its client hung up before the payment. No need to hold its stock for as
+/// long as its reservation runs; and if someone does charge it, the provider decides who was first.
+const GIVE_UP_AFTER: time::Duration = time::Duration::seconds(60);
 const EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(2);
+/// No step of a sweep takes longer, also where the database's host is gone and nobody says so.
+const LONGEST_STEP: std::time::Duration = std::time::Duration::from_secs(10);
+/// After so many orders in a row without an answer there is none to be had for the rest either.
+const MOST_UNANSWERED: u32 = 5;
 const BATCH: i64 = 100;
 
 /// What one sweep did.
@@ -28,42 +36,58 @@ pub struct Swept {
     pub failed: u64,
     /// Orders that were given up and can never be charged; their stock is free.
     pub expired: u64,
-    /// Orders that wait on: not charged, not expired.
+    /// Orders that wait on: not charged, not given up, or the provider did not say.
     pub waiting: u64,
+    /// Orders that the database would not have settled, or not in time; the log says why. The next sweep tries again.
+    pub failed_to_settle: u64,
     /// Idempotency keys past their time.
     pub keys_forgotten: u64,
 }
 
-/// A sweep that stopped half-way. What it settled stays settled; the next one goes on.
+/// A sweep that stopped half-way: it could not learn which orders are pending, or nobody answered. What it settled stays
+/// settled; the next one begins anew. An order that alone cannot be settled is none of these: it is counted, and the
+/// sweep goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// No lease.
     #[error("the sweep got no connection")]
     Acquire(#[from] AcquireError),
-    /// A statement failed.
+    /// The pending orders could not be read, or old keys not be deleted.
     #[error("a statement of the sweep failed")]
     Store(#[from] sqlx::Error),
+    /// The same, since the database did not answer.
+    #[error("a statement of the sweep did not end in time")]
+    Late(#[from] Elapsed),
+    /// Neither the provider nor the database answered for several orders in a row.
+    #[error("nobody answered for several orders in a row")]
+    Unanswered,
 }
 
-/// Settles every order that is pending for longer than a handler takes, as of `now`. A `now` in the future counts
-/// reservations as expired that still hold, and so settles everything.
+/// Why an order is still pending.
+#[derive(Debug, thiserror::Error)]
+enum Unsettled {
+    #[error("the provider does not say what became of its payment: {0}")]
+    Unknown(#[from] Unknown),
+    #[error("settling it did not end in time")]
+    Late(#[from] Elapsed),
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// Settles every order that is pending for longer than a handler takes, as of `now`. A `now` in the future gives
+/// orders up whose time has not come, and so settles everything.
 ///
 /// Holds one lease at a time, and none while the provider is asked. May run in several processes at once.
 ///
 /// # Errors
-/// Where the database fails. Dropped at any point, each order is settled or as it was.
+/// Where the pending orders cannot be read, or nobody answers for several in a row; old keys are forgotten all the same.
+/// Dropped at any point, each order is settled or as it was.
 pub async fn sweep(state: &State, now: OffsetDateTime) -> Result<Swept, SweepError> {
     let mut swept = Swept::default();
-    let mut place = Place::start();
-    loop {
-        let overdue = overdue(&state.db, now, &place).await?;
-        let Some(last) = overdue.last() else { break };
-        place = last.place();
-        for order in &overdue {
-            swept.count(settle_one(state, order, now).await?);
-        }
-    }
-    swept.keys_forgotten = forget_keys(&state.db, now).await?;
+    let settled = settle_all(state, now, &mut swept).await;
+    let forgotten = timeout(LONGEST_STEP, forget_keys(&state.db, now)).await;
+    settled?;
+    swept.keys_forgotten = forgotten??;
     Ok(swept)
 }
 
@@ -84,58 +108,86 @@ pub fn spawn_sweeper(state: State) -> JoinHandle<()> {
 }
 
 impl Swept {
-    fn count(&mut self, outcome: Option<Outcome>) {
-        let counter = match outcome {
-            Some(Outcome::Approved) => &mut self.paid,
-            Some(Outcome::Declined) => &mut self.failed,
-            Some(Outcome::Voided) => &mut self.expired,
-            None => &mut self.waiting,
+    fn count(&mut self, settled: &Result<Option<Outcome>, Unsettled>) {
+        let counter = match settled {
+            Ok(Some(Outcome::Approved)) => &mut self.paid,
+            Ok(Some(Outcome::Declined)) => &mut self.failed,
+            Ok(Some(Outcome::Voided)) => &mut self.expired,
+            Ok(None) | Err(Unsettled::Unknown(_)) => &mut self.waiting,
+            Err(Unsettled::Late(_) | Unsettled::Failed(_)) => &mut self.failed_to_settle,
         };
         *counter += 1;
     }
 }
 
-async fn overdue(db: &Db, now: OffsetDateTime, after: &Place) -> Result<Vec<Overdue>, SweepError> {
-    let mut lease = db.acquire(&admission()).await?;
-    Ok(store::orders::overdue(&mut lease.conn(), now - SETTLE_AFTER, after, BATCH).await?)
+impl Unsettled {
+    /// Nothing is wrong with the order, but with those who were asked about it.
+    fn unanswered(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::Late(_))
+    }
 }
 
-async fn settle_one(state: &State, overdue: &Overdue, now: OffsetDateTime) -> Result<Option<Outcome>, SweepError> {
-    match ask(state, overdue, now).await {
-        Ok(Some(charge)) => write(&state.db, &overdue.order, &charge, now).await,
-        Ok(None) => Ok(None),
-        Err(unknown) => {
-            tracing::warn!(order = %overdue.order.id, %unknown, "the provider does not say what became of a payment");
-            Ok(None)
+async fn settle_all(state: &State, now: OffsetDateTime, swept: &mut Swept) -> Result<(), SweepError> {
+    let mut place = Place::start();
+    let mut unanswered = 0;
+    loop {
+        let overdue = timeout(LONGEST_STEP, overdue(&state.db, now, &place)).await??;
+        let Some(last) = overdue.last() else { return Ok(()) };
+        place = last.place();
+        for order in &overdue {
+            let settled =
+                timeout(LONGEST_STEP, settle_one(state, order, now)).await.unwrap_or_else(|late| Err(late.into()));
+            swept.count(&settled);
+            let Err(unsettled) = settled else {
+                unanswered = 0;
+                continue;
+            };
+            tracing::warn!(order = %order.order.id, %unsettled, "an order stays pending until the next sweep");
+            unanswered = if unsettled.unanswered() { unanswered + 1 } else { 0 };
+            if unanswered == MOST_UNANSWERED {
+                return Err(SweepError::Unanswered);
+            }
         }
     }
 }
 
-/// Past its reservation an order is given up, and the provider is told first.
+async fn overdue(db: &Db, now: OffsetDateTime, after: &Place) -> Result<Vec<Overdue>, SweepError> {
+    let mut lease = db.acquire(&admission(Class::Normal)).await?;
+    Ok(store::orders::overdue(&mut lease.conn(), now - SETTLE_AFTER, after, BATCH).await?)
+}
+
+async fn settle_one(state: &State, overdue: &Overdue, now: OffsetDateTime) -> Result<Option<Outcome>, Unsettled> {
+    let Some(charge) = ask(state, overdue, now).await? else { return Ok(None) };
+    write(&state.db, &overdue.order, &charge, now).await?;
+    Ok(Some(charge.outcome))
+}
+
+/// Past its reservation, or a minute after it was placed, an order that was not charged is given up, and the provider is
+/// told first.
 async fn ask(state: &State, overdue: &Overdue, now: OffsetDateTime) -> Result<Option<Charge>, Unknown> {
     let bill = overdue.order.bill();
-    if overdue.reserved_until <= now {
+    if overdue.reserved_until.min(overdue.order.placed_at + GIVE_UP_AFTER) <= now {
         return state.payments.void(&bill).await.map(Some);
     }
     state.payments.look_up(&bill).await
 }
 
-async fn write(db: &Db, order: &Order, charge: &Charge, now: OffsetDateTime) -> Result<Option<Outcome>, SweepError> {
-    let mut lease = db.acquire(&admission()).await?;
+/// Never shed: the provider has decided, and what it decided must be written down.
+async fn write(db: &Db, order: &Order, charge: &Charge, now: OffsetDateTime) -> Result<(), Error> {
+    let admission = admission(Class::Critical);
+    admission.begin();
+    let mut lease = db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
-    match settle(&mut tx, order, charge, now).await {
-        Ok(_) => tx.commit().await?,
-        Err(Error::Store(error)) => return Err(error.into()),
-        Err(error) => tracing::error!(order = %order.id, %error, "an order cannot be settled"),
-    }
-    Ok(Some(charge.outcome))
+    let settled = settle(&mut tx, order, charge, now).await;
+    transaction::end(tx, settled).await?;
+    Ok(())
 }
 
 async fn forget_keys(db: &Db, now: OffsetDateTime) -> Result<u64, SweepError> {
-    let mut lease = db.acquire(&admission()).await?;
+    let mut lease = db.acquire(&admission(Class::Normal)).await?;
     Ok(store::keys::forget(&mut lease.conn(), now).await?)
 }
 
-fn admission() -> Admission {
-    Admission::new(Class::Normal, (Instant::now() + DEADLINE).into_std())
+fn admission(class: Class) -> Admission {
+    Admission::new(class, (Instant::now() + DEADLINE).into_std())
 }

@@ -3,13 +3,22 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use forebay_checkout::SweepError;
 use futures_util::future::join_all;
 use serde_json::json;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::world::World;
 
 const UNITS: i32 = 1_000;
+
+const HIDE_PROVIDER: &str = "alter schema payment_simulator rename to unreachable";
+const SHOW_PROVIDER: &str = "alter schema unreachable rename to payment_simulator";
+
+fn after(seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::now_utc() + time::Duration::seconds(seconds)
+}
 
 /// Drives `future` until it has waited `waits` times, then drops it where it is. True if it ended before.
 async fn dropped_after<T>(waits: u32, future: impl Future<Output = T>) -> bool {
@@ -66,10 +75,10 @@ async fn where_only_the_first_transaction_happened_the_sweep_gives_the_units_bac
     let world = World::with(UNITS).await;
     let (ada, cart, key) = (Uuid::now_v7(), world.cart(&[(1, 7)]).await, world.key());
     // The provider is gone before it could charge anything.
-    world.execute("alter schema payment_simulator rename to unreachable").await;
+    world.execute(HIDE_PROVIDER).await;
     let pending = world.send(world.order(ada, &key, &cart, "tok_ok")).await;
     assert_eq!((pending.status.as_u16(), world.stock_of(1).await), (202, (UNITS, 7)));
-    world.execute("alter schema unreachable rename to payment_simulator").await;
+    world.execute(SHOW_PROVIDER).await;
     let swept = world.sweep().await;
     assert_eq!((swept.paid, swept.failed, swept.expired), (0, 0, 1));
     assert_eq!(world.stock_of(1).await, (UNITS, 0));
@@ -79,23 +88,78 @@ async fn where_only_the_first_transaction_happened_the_sweep_gives_the_units_bac
 }
 
 #[tokio::test]
-async fn an_order_that_is_neither_charged_nor_expired_waits() {
+async fn an_order_that_is_neither_charged_nor_given_up_waits() {
     let world = World::with(UNITS).await;
-    world.execute("alter schema payment_simulator rename to unreachable").await;
+    world.execute(HIDE_PROVIDER).await;
     world.place(Uuid::now_v7(), &world.cart(&[(1, 7)]).await, "tok_ok").await;
-    world.execute("alter schema unreachable rename to payment_simulator").await;
-    let soon = time::OffsetDateTime::now_utc() + time::Duration::seconds(20);
-    let swept = forebay_checkout::sweep(&world.state, soon).await.unwrap();
+    world.execute(SHOW_PROVIDER).await;
+    let swept = forebay_checkout::sweep(&world.state, after(20)).await.unwrap();
     assert_eq!((swept.waiting, swept.expired, world.stock_of(1).await), (1, 0, (UNITS, 7)));
+}
+
+#[tokio::test]
+async fn an_order_that_was_not_charged_in_a_minute_is_given_up_long_before_its_reservation_ends() {
+    let world = World::with(UNITS).await;
+    world.execute(HIDE_PROVIDER).await;
+    world.place(Uuid::now_v7(), &world.cart(&[(1, 7)]).await, "tok_ok").await;
+    world.execute(SHOW_PROVIDER).await;
+    let swept = forebay_checkout::sweep(&world.state, after(61)).await.unwrap();
+    assert_eq!((swept.waiting, swept.expired, world.stock_of(1).await), (0, 1, (UNITS, 0)));
+    assert_eq!(world.faults(UNITS).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_charge_whose_answer_was_lost_is_found_however_late() {
+    let world = World::with(UNITS).await;
+    world.place(Uuid::now_v7(), &world.cart(&[(1, 7)]).await, "tok_lost").await;
+    let swept = forebay_checkout::sweep(&world.state, after(61)).await.unwrap();
+    assert_eq!((swept.paid, swept.expired, world.stock_of(1).await), (1, 0, (UNITS - 7, 0)));
+    assert_eq!(world.faults(UNITS).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_settled_keeps_no_younger_one_from_it() {
+    let world = World::with(UNITS).await;
+    world.execute(HIDE_PROVIDER).await;
+    for sku in 1..=3 {
+        world.place(Uuid::now_v7(), &world.cart(&[(sku, 7)]).await, "tok_ok").await;
+    }
+    world.execute(SHOW_PROVIDER).await;
+    // Corrected by hand, and wrongly: to free the units of the first order would make them fewer than none.
+    world.execute("update checkout.inventory set reserved = 0 where sku = 'SKU-1'").await;
+    for expired in [2, 0] {
+        let swept = world.sweep().await;
+        assert_eq!((swept.failed_to_settle, swept.expired), (1, expired));
+    }
+    assert_eq!((world.stock_of(2).await, world.stock_of(3).await), ((UNITS, 0), (UNITS, 0)));
+    world.execute("update checkout.inventory set reserved = 7 where sku = 'SKU-1'").await;
+    assert_eq!(world.sweep().await.expired, 1);
+    assert_eq!(world.faults(UNITS).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_silent_provider_ends_the_sweep_but_old_keys_are_forgotten() {
+    let world = World::with(UNITS).await;
+    assert_eq!(world.place(Uuid::now_v7(), &world.cart(&[(1, 1)]).await, "tok_ok").await.status, 201);
+    world.execute("update checkout.idempotency_keys set expires_at = now()").await;
+    world.execute(HIDE_PROVIDER).await;
+    for _ in 0..5 {
+        assert_eq!(world.place(Uuid::now_v7(), &world.cart(&[(2, 1)]).await, "tok_ok").await.status, 202);
+    }
+    let swept = forebay_checkout::sweep(&world.state, after(20)).await;
+    assert!(matches!(swept, Err(SweepError::Unanswered)), "{swept:?}");
+    assert_eq!(world.count("select count(*) from checkout.idempotency_keys where state = 'done'").await, 0);
+    world.execute(SHOW_PROVIDER).await;
+    assert_eq!((world.sweep().await.expired, world.faults(UNITS).await), (5, Vec::new()));
 }
 
 #[tokio::test]
 async fn a_retry_takes_over_what_a_dead_process_left() {
     let world = World::with(UNITS).await;
     let (ada, cart, key) = (Uuid::now_v7(), world.cart(&[(1, 7)]).await, world.key());
-    world.execute("alter schema payment_simulator rename to unreachable").await;
+    world.execute(HIDE_PROVIDER).await;
     world.send(world.order(ada, &key, &cart, "tok_ok")).await;
-    world.execute("alter schema unreachable rename to payment_simulator").await;
+    world.execute(SHOW_PROVIDER).await;
     let early = world.send(world.order(ada, &key, &cart, "tok_ok")).await;
     assert_eq!(early.problem(), (409, "idempotency-in-flight"));
     world.execute("update checkout.idempotency_keys set claimed_at = claimed_at - interval '16 seconds'").await;
@@ -110,9 +174,9 @@ async fn a_retry_takes_over_what_a_dead_process_left() {
 async fn a_charge_that_comes_after_the_order_was_given_up_is_refused() {
     let world = World::with(UNITS).await;
     let (ada, cart, key) = (Uuid::now_v7(), world.cart(&[(1, 7)]).await, world.key());
-    world.execute("alter schema payment_simulator rename to unreachable").await;
+    world.execute(HIDE_PROVIDER).await;
     world.send(world.order(ada, &key, &cart, "tok_ok")).await;
-    world.execute("alter schema unreachable rename to payment_simulator").await;
+    world.execute(SHOW_PROVIDER).await;
     // The provider heard of the end, and the process died before it wrote it down.
     world
         .execute(

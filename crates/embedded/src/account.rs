@@ -1,9 +1,10 @@
 //! Which account the server runs as: Postgres refuses to run as root.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io,
     os::unix::{
-        fs::{MetadataExt, chown},
+        fs::{MetadataExt, fchown},
         process::CommandExt,
     },
     path::Path,
@@ -61,12 +62,17 @@ impl Account {
     }
 }
 
-/// Gives `path` to the account, where there is one.
-pub(crate) fn give(path: &Path, account: Option<&Account>) -> Result<(), StartError> {
+/// Gives the open `file`, found at `path`, to the account, where there is one. Not what the path names: in a folder of
+/// somebody else it may name another file by now, and a file with a second name may be one that is not theirs.
+pub(crate) fn give(file: &File, path: &Path, account: Option<&Account>) -> Result<(), StartError> {
     let Some(account) = account else {
         return Ok(());
     };
-    chown(path, Some(account.uid), Some(account.gid)).map_err(StartError::io("hand over", path))
+    let found = file.metadata().map_err(StartError::io("look at", path))?;
+    if found.is_file() && found.nlink() > 1 && found.uid() != account.uid {
+        return Err(StartError::io("hand over", path)(io::Error::other("the file has a second name: remove this one")));
+    }
+    fchown(file, Some(account.uid), Some(account.gid)).map_err(StartError::io("hand over", path))
 }
 
 /// Lets `command` run as the account, where there is one, in `/`, away from our terminal's signals.

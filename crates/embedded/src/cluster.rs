@@ -1,9 +1,9 @@
 //! Makes a data folder with `initdb`, whole or not at all.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, OpenOptions},
     io::Write as _,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     process::{Command, Stdio},
 };
@@ -11,7 +11,7 @@ use std::{
 use crate::{
     Programs, StartError,
     account::{Account, drop_to, give},
-    folder::{Folder, random_hex},
+    folder::{Folder, make, random_hex},
 };
 
 /// Who owns the databases.
@@ -26,14 +26,16 @@ pub(crate) async fn create(
     durable: bool,
 ) -> Result<(), StartError> {
     let workshop = folder.data.with_file_name(format!("{}{}", half_done_prefix(folder), std::process::id()));
-    DirBuilder::new().mode(0o700).create(&workshop).map_err(StartError::io("create", &workshop))?;
-    give(&workshop, account)?;
+    // Stays ours, so that the account cannot put a link where we write; it gets what lies in it.
+    make(&workshop, 0o711, None)?;
     let made = workshop.join("data");
     let password = workshop.join("password");
     write_password(&password, account)?;
+    make(&made, 0o700, account)?;
     let mut said = initdb(programs, account, &made, &password, "C.UTF-8", durable).await?;
     if !said.status.success() && mentions_locale(&said) {
         clear(&made)?;
+        make(&made, 0o700, account)?;
         said = initdb(programs, account, &made, &password, "C", durable).await?;
     }
     if !said.status.success() {
@@ -74,14 +76,14 @@ fn clear(path: &Path) -> Result<(), StartError> {
 
 fn write_password(path: &Path, account: Option<&Account>) -> Result<(), StartError> {
     let password = random_hex(24)?;
-    OpenOptions::new()
+    let mut file = OpenOptions::new()
         .create_new(true)
         .write(true)
         .mode(0o600)
         .open(path)
-        .and_then(|mut file| writeln!(file, "{password}"))
-        .map_err(StartError::io("write", path))?;
-    give(path, account)
+        .map_err(StartError::io("create", path))?;
+    writeln!(file, "{password}").map_err(StartError::io("write", path))?;
+    give(&file, path, account)
 }
 
 async fn initdb(

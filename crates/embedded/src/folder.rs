@@ -2,13 +2,17 @@
 
 use std::{
     env,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, OFlags, flock},
+    io::Errno,
+    process::geteuid,
+};
 
 use crate::{
     StartError,
@@ -36,7 +40,7 @@ impl Folder {
         let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
             return Err(StartError::NotAFolderOfOurs(absolute));
         };
-        fs::create_dir_all(parent).map_err(StartError::io("create", parent))?;
+        make_passable(parent).map_err(StartError::io("create", parent))?;
         let parent = parent.canonicalize().map_err(StartError::io("resolve", parent))?;
         let beside = |end: &str| parent.join(format!("{}{end}", name.to_string_lossy()));
         let data = parent.join(name);
@@ -81,18 +85,11 @@ impl Folder {
 
     /// Takes the lock; it is given back when the file is closed, at the latest when the process ends.
     pub(crate) fn take_lock(&self) -> Result<File, StartError> {
-        let file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .mode(0o644)
-            .open(&self.lock)
+        let file = open_itself(OpenOptions::new().create(true).write(true).truncate(false).mode(0o644), &self.lock)
             .map_err(StartError::io("open", &self.lock))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(file),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(StartError::Busy { folder: self.data.clone(), lock: self.lock.clone() })
-            }
+            Err(Errno::WOULDBLOCK) => Err(StartError::Busy { folder: self.data.clone(), lock: self.lock.clone() }),
             Err(error) => Err(StartError::io("lock", &self.lock)(error.into())),
         }
     }
@@ -105,9 +102,55 @@ impl Folder {
             }
             _ => {}
         }
-        DirBuilder::new().mode(0o700).create(&self.run).map_err(StartError::io("create", &self.run))?;
-        give(&self.run, account)
+        make(&self.run, 0o700, account)
     }
+}
+
+/// Makes `folder` and what is missing above it. Where we are root, the account that runs the server may pass through
+/// all that is made, whatever the umask.
+///
+/// # Errors
+///
+/// The system's.
+pub fn make_passable(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+        make_passable(above)?;
+    }
+    match create(folder, 0o755) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        made => made.map(drop),
+    }
+}
+
+/// Makes the folder `path`, for the account where there is one.
+pub(crate) fn make(path: &Path, mode: u32, account: Option<&Account>) -> Result<(), StartError> {
+    let made = create(path, mode).map_err(StartError::io("create", path))?;
+    give(&made, path, account)
+}
+
+/// Makes one folder. Root's umask takes nothing from `mode`: it is meant for root's own files, not for those of the
+/// account that runs the server.
+fn create(path: &Path, mode: u32) -> io::Result<File> {
+    DirBuilder::new().mode(mode).create(path)?;
+    let made = open_itself(OpenOptions::new().read(true), path)?;
+    if geteuid().is_root() {
+        made.set_permissions(Permissions::from_mode(mode))?;
+    }
+    Ok(made)
+}
+
+/// Opens `path` unless it is a symbolic link: as root we would get wherever the owner of its folder points.
+pub(crate) fn open_itself(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits().cast_signed();
+    options.custom_flags(flags).open(path).map_err(|error| {
+        if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+            return io::Error::other("it is a symbolic link, which is not followed: remove it");
+        }
+        error
+    })
 }
 
 /// The folder above `data_dir` that keeps the server's account out, if there is one: only where we are root, and the
@@ -150,9 +193,9 @@ pub(crate) fn temporary() -> Result<PathBuf, StartError> {
             refused.get_or_insert(StartError::Unreachable { closed, account: account.name });
             continue;
         }
-        match DirBuilder::new().mode(0o755).create(&path) {
+        match make(&path, 0o755, None) {
             Ok(()) => return Ok(path),
-            Err(error) => refused = Some(StartError::io("create", path)(error)),
+            Err(error) => refused = Some(error),
         }
     }
     Err(refused.unwrap_or(StartError::NoAccount))

@@ -35,6 +35,6 @@ pub mod testing;
 
 pub use account::Account;
 pub use error::{StartError, StopError};
-pub use folder::closed_above;
+pub use folder::{closed_above, make_passable};
 pub use programs::{Programs, find_programs};
 pub use server::{Options, Server};

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -16,7 +16,7 @@ use crate::{
     Options, Programs, StartError,
     account::{Account, drop_to, give},
     cluster::plain_environment,
-    folder::Folder,
+    folder::{Folder, open_itself},
     guardian::{Guardian, Life},
     pidfile::PidFile,
 };
@@ -114,12 +114,12 @@ fn arguments(folder: &Folder, options: &Options) -> Vec<OsString> {
 
 fn open_log(folder: &Folder, account: Option<&Account>) -> Result<File, StartError> {
     let path = folder.log();
-    if fs::metadata(&path).is_ok_and(|found| found.len() > LARGE_LOG) {
+    if fs::symlink_metadata(&path).is_ok_and(|found| found.len() > LARGE_LOG) {
         fs::rename(&path, folder.data.join("postgres.log.old")).map_err(StartError::io("set aside", &path))?;
     }
-    let file =
-        OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(StartError::io("open", &path))?;
-    give(&path, account)?;
+    let file = open_itself(OpenOptions::new().create(true).append(true).mode(0o600), &path)
+        .map_err(StartError::io("open", &path))?;
+    give(&file, &path, account)?;
     Ok(file)
 }
 
@@ -131,10 +131,41 @@ fn tail(path: &Path) -> String {
 }
 
 fn last_bytes(path: &Path, count: u64) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = open_itself(OpenOptions::new().read(true), path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(count)))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_a_link_is_refused_and_what_it_names_is_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder::at(&home.path().join("pg")).unwrap();
+        let victim = home.path().join("victim");
+        fs::create_dir(&folder.data).unwrap();
+        fs::write(&victim, "untouched").unwrap();
+        let owner = fs::metadata(&victim).unwrap().uid();
+        let account = Account { name: "nobody".into(), uid: 65_534, gid: 65_534 };
+
+        symlink(&victim, folder.log()).unwrap();
+        let error = open_log(&folder, Some(&account)).unwrap_err().to_string();
+        assert!(error.contains("symbolic link"), "{error}");
+        assert_eq!(tail(&folder.log()), "");
+
+        fs::remove_file(folder.log()).unwrap();
+        fs::hard_link(&victim, folder.log()).unwrap();
+        let error = open_log(&folder, Some(&account)).unwrap_err().to_string();
+        assert!(error.contains("second name"), "{error}");
+
+        assert_eq!(fs::metadata(&victim).unwrap().uid(), owner);
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+    }
 }

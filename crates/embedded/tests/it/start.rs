@@ -1,6 +1,6 @@
 //! What a caller sees of a start.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
 use forebay_embedded::{Options, Server, StartError};
 
@@ -58,6 +58,17 @@ async fn a_path_may_hold_spaces_and_be_long() {
     let sockets = server.socket_dir().to_owned();
     server.shutdown().await.unwrap();
     assert!(!sockets.exists());
+}
+
+/// The umask is the whole process's, so the test above runs again in another one.
+#[test]
+fn a_strict_umask_keeps_the_account_out_of_nothing() {
+    let again = ["--exact", "start::a_path_may_hold_spaces_and_be_long"];
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 077; exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap()).args(again);
+    let said = command.output().unwrap();
+    let text = String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.success() && text.contains("1 passed"), "{text}");
 }
 
 #[tokio::test]

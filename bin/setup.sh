@@ -50,7 +50,7 @@ find_manager() {
 
 install_line() {
     case "$manager" in
-        apt-get) echo "apt-get update && apt-get install -y --no-install-recommends $*" ;;
+        apt-get) echo "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $*" ;;
         dnf) echo "dnf install -y $*" ;;
         apk) echo "apk add $*" ;;
         pacman) echo "pacman -Sy --noconfirm $*" ;;
@@ -58,23 +58,54 @@ install_line() {
     esac
 }
 
-# Debian's package makes and starts a server for the whole machine; ours needs only the programs. The file goes
-# back to what the package ships, so that later installs behave as their users expect.
-without_system_cluster() {
-    settings=/etc/postgresql-common/createcluster.conf
-    shipped=/usr/share/postgresql-common/createcluster.conf
-    if [ "$manager" != apt-get ] || [ -e "$settings" ]; then
-        "$@"
-        return
-    fi
-    mkdir -p "${settings%/*}" && echo 'create_main_cluster = false' >"$settings"
-    status=0
-    "$@" || status=$?
-    if [ -e "$shipped" ]; then cp "$shipped" "$settings"; else rm -f "$settings"; fi
-    return "$status"
+# Debian's package makes and starts a server for the whole machine; ours needs only the programs. This file keeps it
+# from doing so; where there is one already, whoever wrote it has decided.
+createcluster=postgresql-common/createcluster.conf
+
+makes_a_server() {
+    [ "$manager" = apt-get ] && [ ! -e "/etc/$createcluster" ] || return 1
+    case " $packages " in *" postgresql "*) ;; *) return 1 ;; esac
 }
 
-run_line() { DEBIAN_FRONTEND=noninteractive sh -c "$1" >&2; }
+no_server_line() { echo "mkdir -p /etc/postgresql-common && echo create_main_cluster=false >/etc/$createcluster"; }
+
+# What root's shell runs: the line, and around it that file. Afterwards, also when interrupted, it goes back to what
+# the package ships, so that later installs behave as their users expect.
+whole_script() {
+    if makes_a_server; then
+        cat <<EOF
+restore() {
+    if [ -e /usr/share/$createcluster ]; then cp /usr/share/$createcluster /etc/$createcluster; else rm -f /etc/$createcluster; fi
+}
+trap restore EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+$(no_server_line)
+EOF
+    fi
+    printf '%s\nexit $?\n' "$line"
+}
+
+# What a person types.
+say_line() {
+    guarded=
+    if makes_a_server; then
+        guarded=1
+        line="$(no_server_line); $line"
+    fi
+    who="As root, type"
+    if have sudo; then
+        who=Type
+        line="sudo sh -c '$line'"
+    fi
+    say "Missing: $1. Installing takes root's rights. $who this line, then run this again:"
+    say ""
+    say "    $line"
+    say ""
+    [ -z "$guarded" ] || say "Its first part keeps Debian from starting a server of its own on port 5432, now and later. To undo" \
+        "that part afterwards: cp /usr/share/$createcluster /etc/$createcluster"
+}
 
 # install NEED...: installs, or says the line and exits with 3.
 install() {
@@ -89,17 +120,18 @@ install() {
     line=$(install_line $packages)
     if [ "$(id -u)" = 0 ] || [ "$manager" = brew ]; then
         say "Missing: $*. Installing: $line"
-        without_system_cluster run_line "$line" || { say "The installation failed; the line was: $line"; exit 3; }
+        set -- sh -c "$(whole_script)"
     elif have sudo && sudo -n true 2>/dev/null; then
         say "Missing: $*. Installing with sudo: $line"
-        sudo env DEBIAN_FRONTEND=noninteractive sh -c "$line" >&2 || { say "The installation failed; the line was: $line"; exit 3; }
+        set -- sudo sh -c "$(whole_script)"
     else
-        say "Missing: $*. Installing takes root's rights. As root, type this line, then run this again:"
-        say ""
-        say "    $line"
-        say ""
+        say_line "$*"
         exit 3
     fi
+    "$@" >&2 || {
+        say "The installation failed; the line was: $line"
+        exit 3
+    }
 }
 
 # set_up NEED...: cargo, a linker, and those of `postgres` and `curl` that are named.

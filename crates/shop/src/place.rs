@@ -35,7 +35,11 @@ pub fn choose(asked: Option<&Path>, embedded: bool) -> io::Result<Place> {
             (other, Some(note))
         }
     };
-    std::fs::create_dir_all(&folder)?;
+    if embedded {
+        forebay_embedded::make_passable(&folder)?;
+    } else {
+        std::fs::create_dir_all(&folder)?;
+    }
     Ok(Place { folder, note })
 }
 

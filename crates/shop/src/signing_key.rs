@@ -55,10 +55,15 @@ pub fn read_or_make(path: &Path) -> Result<SigningKey, KeyError> {
     read(path)
 }
 
-/// Whole or not at all: a start that is killed leaves no half a key.
+/// Whole or not at all: a start that is killed leaves no half a key. The draft is a new file: one that lies there, or a
+/// link in its place, is removed and not written to.
 fn write(path: &Path, pem: &str) -> io::Result<()> {
     let draft = path.with_extension("draft");
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
     file.write_all(pem.as_bytes())?;
     file.sync_all()?;
     fs::rename(draft, path)
@@ -88,6 +93,18 @@ mod tests {
         let made = format!("{:?}", read_or_make(&path).unwrap());
         assert_eq!(format!("{:?}", read_or_make(&path).unwrap()), made);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_draft_that_is_a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing-key.pem");
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "untouched").unwrap();
+        std::os::unix::fs::symlink(&victim, path.with_extension("draft")).unwrap();
+        read_or_make(&path).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
     }
 
     #[test]

@@ -75,6 +75,9 @@ pub enum UpError {
     /// The public listener.
     #[error("serving ended: {0}")]
     Serve(io::Error),
+    /// A signal, while `shop migrate` or `shop seed` was at work.
+    #[error("stopped before it was done. Start again: what is done stays, what is half done is undone")]
+    Interrupted,
     /// The embedded server ended while the shop ran.
     #[error("Postgres ended while the shop ran ({status}); its log is {}. Start again: it recovers by itself", log.display())]
     PostgresEnded {
@@ -254,10 +257,8 @@ async fn schema(config: &Config, database: &Database) -> Result<(), UpError> {
 ///
 /// See [`UpError`].
 pub async fn migrate_only(config: Config, mut signals: Signals) -> Result<(), UpError> {
-    let (database, _) = open(&config).await?;
-    let migrated = migrate(&database.options).await;
-    close(database, &mut signals).await;
-    say(&format!("the schema is up to date: {} migrations", migrated?.known));
+    let migrated = on_database(&config, &mut signals, async |database| Ok(migrate(&database.options).await?)).await?;
+    say(&format!("the schema is up to date: {} migrations", migrated.known));
     Ok(())
 }
 
@@ -267,12 +268,30 @@ pub async fn migrate_only(config: Config, mut signals: Signals) -> Result<(), Up
 ///
 /// See [`UpError`].
 pub async fn seed_only(config: Config, mut signals: Signals) -> Result<(), UpError> {
-    let (database, _) = open(&config).await?;
-    let filled = schema(&config, &database).await;
-    close(database, &mut signals).await;
-    filled?;
-    say("the shop is filled");
+    on_database(&config, &mut signals, async |database| schema(&config, database).await).await?;
+    say(match config.seed {
+        Some(_) => "the shop is filled",
+        None => "the schema is up to date; FOREBAY_SEED=none fills nothing",
+    });
     Ok(())
+}
+
+/// Opens the database, does `work` on it unless a signal comes first, and stops what it started.
+async fn on_database<T>(
+    config: &Config,
+    signals: &mut Signals,
+    work: impl AsyncFnOnce(&Database) -> Result<T, UpError>,
+) -> Result<T, UpError> {
+    let (database, _) = tokio::select! {
+        opened = open(config) => opened?,
+        () = signals.next() => return Err(UpError::Interrupted),
+    };
+    let done = tokio::select! {
+        done = work(&database) => done,
+        () = signals.next() => Err(UpError::Interrupted),
+    };
+    close(database, signals).await;
+    done
 }
 
 async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, UpError> {

@@ -266,9 +266,9 @@ mod tests {
             assert!(text.contains(labels), "{labels}\n{text}");
         }
         // Other tests of this process may have a request under way.
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(20);
         while !metrics.render().contains("http_server_active_requests{service=\"test\"} 0") {
-            assert!(tokio::time::Instant::now() < deadline, "a request that ended is still active");
+            assert!(Instant::now() < deadline, "a request that ended is still active");
             tokio::task::yield_now().await;
         }
     }

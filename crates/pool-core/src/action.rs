@@ -10,6 +10,9 @@ pub struct Opening {
     pub(crate) slot: SlotId,
     pub(crate) limit: Duration,
     pub(crate) begun: Instant,
+    pub(crate) reason: OpenReason,
+    /// The connection whose place this one takes, once it is open.
+    pub(crate) replaces: Option<SlotId>,
 }
 
 impl Opening {
@@ -23,6 +26,101 @@ impl Opening {
     #[must_use]
     pub const fn limit(&self) -> Duration {
         self.limit
+    }
+
+    /// What it is opened for.
+    #[must_use]
+    pub const fn reason(&self) -> OpenReason {
+        self.reason
+    }
+}
+
+/// What a connection is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OpenReason {
+    /// Somebody with a place waits for one.
+    Waiter,
+    /// There are fewer than the minimum, or none at all and the server is tried again.
+    Minimum,
+    /// Every place below the reserve is taken, so the reserve's connections are opened.
+    Reserve,
+    /// An aged one is to be replaced.
+    Replacement,
+}
+
+impl OpenReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Waiter, Self::Minimum, Self::Reserve, Self::Replacement];
+
+    /// The reason's name in metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiter => "waiter",
+            Self::Minimum => "minimum",
+            Self::Reserve => "reserve",
+            Self::Replacement => "replacement",
+        }
+    }
+}
+
+/// Why a connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// Nobody needed it for too long.
+    Idle,
+    /// It reached its lifetime.
+    Aged,
+    /// All connections of its time are replaced: the server changed, or a person asked for it.
+    Flushed,
+    /// There are more than may exist.
+    Surplus,
+    /// It did not answer a check.
+    Unwell,
+    /// It answered, but its server has not the role that is wanted any more.
+    WrongRole,
+    /// It came back dirty and did not become clean.
+    Dirty,
+    /// It was lost under its lease.
+    Broken,
+    /// Its holder kept it.
+    Detached,
+    /// The pool is closed.
+    PoolClosed,
+}
+
+impl CloseReason {
+    /// Every reason.
+    pub const ALL: [Self; 10] = [
+        Self::Idle,
+        Self::Aged,
+        Self::Flushed,
+        Self::Surplus,
+        Self::Unwell,
+        Self::WrongRole,
+        Self::Dirty,
+        Self::Broken,
+        Self::Detached,
+        Self::PoolClosed,
+    ];
+
+    /// The reason's name in metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Aged => "aged",
+            Self::Flushed => "flushed",
+            Self::Surplus => "surplus",
+            Self::Unwell => "unwell",
+            Self::WrongRole => "wrong_role",
+            Self::Dirty => "dirty",
+            Self::Broken => "broken",
+            Self::Detached => "detached",
+            Self::PoolClosed => "pool_closed",
+        }
     }
 }
 
@@ -41,6 +139,9 @@ pub enum ShedReason {
 }
 
 impl ShedReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::PredictedWait, Self::Deadline, Self::QueueFull, Self::Sojourn];
+
     /// The reason's name in metrics, logs and problem bodies.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -77,7 +178,7 @@ pub enum Refusal {
     Unavailable {
         /// How long nothing could be opened.
         since: Duration,
-        /// When the next attempt is due.
+        /// When the next attempt should have ended.
         retry_after: Duration,
     },
     /// The pool is closed.
@@ -95,11 +196,18 @@ pub enum Action {
         slot: SlotId,
         /// How long it may take.
         limit: Duration,
+        /// Whether to ask also for its server's role: a primary may have become a standby.
+        role: bool,
     },
     /// Bring a dirty connection back to a clean state and answer with [`crate::Ledger::cleaned`].
     Clean(SlotId),
     /// Close the connection and answer with [`crate::Ledger::closed`].
-    Close(SlotId),
+    Close {
+        /// Which.
+        slot: SlotId,
+        /// Why.
+        reason: CloseReason,
+    },
     /// Hand the connection to the waiter.
     Grant {
         /// Who gets it.
@@ -146,5 +254,22 @@ pub enum Event {
     Cleared {
         /// The connection.
         slot: SlotId,
+    },
+    /// Nothing is alive and nothing can be opened: callers are refused at once.
+    BreakerOpened {
+        /// For how long nothing could be opened.
+        since: Duration,
+    },
+    /// A connection could be opened again.
+    BreakerClosed,
+    /// The server said that it has no room for more.
+    CeilingLearned {
+        /// How many exist.
+        room: u32,
+    },
+    /// The server seems to have changed, and this was confirmed: all connections of before are replaced step by step.
+    Flushed {
+        /// How often this has happened.
+        era: u32,
     },
 }

@@ -30,6 +30,14 @@ impl Class {
         }
     }
 
+    /// Its place in [`Class::ALL`].
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            Self::Critical => 0,
+            Self::Normal => 1,
+        }
+    }
+
     /// How many times the base wait budget this class may wait.
     pub(crate) const fn patience(self) -> u32 {
         match self {

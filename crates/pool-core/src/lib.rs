@@ -31,7 +31,7 @@
 //! let Some(Action::Open(opening)) = ledger.poll_action() else { panic!("a waiter needs a connection") };
 //!
 //! // Once it is open it goes to the waiter, and comes back when the lease ends.
-//! ledger.opened(now, opening);
+//! ledger.opened(now, opening, 0.5);
 //! let Some(Action::Grant { waiter: granted, slot }) = ledger.poll_action() else { panic!("granted") };
 //! assert_eq!(granted, waiter);
 //! ledger.release(now, slot, Return::Clean);
@@ -42,20 +42,27 @@
 
 mod action;
 mod class;
+mod command;
 mod estimate;
 mod ledger;
+mod peaks;
 mod queue;
 mod rules;
 mod sizer;
 mod slots;
 mod snapshot;
 
-pub use action::{Action, Event, Opening, Refusal, ShedReason};
+pub use action::{Action, CloseReason, Event, OpenReason, Opening, Refusal, ShedReason};
 pub use class::Class;
+pub use command::{Acquired, Activity, Ask, Health, OpenFailure, Resize, Return};
 pub use ledger::Ledger;
-pub use ledger::{Acquired, Activity, Ask, OpenFailure, Resize, Return};
 pub use queue::WaiterId;
 pub use rules::{Mode, Rules};
 pub use sizer::{Fixed, Sample, Sizer, Staffing, Target};
 pub use slots::SlotId;
-pub use snapshot::{Snapshot, Totals};
+pub use snapshot::{Breaker, Snapshot, Totals};
+
+/// The examples of the README hold.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

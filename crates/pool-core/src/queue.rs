@@ -16,6 +16,23 @@ pub(crate) struct Waiter {
     pub(crate) deadline: Instant,
     /// The end of its wait: its deadline, or earlier where its class may not wait so long.
     pub(crate) until: Instant,
+    pub(crate) checks: Checks,
+}
+
+/// What was checked for one waiter.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Checks {
+    pub(crate) under_way: bool,
+    pub(crate) failed: u32,
+}
+
+impl Checks {
+    /// Whoever met so many dead connections waits for one that is used or new.
+    const MOST: u32 = 2;
+
+    pub(crate) const fn are_exhausted(self) -> bool {
+        self.failed >= Self::MOST
+    }
 }
 
 /// Who waits: in order of arrival within a rank, each with an end.
@@ -24,6 +41,7 @@ pub(crate) struct Queue {
     next: u64,
     ranks: [BTreeMap<WaiterId, Waiter>; 3],
     ends: BTreeSet<(Instant, WaiterId, Rank)>,
+    by_class: [u32; Class::ALL.len()],
 }
 
 impl Queue {
@@ -32,12 +50,14 @@ impl Queue {
         self.next += 1;
         self.ranks[waiter.rank.index()].insert(id, waiter);
         self.ends.insert((waiter.until, id, waiter.rank));
+        self.by_class[waiter.class.index()] += 1;
         id
     }
 
     pub(crate) fn remove(&mut self, id: WaiterId) -> Option<Waiter> {
         let waiter = self.ranks.iter_mut().find_map(|rank| rank.remove(&id))?;
         self.ends.remove(&(waiter.until, id, waiter.rank));
+        self.by_class[waiter.class.index()] -= 1;
         Some(waiter)
     }
 
@@ -52,8 +72,31 @@ impl Queue {
         below.filter_map(|waiters| waiters.keys().next_back().copied()).next()
     }
 
-    pub(crate) fn end_of(&self, id: WaiterId, rank: Rank) -> Option<Instant> {
-        self.ranks[rank.index()].get(&id).map(|waiter| waiter.until)
+    /// The oldest waiter of this rank for whom a connection may be checked and none is yet, and the end of its wait.
+    pub(crate) fn unchecked(&self, rank: Rank) -> Option<(WaiterId, Instant)> {
+        let mut waiters = self.ranks[rank.index()].iter();
+        let (id, waiter) = waiters.find(|(_, waiter)| !waiter.checks.under_way && !waiter.checks.are_exhausted())?;
+        Some((*id, waiter.until))
+    }
+
+    /// Changes what was checked for a waiter, if it still waits.
+    pub(crate) fn checks_of(&mut self, id: WaiterId) -> Option<&mut Checks> {
+        self.ranks.iter_mut().find_map(|rank| rank.get_mut(&id)).map(|waiter| &mut waiter.checks)
+    }
+
+    /// Whether the oldest waiter of this rank has met too many dead connections.
+    pub(crate) fn is_exhausted(&self, rank: Rank) -> bool {
+        self.ranks[rank.index()].values().next().is_some_and(|waiter| waiter.checks.are_exhausted())
+    }
+
+    /// How many wait, by class.
+    pub(crate) const fn by_class(&self) -> [u32; Class::ALL.len()] {
+        self.by_class
+    }
+
+    /// Since when the oldest one waits.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.ranks.iter().filter_map(|rank| rank.values().next()).map(|waiter| waiter.enqueued).min()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -18,7 +18,7 @@ pub enum Mode {
 /// let rules = forebay_pool_core::Rules { ceiling: 20, ..Default::default() };
 /// assert_eq!(rules.faults(), Vec::<String>::new());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Connections kept open without traffic. Default 2.
     pub min_idle: u32,
@@ -36,8 +36,12 @@ pub struct Rules {
     pub openings_at_once: u32,
     /// How long one opening may take. While nothing is alive it is at most 1 s. Default 3 s.
     pub open_timeout: Duration,
-    /// A connection unused for longer is closed, from the cold end, down to `min_idle`. Default 60 s.
+    /// A connection unused for longer is closed, from the cold end, down to `min_idle` or to what was needed at once during
+    /// half of the last five such times, whichever is more: a spike is forgotten, a plateau kept. Default 60 s.
     pub idle_timeout: Duration,
+    /// A connection is replaced after between 80 and 100 % of this, drawn when it is born; `None` lets it grow old.
+    /// Default 30 min.
+    pub lifetime: Option<Duration>,
     /// A connection unused for longer is checked before it is leased. Default 1 s.
     pub check_after_idle: Duration,
     /// How long such a check may take; less where whoever waits for it has less time. Default 250 ms.
@@ -60,6 +64,7 @@ impl Default for Rules {
             openings_at_once: 2,
             open_timeout: Duration::from_secs(3),
             idle_timeout: Duration::from_secs(60),
+            lifetime: Some(Duration::from_secs(30 * 60)),
             check_after_idle: Duration::from_secs(1),
             check_timeout: Duration::from_millis(250),
             suspect_after: Duration::from_secs(1),
@@ -97,6 +102,7 @@ impl Rules {
             ("burst_wait", self.burst_wait),
             ("open_timeout", self.open_timeout),
             ("idle_timeout", self.idle_timeout),
+            ("lifetime", self.lifetime.unwrap_or(Self::LONGEST)),
             ("check_after_idle", self.check_after_idle),
             ("check_timeout", self.check_timeout),
             ("suspect_after", self.suspect_after),
@@ -105,8 +111,15 @@ impl Rules {
         for (name, time) in times {
             must(time <= Self::LONGEST, format!("{name} is {time:?}, and must be a year at most"));
         }
-        must(!self.open_timeout.is_zero(), "open_timeout is zero".to_owned());
-        must(!self.suspect_after.is_zero(), "suspect_after is zero".to_owned());
+        let positive = [
+            ("open_timeout", self.open_timeout),
+            ("check_timeout", self.check_timeout),
+            ("suspect_after", self.suspect_after),
+            ("lifetime", self.lifetime.unwrap_or(Self::LONGEST)),
+        ];
+        for (name, time) in positive {
+            must(!time.is_zero(), format!("{name} is zero, and must be longer"));
+        }
         must(
             self.revoke_after.is_none_or(|revoke| revoke >= self.suspect_after),
             format!("revoke_after {:?} is shorter than suspect_after {:?}", self.revoke_after, self.suspect_after),

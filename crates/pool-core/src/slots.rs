@@ -1,6 +1,8 @@
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::class::Rank;
+use crate::{CloseReason, WaiterId};
 
 /// Names one connection's place in the pool. A place that was given up and taken again has another id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,8 +24,8 @@ impl SlotId {
 pub(crate) enum Phase {
     /// Being opened. To idle or leased when open, gone when it fails.
     Opening,
-    /// Being pinged after idleness. To idle or leased when well, closing when not.
-    Checking { since: Instant },
+    /// Being pinged after idleness, for this waiter. To idle or leased when well, closing when not.
+    Checking { since: Instant, waiter: Option<WaiterId> },
     /// Ready. To leased, checking or closing.
     Idle { since: Instant },
     /// On loan. To idle or leased again, quarantined when dirty or revoked, closing when broken.
@@ -89,6 +91,18 @@ impl Counts {
 struct Entry {
     generation: u32,
     phase: Option<Phase>,
+    life: Life,
+}
+
+/// What goes with a connection through all its phases.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Life {
+    /// How many flushes had happened when it was opened.
+    pub(crate) era: u32,
+    /// When it is to be replaced.
+    expires: Option<Instant>,
+    /// It goes as soon as nobody has it, for this reason.
+    pub(crate) leaving: Option<CloseReason>,
 }
 
 /// All connections, their phases and the stack of the idle ones.
@@ -98,6 +112,8 @@ pub(crate) struct Slots {
     free: Vec<u32>,
     /// Coldest first, so that the last one is the one used most recently.
     idle: Vec<SlotId>,
+    /// When which connection is to be replaced.
+    expiries: BTreeSet<(Instant, SlotId)>,
     counts: Counts,
 }
 
@@ -128,11 +144,12 @@ impl Slots {
     /// A new place, in phase opening.
     pub(crate) fn mint(&mut self) -> SlotId {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(Entry { generation: 0, phase: None });
+            self.entries.push(Entry { generation: 0, phase: None, life: Life::default() });
             u32::try_from(self.entries.len() - 1).expect("the ceiling is a u32")
         });
         let entry = &mut self.entries[index as usize];
         entry.phase = Some(Phase::Opening);
+        entry.life = Life::default();
         self.counts.opening += 1;
         SlotId { index, generation: entry.generation }
     }
@@ -145,6 +162,9 @@ impl Slots {
         if let Phase::Idle { .. } = from {
             self.leave_idle(slot);
         }
+        if to == Phase::Closing {
+            self.expire(slot, None);
+        }
         self.entries[slot.index()].phase = Some(to);
         if let Phase::Idle { since } = to {
             let at = self.idle.partition_point(|other| self.idle_since(*other).is_some_and(|other| other <= since));
@@ -156,11 +176,75 @@ impl Slots {
     pub(crate) fn remove(&mut self, slot: SlotId) {
         let from = self.phase(slot).expect("only a slot that exists is removed");
         *self.counts.of(&from) -= 1;
+        self.expire(slot, None);
         let entry = &mut self.entries[slot.index()];
         entry.phase = None;
         entry.generation = entry.generation.wrapping_add(1);
         self.leave_idle(slot);
         self.free.push(slot.index);
+    }
+
+    /// What goes with this connection through all its phases; nothing is known of one that is gone.
+    pub(crate) fn life(&self, slot: SlotId) -> Life {
+        if self.phase(slot).is_some() { self.entries[slot.index()].life } else { Life::default() }
+    }
+
+    /// The connection was opened in this era.
+    pub(crate) fn bear(&mut self, slot: SlotId, era: u32) {
+        self.entries[slot.index()].life.era = era;
+    }
+
+    /// The connection goes as soon as nobody has it.
+    pub(crate) fn leave(&mut self, slot: SlotId, reason: CloseReason) {
+        if self.phase(slot).is_some() {
+            self.entries[slot.index()].life.leaving = Some(reason);
+        }
+    }
+
+    /// The connection is to be replaced at this time.
+    pub(crate) fn expire(&mut self, slot: SlotId, at: Option<Instant>) {
+        let entry = self.entries.get_mut(slot.index()).filter(|entry| entry.generation == slot.generation);
+        let Some(entry) = entry else { return };
+        if let Some(before) = std::mem::replace(&mut entry.life.expires, at) {
+            self.expiries.remove(&(before, slot));
+        }
+        self.expiries.extend(at.map(|at| (at, slot)));
+    }
+
+    /// Which connection is to be replaced first, and when.
+    pub(crate) fn first_expiry(&self) -> Option<(Instant, SlotId)> {
+        self.expiries.first().copied()
+    }
+
+    /// Nobody is to be replaced later than this.
+    pub(crate) fn expire_all_by(&mut self, latest: Option<Instant>) {
+        let all = std::mem::take(&mut self.expiries);
+        for (at, slot) in all {
+            self.entries[slot.index()].life.expires = None;
+            self.expire(slot, latest.map(|latest| at.min(latest)));
+        }
+    }
+
+    /// Every lease is to be looked at from then on.
+    pub(crate) fn look_at_all(&mut self, at: Instant) {
+        for entry in &mut self.entries {
+            if let Some(Phase::Leased(hold)) = &mut entry.phase {
+                hold.look_at = at;
+            }
+        }
+    }
+
+    /// The idle connections and since when, the one unused for longest first.
+    pub(crate) fn idle(&self) -> impl DoubleEndedIterator<Item = (SlotId, Instant)> + '_ {
+        self.idle.iter().filter_map(|slot| Some((*slot, self.idle_since(*slot)?)))
+    }
+
+    /// Whether a connection of an era before this one exists.
+    pub(crate) fn any_before(&self, era: u32) -> bool {
+        self.entries.iter().any(|entry| {
+            let lives = !matches!(entry.phase, None | Some(Phase::Opening | Phase::Closing));
+            lives && entry.life.era < era
+        })
     }
 
     /// The warmest connection leaves the stack most often, and costs no search.

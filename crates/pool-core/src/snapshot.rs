@@ -1,17 +1,49 @@
 use std::time::Duration;
 
+use crate::{Class, CloseReason, OpenReason, ShedReason};
+
+/// Whether connections can be opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Breaker {
+    /// As far as is known.
+    #[default]
+    Closed,
+    /// Nothing is alive and nothing could be opened for a while: callers are refused at once.
+    Open,
+    /// The same, and an attempt is under way.
+    HalfOpen,
+}
+
+impl Breaker {
+    /// Its name in metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
 /// The pool in numbers, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
     /// How many leases may be out at once, below the reserve.
     pub limit: u32,
+    /// What the sizer would make of the limit if no bound and no person stood in its way.
+    pub recommended_limit: u32,
+    /// Whether a person has put the limit where it is.
+    pub pinned: bool,
     /// How many more critical work may take.
     pub reserve: u32,
-    /// How many connections may exist.
+    /// How many connections may exist: the bound, or less where the server has said that it has no room.
     pub ceiling: u32,
     /// Connections kept open without traffic.
     pub min_idle: u32,
+    /// Connections kept though nobody uses them, since so many were needed lately; `min_idle` at least.
+    pub kept: u32,
     /// Connections on loan and used.
     pub leased: u32,
     /// Connections on loan that run no statement; outside the limit, inside the ceiling.
@@ -28,6 +60,13 @@ pub struct Snapshot {
     pub closing: u32,
     /// Callers that wait for a connection.
     pub waiting: u32,
+    pub(crate) waiting_by_class: [u32; Class::ALL.len()],
+    /// How long the oldest of them has waited.
+    pub oldest_wait: Duration,
+    /// Whether connections can be opened.
+    pub breaker: Breaker,
+    /// How often all connections were replaced because the server had changed.
+    pub era: u32,
     /// The mean hold time of a lease.
     pub mean_hold: Duration,
     /// How long the next waiter would wait.
@@ -43,6 +82,12 @@ impl Snapshot {
     #[must_use]
     pub const fn open(&self) -> u32 {
         self.leased + self.suspects + self.idle + self.opening + self.checking + self.quarantined + self.closing
+    }
+
+    /// Callers of this class that wait.
+    #[must_use]
+    pub const fn waiting_of(&self, class: Class) -> u32 {
+        self.waiting_by_class[class.index()]
     }
 }
 
@@ -80,10 +125,43 @@ pub struct Totals {
     pub revoked: u64,
     /// Connections that came back dirty.
     pub quarantined: u64,
+    /// Leases granted to somebody who had left: their connection went on to the next.
+    pub unused: u64,
+    /// Connections checked and found well.
+    pub checks_well: u64,
+    /// Connections checked and found dead, or late to answer, or of another role.
+    pub checks_failed: u64,
+    /// Suspects that ran statements again or came back by themselves.
+    pub cleared: u64,
+    /// Callers that waited while their own task held a lease: a pool of one would have hung.
+    pub nested: u64,
+    pub(crate) shed: [[u64; ShedReason::ALL.len()]; Class::ALL.len()],
+    pub(crate) opened_for: [u64; OpenReason::ALL.len()],
+    pub(crate) closed_for: [u64; CloseReason::ALL.len()],
     /// Times the limit went up.
     pub limit_raised: u64,
     /// Times the limit went down.
     pub limit_lowered: u64,
     /// Seconds that leases were out, suspects too, summed: its rate over the ceiling is the exact mean utilisation.
     pub busy_seconds: f64,
+}
+
+impl Totals {
+    /// Requests of this class that were shed for this reason.
+    #[must_use]
+    pub const fn shed_for(&self, class: Class, reason: ShedReason) -> u64 {
+        self.shed[class.index()][reason as usize]
+    }
+
+    /// Connections opened for this.
+    #[must_use]
+    pub const fn opened_for(&self, reason: OpenReason) -> u64 {
+        self.opened_for[reason as usize]
+    }
+
+    /// Connections closed, or being closed, for this.
+    #[must_use]
+    pub const fn closed_for(&self, reason: CloseReason) -> u64 {
+        self.closed_for[reason as usize]
+    }
 }

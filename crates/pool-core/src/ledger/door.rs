@@ -1,8 +1,9 @@
 use std::time::{Duration, Instant};
 
+use super::Ledger;
 use super::tick::Ticker;
-use super::{Ask, Ledger};
 use crate::class::Rank;
+use crate::command::Ask;
 use crate::{Action, Class, Mode, Refusal, ShedReason};
 
 /// Who is let in, and how many places there are to be let into.
@@ -74,6 +75,7 @@ impl Ledger {
         if !self.has_place(rank) {
             self.ticker.refused = self.ticker.refused.saturating_add(1);
         }
+        self.totals.shed[class.index()][reason as usize] += 1;
         match class {
             Class::Critical => self.totals.shed_critical += 1,
             Class::Normal => self.totals.shed_normal += 1,

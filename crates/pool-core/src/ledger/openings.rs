@@ -2,20 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::Ledger;
 use crate::class::Rank;
-use crate::slots::Phase;
-use crate::{Action, Opening, Refusal};
-
-/// Why a connection could not be opened, as far as it matters to the pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OpenFailure {
-    /// The server has no room (SQLSTATE class 53): the ceiling is lowered to what exists for a minute.
-    NoRoom,
-    /// Credentials or the database are wrong: trying again soon is of no use.
-    Misconfigured,
-    /// Anything else: refused, timed out, shutting down.
-    Other,
-}
+use crate::{Action, Breaker, Event, OpenFailure, OpenReason, Opening, Refusal, SlotId};
 
 /// What is known about opening connections: failures in a row, when to try next, what the server has room for.
 #[derive(Debug, Default)]
@@ -24,10 +11,22 @@ pub(super) struct Openings {
     /// Since when nothing is alive and nothing could be opened: the first failure of that time.
     dead_since: Option<Instant>,
     failures_dead: u32,
+    /// Whether it was told that callers are refused for it.
+    told: bool,
     not_before: Option<Instant>,
-    learned: Option<(u32, Instant)>,
+    learned: Option<Learned>,
     /// How long an opening takes, as a mean over about eight.
     takes: Duration,
+}
+
+/// What the server has room for, as it said by refusing one more.
+#[derive(Clone, Copy, Debug)]
+struct Learned {
+    room: u32,
+    /// When one more may be tried.
+    until: Instant,
+    /// Whether that time has come: from now on it rises by one with each that could be opened.
+    probing: bool,
 }
 
 impl Openings {
@@ -35,18 +34,30 @@ impl Openings {
     const LONGEST_DELAY: Duration = Duration::from_secs(5);
     /// While nothing is alive, so that the first success comes soon after the server is back.
     const LONGEST_DELAY_DEAD: Duration = Duration::from_millis(500);
-    const MISCONFIGURED_DELAY: Duration = Duration::from_secs(5);
+    /// A person has to do something first, and each attempt is a line in the server's log.
+    const LONGEST_DELAY_MISCONFIGURED: Duration = Duration::from_secs(30);
     const DEAD_LIMIT: Duration = Duration::from_secs(1);
     const LEARNED_FOR: Duration = Duration::from_secs(60);
     const BREAK_AFTER: u32 = 5;
     const BREAK_AFTER_TIME: Duration = Duration::from_secs(2);
 
+    /// How many may exist after what the server has said.
     pub(super) fn learned(&self) -> Option<u32> {
-        self.learned.map(|(room, _)| room)
+        self.learned.map(|learned| learned.room + u32::from(learned.probing))
     }
 
-    pub(super) fn forget_learned(&mut self, now: Instant) {
-        self.learned = self.learned.filter(|(_, until)| now < *until);
+    pub(super) fn age_learned(&mut self, now: Instant) {
+        if let Some(learned) = &mut self.learned {
+            learned.probing |= learned.until <= now;
+        }
+    }
+
+    /// So many exist, which proves that there is room for them.
+    fn learn_more(&mut self, exist: u32, ceiling: u32) {
+        if let Some(learned) = &mut self.learned {
+            learned.room = learned.room.max(exist);
+        }
+        self.learned = self.learned.filter(|learned| learned.room < ceiling);
     }
 
     pub(super) const fn are_well(&self) -> bool {
@@ -58,7 +69,7 @@ impl Openings {
         self.takes * connections.div_ceil(at_once.max(1))
     }
 
-    fn is_due(&self, now: Instant) -> bool {
+    pub(super) fn is_due(&self, now: Instant) -> bool {
         self.not_before.is_none_or(|at| at <= now)
     }
 
@@ -66,18 +77,40 @@ impl Openings {
         self.failures_dead >= Self::BREAK_AFTER
             || self.dead_since.is_some_and(|since| now.saturating_duration_since(since) >= Self::BREAK_AFTER_TIME)
     }
+
+    /// The longest pause before the next attempt; it is drawn from zero to this (full jitter).
+    fn longest_pause(&self, failure: OpenFailure, anything_lives: bool) -> Duration {
+        let (first, longest) = match failure {
+            OpenFailure::Misconfigured => (Self::LONGEST_DELAY_DEAD, Self::LONGEST_DELAY_MISCONFIGURED),
+            _ if anything_lives => (Self::FIRST_DELAY, Self::LONGEST_DELAY),
+            _ => (Self::FIRST_DELAY, Self::LONGEST_DELAY_DEAD),
+        };
+        (first * 2u32.pow(self.failures.min(8))).min(longest)
+    }
 }
 
 impl Ledger {
-    /// A connection is open: to the oldest waiter, or to the idle ones.
-    pub fn opened(&mut self, now: Instant, opening: Opening) {
-        self.openings.failures = 0;
-        self.openings.failures_dead = 0;
-        self.openings.dead_since = None;
-        self.openings.not_before = None;
-        self.openings.takes = (self.openings.takes * 7 + now.saturating_duration_since(opening.begun)) / 8;
+    /// A connection is open: to the oldest waiter, or to the idle ones. `chance` in `[0, 1)` spreads the end of its life.
+    pub fn opened(&mut self, now: Instant, opening: Opening, chance: f64) {
+        let Opening { slot, begun, reason, replaces, .. } = opening;
+        let openings = &mut self.openings;
+        openings.failures = 0;
+        openings.failures_dead = 0;
+        openings.dead_since = None;
+        openings.not_before = None;
+        openings.takes = (openings.takes * 7 + now.saturating_duration_since(begun)) / 8;
+        if std::mem::take(&mut openings.told) {
+            self.actions.push_back(Action::Tell(Event::BreakerClosed));
+        }
+        let counts = self.slots.counts();
+        self.openings.learn_more(counts.live() + counts.closing + 1, self.rules.ceiling);
         self.totals.opened += 1;
-        self.rest(now, opening.slot, now);
+        self.totals.opened_for[reason as usize] += 1;
+        self.bear(now, slot, chance);
+        self.rest(now, slot, now);
+        if let Some(old) = replaces {
+            self.retire(now, old);
+        }
         self.pump(now);
     }
 
@@ -85,36 +118,45 @@ impl Ledger {
     pub fn open_failed(&mut self, now: Instant, opening: Opening, failure: OpenFailure, chance: f64) {
         self.slots.remove(opening.slot);
         self.totals.open_failed += 1;
-        let openings = &mut self.openings;
-        openings.failures = openings.failures.saturating_add(1);
         let counts = self.slots.counts();
         let live = counts.live();
+        let openings = &mut self.openings;
+        openings.failures = openings.failures.saturating_add(1);
         if live == 0 {
             openings.failures_dead = openings.failures_dead.saturating_add(1);
             openings.dead_since.get_or_insert(now);
         } else {
             (openings.failures_dead, openings.dead_since) = (0, None);
         }
-        let longest = match failure {
-            OpenFailure::Misconfigured => Openings::MISCONFIGURED_DELAY,
-            _ if live == 0 => Openings::LONGEST_DELAY_DEAD,
-            _ => Openings::LONGEST_DELAY,
-        };
-        let doubled = Openings::FIRST_DELAY * 2u32.saturating_pow(openings.failures.min(8));
-        openings.not_before = Some(now + doubled.min(longest).mul_f64(chance.clamp(0.0, 1.0)));
+        let pause = openings.longest_pause(failure, live > 0).mul_f64(chance.clamp(0.0, 1.0));
+        openings.not_before = Some(now + pause);
         if failure == OpenFailure::NoRoom && live > 0 {
             // What is being closed still is a session of the server's.
-            let exists = live + counts.closing;
-            let known = openings.learned().unwrap_or(0);
-            openings.learned = Some((known.max(exists), now + Openings::LEARNED_FOR));
+            self.learn(now, live + counts.closing);
+        }
+        if let Some(old) = opening.replaces {
+            self.postpone_retirement(now, old);
         }
         self.fail_hopeless(now);
         self.pump(now);
     }
 
+    fn learn(&mut self, now: Instant, room: u32) {
+        let until = now + Openings::LEARNED_FOR;
+        let before = self.openings.learned.replace(Learned { room, until, probing: false });
+        if before.is_none_or(|before| before.room != room) {
+            self.actions.push_back(Action::Tell(Event::CeilingLearned { room }));
+        }
+    }
+
     /// Refuses everyone while nothing is alive and opening has failed for good.
     pub(super) fn fail_hopeless(&mut self, now: Instant) {
         let Some(refusal) = self.hopeless(now) else { return };
+        if !std::mem::replace(&mut self.openings.told, true) {
+            let since = self.openings.dead_since.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+            self.actions.push_back(Action::Tell(Event::BreakerOpened { since }));
+        }
+        self.note(now);
         while let Some((waiter, _)) = self.queue.pop() {
             self.totals.unavailable += 1;
             self.actions.push_back(Action::Refuse { waiter, refusal });
@@ -127,33 +169,62 @@ impl Ledger {
         if self.slots.counts().live() > 0 || !self.openings.is_broken(now) {
             return None;
         }
+        let next = self.openings.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         Some(Refusal::Unavailable {
             since: now.saturating_duration_since(since),
-            retry_after: Openings::BREAK_AFTER_TIME,
+            retry_after: next + Openings::BREAK_AFTER_TIME,
         })
+    }
+
+    pub(super) fn breaker(&self, now: Instant) -> Breaker {
+        match self.hopeless(now) {
+            None => Breaker::Closed,
+            Some(_) if self.slots.counts().opening > 0 => Breaker::HalfOpen,
+            Some(_) => Breaker::Open,
+        }
     }
 
     /// Asks for the connections that waiters with a place, or the minimum of idle ones, are missing.
     pub(super) fn open_missing(&mut self, now: Instant) {
-        while self.openings.is_due(now) && self.wants_opening() {
-            let slot = self.slots.mint();
-            let limit = self.rules.open_timeout;
-            let limit = if self.slots.counts().live() == 0 { limit.min(Openings::DEAD_LIMIT) } else { limit };
-            self.actions.push_back(Action::Open(Opening { slot, limit, begun: now }));
+        while self.openings.is_due(now)
+            && self.may_open()
+            && let Some(reason) = self.missing()
+        {
+            self.open(now, reason, None);
         }
     }
 
-    /// Whether another connection is missing and may be opened, the pause after a failure aside.
-    fn wants_opening(&self) -> bool {
+    pub(super) fn open(&mut self, now: Instant, reason: OpenReason, replaces: Option<SlotId>) {
+        let limit = self.rules.open_timeout;
+        let limit = if self.slots.counts().live() == 0 { limit.min(Openings::DEAD_LIMIT) } else { limit };
+        let slot = self.slots.mint();
+        self.actions.push_back(Action::Open(Opening { slot, limit, begun: now, reason, replaces }));
+    }
+
+    /// Whether another connection may be opened, the pause after a failure aside.
+    pub(super) fn may_open(&self) -> bool {
+        let counts = self.slots.counts();
+        !self.closed && counts.opening < self.openings_at_once() && counts.open() < self.ceiling()
+    }
+
+    /// What another connection is missing for.
+    fn missing(&self) -> Option<OpenReason> {
         let counts = self.slots.counts();
         let on_the_way = counts.opening + counts.checking;
-        let missing =
-            self.unmet() > on_the_way || counts.idle + on_the_way < self.idle_wanted().max(self.spare_wanted());
-        missing && !self.closed && counts.opening < self.openings_at_once() && counts.open() < self.ceiling()
+        // One that is asked about the server is not meant for anybody.
+        if self.unmet() + u32::from(self.flush.is_asking()) > on_the_way && self.unmet() > 0 {
+            return Some(OpenReason::Waiter);
+        }
+        let unused = counts.idle + on_the_way;
+        match () {
+            () if unused < self.idle_wanted() => Some(OpenReason::Minimum),
+            () if unused < self.spare_wanted() => Some(OpenReason::Reserve),
+            () => None,
+        }
     }
 
     /// Waiters that have a place and lack only a connection.
-    fn unmet(&self) -> u32 {
+    pub(super) fn unmet(&self) -> u32 {
         let used = self.slots.counts().in_use();
         let urgent = self.queue.ahead_of(Rank::Critical) > 0;
         let places = self.places(if urgent { Rank::Critical } else { Rank::Normal });
@@ -182,40 +253,6 @@ impl Ledger {
 
     /// When the pause after a failure ends, if something is to be opened then.
     pub(super) fn next_opening(&self) -> Option<Instant> {
-        self.openings.not_before.filter(|_| self.wants_opening())
-    }
-
-    /// Closes the coldest idle connection when it was unused for too long, one at a time.
-    pub(super) fn reap(&mut self, now: Instant) {
-        let counts = self.slots.counts();
-        if counts.idle + counts.leased <= self.rules.min_idle {
-            return;
-        }
-        if let Some((slot, since)) = self.slots.coldest()
-            && now.saturating_duration_since(since) >= self.rules.idle_timeout
-        {
-            self.totals.reaped += 1;
-            self.discard(now, slot);
-        }
-    }
-
-    pub(super) fn next_reaping(&self) -> Option<Instant> {
-        let counts = self.slots.counts();
-        if counts.idle + counts.leased <= self.rules.min_idle {
-            return None;
-        }
-        self.slots.coldest().map(|(_, since)| since + self.rules.idle_timeout)
-    }
-
-    /// Closes idle connections above the ceiling.
-    pub(super) fn trim(&mut self, now: Instant) {
-        while self.slots.counts().live() > self.ceiling() {
-            let Some((slot, _)) = self.slots.coldest() else { return };
-            debug_assert!(
-                matches!(self.slots.phase(slot), Some(Phase::Idle { .. })),
-                "only idle ones are on the stack"
-            );
-            self.discard(now, slot);
-        }
+        self.openings.not_before.filter(|_| self.may_open() && self.missing().is_some())
     }
 }

@@ -1,8 +1,8 @@
 use std::time::{Duration, Instant};
 
-use super::{Ledger, Sample};
+use super::Ledger;
 use crate::class::Rank;
-use crate::{Action, Refusal, ShedReason};
+use crate::{Action, Refusal, Sample, ShedReason};
 
 /// The pool's one periodic beat: it runs while there is something to watch and stops when there is not.
 #[derive(Debug)]
@@ -52,16 +52,26 @@ impl Ledger {
     /// When [`Ledger::handle_timeout`] is due next; `None` while nothing is to be watched.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.queue.next_end(), self.ticker.next, self.next_opening(), self.next_reaping()].into_iter().flatten().min()
+        let next = [
+            self.queue.next_end(),
+            self.ticker.next,
+            self.next_opening(),
+            self.next_retirement(),
+            self.next_flushing(),
+        ];
+        next.into_iter().flatten().min()
     }
 
-    /// Does what is due: ends waits, moves the limit, looks at leases, reaps, opens again after a pause.
+    /// Does what is due: ends waits, moves the limit, looks at leases, closes what is idle or aged, opens again after a
+    /// pause.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.end_waits(now);
         if self.ticker.next.is_some_and(|at| at <= now) {
             self.beat(now);
         }
         self.reap(now);
+        self.replace_aged(now);
+        self.go_on_flushing(now);
         self.trim(now);
         self.pump(now);
     }
@@ -96,8 +106,9 @@ impl Ledger {
         };
         self.ticker.peak = counts.in_use();
         self.ticker.refused = 0;
+        let target = self.sizer.tick(now, &sample);
+        self.recommended = target.limit;
         if !self.pinned {
-            let target = self.sizer.tick(now, &sample);
             let floor = self.rules.initial_limit.min(sample.room).max(1);
             let to = target.limit.min(sample.room).max(floor);
             self.set_limit(to, if to < target.limit { "room" } else { target.reason });

@@ -1,5 +1,8 @@
 //! The ledger against a naive model of itself, and its rules one by one.
 
+mod ageing;
+mod cases;
 mod model;
 mod rules;
+mod server;
 mod world;

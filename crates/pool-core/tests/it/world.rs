@@ -2,25 +2,34 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use forebay_pool_core::{
-    Acquired, Action, Activity, Ask, Class, Event, Ledger, Opening, Refusal, Resize, Return, Rules, SlotId, Staffing,
-    WaiterId,
+    Acquired, Action, Activity, Ask, Class, CloseReason, Event, Health, Ledger, OpenFailure, Opening, Refusal, Resize,
+    Return, Rules, Sizer, SlotId, Snapshot, Staffing, WaiterId,
 };
 
 /// A shell without a database: it carries the ledger's actions out by hand, when a test says so, and keeps its own
-/// naive account of who has what.
+/// naive account of who has what. Each decision is checked against that account as it comes.
 pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) now: Instant,
     pub(crate) openings: Vec<Opening>,
-    pub(crate) checking: Vec<SlotId>,
+    pub(crate) checking: Vec<Checking>,
     pub(crate) cleaning: Vec<SlotId>,
     pub(crate) closing: Vec<SlotId>,
     pub(crate) leased: Vec<Lent>,
-    pub(crate) idle: Vec<SlotId>,
+    pub(crate) idle: Vec<Idle>,
     pub(crate) waiting: Vec<Queued>,
     pub(crate) refused: HashMap<WaiterId, Refusal>,
     pub(crate) events: Vec<Event>,
+    pub(crate) closed: Vec<(Instant, SlotId, CloseReason)>,
+    pub(crate) checks_failed: u32,
+    /// After how many flushes each was opened.
+    born: HashMap<SlotId, u32>,
+    era: u32,
+    flushed: Option<Instant>,
+    begun: Instant,
     revoke_fails: bool,
+    /// The numbers before the call whose decisions are carried out.
+    before: Snapshot,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +37,19 @@ pub(crate) struct Lent {
     pub(crate) slot: SlotId,
     pub(crate) idle_since: Option<Instant>,
     pub(crate) suspect: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Idle {
+    pub(crate) slot: SlotId,
+    pub(crate) since: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Checking {
+    pub(crate) slot: SlotId,
+    pub(crate) since: Instant,
+    pub(crate) role: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,16 +66,33 @@ impl Queued {
     }
 
     pub(crate) fn rank(&self) -> usize {
-        if self.continuation { 0 } else { 1 + usize::from(self.class == Class::Normal) }
+        rank(self.class, self.continuation)
     }
+}
+
+fn rank(class: Class, continuation: bool) -> usize {
+    if continuation { 0 } else { 1 + usize::from(class == Class::Normal) }
+}
+
+/// How an attempt to open a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Attempt {
+    Open,
+    Fail(OpenFailure),
 }
 
 impl World {
     pub(crate) fn new(rules: Rules) -> Self {
+        Self::with_sizer(rules, Box::new(Staffing::default()))
+    }
+
+    pub(crate) fn with_sizer(rules: Rules, sizer: Box<dyn Sizer>) -> Self {
         #[expect(clippy::disallowed_methods, reason = "a world needs a first moment")]
         let now = Instant::now();
+        let ledger = Ledger::new(rules, sizer, now);
         let mut world = Self {
-            ledger: Ledger::new(rules, Box::new(Staffing::default()), now),
+            before: ledger.snapshot(now),
+            ledger,
             now,
             openings: Vec::new(),
             checking: Vec::new(),
@@ -64,6 +103,12 @@ impl World {
             waiting: Vec::new(),
             refused: HashMap::new(),
             events: Vec::new(),
+            closed: Vec::new(),
+            checks_failed: 0,
+            born: HashMap::new(),
+            era: 0,
+            flushed: None,
+            begun: now,
             revoke_fails: false,
         };
         world.ledger.handle_timeout(now);
@@ -80,6 +125,10 @@ impl World {
         world
     }
 
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.ledger.snapshot(self.now)
+    }
+
     pub(crate) fn ask(&mut self, class: Class, within_ms: u64) -> Acquired {
         self.acquire(class, false, within_ms)
     }
@@ -88,9 +137,15 @@ impl World {
         let deadline = self.now + Duration::from_millis(within_ms);
         let ask = Ask::new(class, deadline);
         let ask = if continuation { ask.continuing() } else { ask };
+        self.before = self.snapshot();
         let answer = self.ledger.acquire(self.now, ask);
         match answer {
-            Acquired::Leased(slot) => self.lend(slot),
+            Acquired::Leased(slot) => {
+                let own = rank(class, continuation);
+                assert!(!self.waiting.iter().any(|other| other.rank() <= own), "nobody overtakes");
+                self.is_the_warmest(slot);
+                self.lend(slot, continuation || class == Class::Critical);
+            }
             Acquired::Waiting(id) => self.waiting.push(Queued { id, class, continuation, deadline }),
             Acquired::Refused(_) => {}
         }
@@ -98,35 +153,81 @@ impl World {
         answer
     }
 
-    fn lend(&mut self, slot: SlotId) {
-        let at = self.idle.iter().position(|idle| *idle == slot).expect("only an idle connection is lent");
+    pub(crate) fn try_acquire(&mut self, class: Class) {
+        let ask = Ask::new(class, self.now + Duration::from_secs(1));
+        self.before = self.snapshot();
+        if let Some(slot) = self.ledger.try_acquire(self.now, ask) {
+            self.is_the_warmest(slot);
+            self.lend(slot, class == Class::Critical);
+        }
+        self.act();
+    }
+
+    /// Changes something else about the ledger, and carries out what follows.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Ledger, Instant)) {
+        self.before = self.snapshot();
+        change(&mut self.ledger, self.now);
+        self.act();
+    }
+
+    /// What is lent without a question was used lately, was opened after the last flush, and nothing warmer is idle.
+    fn is_the_warmest(&self, slot: SlotId) {
+        let lent = self.idle.iter().find(|idle| idle.slot == slot).expect("only an idle connection is lent");
+        let is_of_old = |idle: &Idle| self.born[&idle.slot] < self.era;
+        assert!(!is_of_old(lent), "opened before the last flush, and lent unasked");
+        let warmest = self.idle.iter().all(|other| is_of_old(other) || other.since <= lent.since);
+        assert!(warmest, "the warmest is lent");
+        let unused_for = self.now.saturating_duration_since(lent.since);
+        assert!(unused_for < self.ledger.rules().check_after_idle, "unused for long, and lent unasked");
+    }
+
+    /// Lends it, unless that would be one more than may be out: at or above the limit nobody is granted anything.
+    fn lend(&mut self, slot: SlotId, uses_reserve: bool) {
+        let now = self.snapshot();
+        let most = |snapshot: &Snapshot| snapshot.limit + if uses_reserve { snapshot.reserve } else { 0 };
+        let places = most(&self.before).max(most(&now));
+        assert!(self.in_use() < places as usize, "{} in use, and granted above {places}", self.in_use());
+        let at = self.idle.iter().position(|idle| idle.slot == slot).expect("only an idle connection is lent");
         self.idle.remove(at);
         self.leased.push(Lent { slot, idle_since: None, suspect: false });
+    }
+
+    fn rests(&mut self, slot: SlotId, since: Instant) {
+        self.idle.push(Idle { slot, since });
     }
 
     pub(crate) fn release(&mut self, slot: SlotId, state: Return) {
         let at = self.leased.iter().position(|lent| lent.slot == slot).expect("leased");
         self.leased.remove(at);
-        if state == Return::Clean {
-            self.idle.push(slot);
+        if matches!(state, Return::Clean | Return::Unused) {
+            self.rests(slot, self.now);
         }
+        self.before = self.snapshot();
         self.ledger.release(self.now, slot, state);
         self.act();
     }
 
     pub(crate) fn cancel(&mut self, id: WaiterId) {
         self.waiting.retain(|queued| queued.id != id);
+        self.before = self.snapshot();
         self.ledger.cancel(self.now, id);
         self.act();
     }
 
     pub(crate) fn open_one(&mut self, well: bool, chance: f64) {
+        self.attempt(if well { Attempt::Open } else { Attempt::Fail(OpenFailure::Other) }, chance);
+    }
+
+    pub(crate) fn attempt(&mut self, outcome: Attempt, chance: f64) {
         let Some(opening) = self.openings.pop() else { return };
-        if well {
-            self.idle.push(opening.slot());
-            self.ledger.opened(self.now, opening);
-        } else {
-            self.ledger.open_failed(self.now, opening, forebay_pool_core::OpenFailure::Other, chance);
+        self.before = self.snapshot();
+        match outcome {
+            Attempt::Open => {
+                self.rests(opening.slot(), self.now);
+                self.born.insert(opening.slot(), self.era);
+                self.ledger.opened(self.now, opening, chance);
+            }
+            Attempt::Fail(failure) => self.ledger.open_failed(self.now, opening, failure, chance),
         }
         self.act();
     }
@@ -138,36 +239,75 @@ impl World {
     }
 
     pub(crate) fn check_one(&mut self, well: bool) {
-        let Some(slot) = self.checking.pop() else { return };
-        self.idle.push(slot);
-        self.ledger.checked(self.now, slot, well);
+        self.check(if well { Health::Well } else { Health::Lost });
+    }
+
+    pub(crate) fn check(&mut self, health: Health) {
+        let Some(Checking { slot, since, role }) = self.checking.pop() else { return };
+        // Only who is asked for its role can tell it.
+        let health = if health == Health::WrongRole && !role { Health::Well } else { health };
+        self.checks_failed += u32::from(health != Health::Well);
+        self.rests(slot, since);
+        self.before = self.snapshot();
+        self.ledger.checked(self.now, slot, health);
         self.act();
     }
 
     pub(crate) fn clean_one(&mut self, well: bool) {
+        self.clean(if well { Health::Well } else { Health::Lost });
+    }
+
+    pub(crate) fn clean(&mut self, health: Health) {
         let Some(slot) = self.cleaning.pop() else { return };
-        self.idle.push(slot);
-        self.ledger.cleaned(self.now, slot, well);
+        self.rests(slot, self.now);
+        self.before = self.snapshot();
+        self.ledger.cleaned(self.now, slot, health);
         self.act();
     }
 
     pub(crate) fn close_one(&mut self) {
         let Some(slot) = self.closing.pop() else { return };
+        self.before = self.snapshot();
         self.ledger.closed(self.now, slot);
         self.act();
+    }
+
+    pub(crate) fn close_all(&mut self) {
+        while !self.closing.is_empty() {
+            self.close_one();
+        }
     }
 
     /// Lets time pass, waking the ledger whenever it asks for it.
     pub(crate) fn advance(&mut self, by: Duration) {
         let end = self.now + by;
+        let mut turns = 0;
         while let Some(at) = self.ledger.poll_timeout().filter(|at| *at <= end) {
+            // One that asks to be woken for nothing would keep a processor busy for nothing.
+            turns = if at > self.now { 0 } else { turns + 1 };
+            assert!(turns < 1_000, "it asks again and again to be woken at once");
             self.now = self.now.max(at);
-            self.ledger.handle_timeout(self.now);
-            self.act();
+            self.wake();
         }
         self.now = end;
+        self.wake();
+    }
+
+    /// Lets time pass without anybody noticing, as when the process was stopped.
+    pub(crate) fn jump(&mut self, by: Duration) {
+        self.now += by;
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        self.before = self.snapshot();
         self.ledger.handle_timeout(self.now);
         self.act();
+    }
+
+    /// The clock was read before somebody else read it and went first.
+    pub(crate) fn step_back(&mut self, by: Duration) {
+        self.now = self.now.checked_sub(by).unwrap_or(self.now);
     }
 
     pub(crate) fn in_use(&self) -> usize {
@@ -187,6 +327,15 @@ impl World {
             + self.idle.len()
     }
 
+    /// Whether a connection is idle that could be lent without a question.
+    pub(crate) fn has_fresh_idle(&self) -> bool {
+        let limit = self.ledger.rules().check_after_idle;
+        self.idle.iter().any(|idle| {
+            let unused_for = self.now.saturating_duration_since(idle.since) + Duration::from_millis(2);
+            unused_for < limit && self.born[&idle.slot] == self.era
+        })
+    }
+
     pub(crate) fn hold_idle(&mut self, index: usize) {
         let now = self.now;
         if let Some(lent) = self.leased.get_mut(index) {
@@ -198,48 +347,56 @@ impl World {
         self.revoke_fails = fail;
     }
 
+    /// How many connections were closed for this.
+    pub(crate) fn closed_for(&self, reason: CloseReason) -> usize {
+        self.closed.iter().filter(|(.., why)| *why == reason).count()
+    }
+
     /// Carries out what the ledger decided, checking each decision against the naive account.
     pub(crate) fn act(&mut self) {
         while let Some(action) = self.ledger.poll_action() {
             match action {
                 Action::Open(opening) => self.openings.push(opening),
-                Action::Check { slot, .. } => {
-                    self.idle.retain(|idle| *idle != slot);
-                    self.checking.push(slot);
-                }
+                Action::Check { slot, role, .. } => self.begin_check(slot, role),
                 Action::Clean(slot) => self.cleaning.push(slot),
-                Action::Close(slot) => {
-                    self.idle.retain(|idle| *idle != slot);
-                    self.closing.push(slot);
-                }
-                Action::Grant { waiter, slot } => {
-                    let at =
-                        self.waiting.iter().position(|queued| queued.id == waiter).expect("only a waiter is granted");
-                    let queued = self.waiting.remove(at);
-                    let earlier = |other: &Queued| other.rank() == queued.rank() && other.id < queued.id;
-                    assert!(!self.waiting.iter().any(earlier), "first come, first served within a rank");
-                    self.lend(slot);
-                }
+                Action::Close { slot, reason } => self.begin_close(slot, reason),
+                Action::Grant { waiter, slot } => self.grant(waiter, slot),
                 Action::Refuse { waiter, refusal } => {
-                    self.waiting.retain(|queued| queued.id != waiter);
+                    let at = self.waiting.iter().position(|queued| queued.id == waiter);
+                    self.waiting.remove(at.expect("only a waiter is refused"));
                     assert!(self.refused.insert(waiter, refusal).is_none(), "nobody is refused twice");
                 }
                 Action::Observe(slot) => self.observe(slot),
-                Action::Revoke(slot) => {
-                    let taken = !self.revoke_fails;
-                    if taken {
-                        self.leased.retain(|lent| lent.slot != slot);
-                    } else if let Some(lent) = self.leased.iter_mut().find(|lent| lent.slot == slot) {
-                        (lent.idle_since, lent.suspect) = (None, false);
-                    }
-                    self.ledger.revoked(self.now, slot, taken);
-                }
-                Action::Tell(event) => {
-                    self.mark(&event);
-                    self.events.push(event);
-                }
+                Action::Revoke(slot) => self.revoke(slot),
+                Action::Tell(event) => self.hear(event),
             }
         }
+    }
+
+    fn begin_check(&mut self, slot: SlotId, role: bool) {
+        let at = self.idle.iter().position(|idle| idle.slot == slot).expect("only an idle connection is checked");
+        let Idle { since, .. } = self.idle.remove(at);
+        self.checking.push(Checking { slot, since, role });
+    }
+
+    fn begin_close(&mut self, slot: SlotId, reason: CloseReason) {
+        assert!(self.leased.iter().all(|lent| lent.slot != slot), "no lease is ended by closing its connection");
+        let rules = self.ledger.rules();
+        if let (CloseReason::Idle, Some(idle)) = (reason, self.idle.iter().find(|idle| idle.slot == slot)) {
+            assert!(self.idle.iter().all(|other| other.since >= idle.since), "from the cold end");
+            assert!(self.now.saturating_duration_since(idle.since) >= rules.idle_timeout, "before its time");
+        }
+        self.idle.retain(|idle| idle.slot != slot);
+        self.closing.push(slot);
+        self.closed.push((self.now, slot, reason));
+    }
+
+    fn grant(&mut self, waiter: WaiterId, slot: SlotId) {
+        let at = self.waiting.iter().position(|queued| queued.id == waiter).expect("only a waiter is granted");
+        let queued = self.waiting.remove(at);
+        let earlier = |other: &Queued| other.rank() == queued.rank() && other.id < queued.id;
+        assert!(!self.waiting.iter().any(earlier), "first come, first served within a rank");
+        self.lend(slot, queued.uses_reserve());
     }
 
     fn observe(&mut self, slot: SlotId) {
@@ -248,14 +405,67 @@ impl World {
         self.ledger.observed(self.now, slot, activity);
     }
 
-    fn mark(&mut self, event: &Event) {
+    fn revoke(&mut self, slot: SlotId) {
+        let taken = !self.revoke_fails;
+        if taken {
+            self.leased.retain(|lent| lent.slot != slot);
+        } else if let Some(lent) = self.leased.iter_mut().find(|lent| lent.slot == slot) {
+            (lent.idle_since, lent.suspect) = (None, false);
+        }
+        self.ledger.revoked(self.now, slot, taken);
+    }
+
+    fn hear(&mut self, event: Event) {
+        self.events.push(event);
         let (slot, suspect) = match event {
-            Event::Suspected { slot, .. } => (*slot, true),
-            Event::Cleared { slot } => (*slot, false),
+            Event::Suspected { slot, .. } => (slot, true),
+            Event::Cleared { slot } => (slot, false),
+            Event::Flushed { .. } => {
+                let last = self.flushed.replace(self.now);
+                let apart = last.is_none_or(|at| self.now >= at + Duration::from_secs(60));
+                assert!(apart, "at most one flush a minute");
+                self.era += 1;
+                return;
+            }
             _ => return,
         };
         if let Some(lent) = self.leased.iter_mut().find(|lent| lent.slot == slot) {
             lent.suspect = suspect;
+        }
+    }
+
+    /// The ledger's numbers are those of the naive account.
+    pub(crate) fn agrees(&self) {
+        let snapshot = self.snapshot();
+        assert_eq!(snapshot.opening as usize, self.openings.len());
+        assert_eq!(snapshot.checking as usize, self.checking.len());
+        assert_eq!(snapshot.quarantined as usize, self.cleaning.len());
+        assert_eq!(snapshot.closing as usize, self.closing.len());
+        assert_eq!(snapshot.idle as usize, self.idle.len());
+        assert_eq!(snapshot.suspects as usize, self.suspects());
+        assert_eq!((snapshot.leased + snapshot.suspects) as usize, self.leased.len());
+        assert_eq!(snapshot.waiting as usize, self.waiting.len());
+        assert!(snapshot.limit + snapshot.reserve <= snapshot.ceiling.max(2), "the reserve lies inside the ceiling");
+        let most = self.ledger.rules().openings_at_once as usize;
+        assert!(self.openings.len() <= most.max(self.before.opening as usize), "{} at once", self.openings.len());
+        assert!(self.waiting.iter().all(|queued| queued.deadline >= self.now), "nobody waits past its deadline");
+        let seconds = usize::try_from((self.now - self.begun).as_secs()).expect("not that long");
+        assert!(self.closed_for(CloseReason::Aged) <= seconds + 1, "at most one retirement a second");
+    }
+
+    /// Nobody waits while there is a place and a connection for it.
+    pub(crate) fn wastes_nothing(&self) {
+        let snapshot = self.snapshot();
+        let used = self.in_use();
+        for queued in &self.waiting {
+            let places = snapshot.limit + if queued.uses_reserve() { snapshot.reserve } else { 0 };
+            if used >= places as usize {
+                continue;
+            }
+            assert!(!self.has_fresh_idle(), "{queued:?} waits beside a connection that could be lent");
+            // Whoever met dead ones waits for a new one.
+            let unasked = self.checking.is_empty() && self.checks_failed == 0 && !self.idle.is_empty();
+            assert!(!unasked, "{queued:?} waits beside a connection that nobody asks");
         }
     }
 }

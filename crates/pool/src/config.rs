@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use forebay_pool_core::Rules;
+use forebay_pool_core::{Class, Rules};
+
+use crate::TxOptions;
 
 /// Every knob of the pool, with its unit in its type.
 ///
@@ -21,6 +23,16 @@ pub struct Config {
     pub cleanup_timeout: Duration,
     /// How long a polite close may take before the socket is dropped. Default 1 s.
     pub close_timeout: Duration,
+    /// Which servers are acceptable; asked with the backend's pid in one round trip when a connection opens. Default
+    /// [`ServerRole::Primary`], so that after a failover no connection to what was the primary gets into the pool.
+    pub role: ServerRole,
+    /// Whether the pool has a control connection, one of those that the ceiling bounds: over it, statements that nobody
+    /// waits for any more are cancelled. Default true. Without it their sockets are closed, and the place of each is
+    /// free only after `client_connection_check_interval`. Switch it off behind a bouncer that pools transactions: the
+    /// backend that one of its clients talks to changes. Below a ceiling of three there is none.
+    pub control: bool,
+    /// What transactions of a class are begun with, where they name no options of their own. Default empty: a plain BEGIN.
+    pub transactions: Vec<(Class, TxOptions)>,
     /// Settings sent in the startup packet of each connection: they cost no round trip. The defaults end statements
     /// after 5 s and waits for a lock after 2 s, and notice within 500 ms that a client is gone. Where
     /// `idle_in_transaction_session_timeout` is not among them it is set to a second more than `rules.revoke_after`: the
@@ -28,17 +40,31 @@ pub struct Config {
     pub session: Vec<(String, String)>,
 }
 
-/// How often the server looks whether the client of a running statement is still there, ms.
-pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// Which servers a pool may connect to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerRole {
+    /// One that takes writes.
+    #[default]
+    Primary,
+    /// One that follows another, for a pool of readers.
+    Standby,
+    /// Either.
+    Any,
+}
+
+/// How often the server looks whether the client of a running statement is still there.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+const CHECK_INTERVAL_KEY: &str = "client_connection_check_interval";
+const STATEMENT_TIMEOUT_KEY: &str = "statement_timeout";
 
 impl Config {
     /// The defaults, under this name.
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
         let session = [
-            ("statement_timeout", "5000".to_owned()),
+            (STATEMENT_TIMEOUT_KEY, "5000".to_owned()),
             ("lock_timeout", "2000".to_owned()),
-            ("client_connection_check_interval", CHECK_INTERVAL.as_millis().to_string()),
+            (CHECK_INTERVAL_KEY, CHECK_INTERVAL.as_millis().to_string()),
         ];
         Self {
             name: name.into(),
@@ -46,6 +72,9 @@ impl Config {
             acquire_timeout: Duration::from_secs(1),
             cleanup_timeout: Duration::from_millis(200),
             close_timeout: Duration::from_secs(1),
+            role: ServerRole::default(),
+            control: true,
+            transactions: Vec::new(),
             session: session.map(|(key, value)| (key.to_owned(), value)).into(),
         }
     }
@@ -66,7 +95,33 @@ impl Config {
                 faults.push(format!("{name} is {time:?}, and must be a year at most"));
             }
         }
+        for key in [STATEMENT_TIMEOUT_KEY, CHECK_INTERVAL_KEY] {
+            if self.setting(key).is_some_and(|value| postgres_time(value).is_none()) {
+                let value = self.setting(key).unwrap_or_default();
+                faults.push(format!("session {key} is {value:?}, and must be a time such as 5000 or 5s"));
+            }
+        }
         faults
+    }
+
+    pub(crate) fn transaction_of(&self, class: Class) -> Option<&TxOptions> {
+        self.transactions.iter().find(|(of, _)| *of == class).map(|(_, options)| options)
+    }
+
+    /// The last one counts, as the server sees it.
+    fn setting(&self, key: &str) -> Option<&str> {
+        let found = self.session.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// How long the server may work on one statement, as far as it is told so here.
+    pub(crate) fn statement_limit(&self) -> Option<Duration> {
+        self.setting(STATEMENT_TIMEOUT_KEY).and_then(postgres_time).filter(|limit| !limit.is_zero())
+    }
+
+    /// How long the server may work for a client that is gone.
+    pub(crate) fn check_interval(&self) -> Duration {
+        self.setting(CHECK_INTERVAL_KEY).and_then(postgres_time).unwrap_or(CHECK_INTERVAL)
     }
 
     /// The settings of a session, with those that follow from the rules.
@@ -79,6 +134,23 @@ impl Config {
         }
         session
     }
+}
+
+/// A time as Postgres reads it: a number, of milliseconds where no unit is named.
+fn postgres_time(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let split = text.find(|char: char| !(char.is_ascii_digit() || char == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit.trim() {
+        "us" => 1e-6,
+        "" | "ms" => 1e-3,
+        "s" => 1.0,
+        "min" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()
 }
 
 /// Everything that is wrong with a [`Config`].
@@ -95,3 +167,30 @@ impl std::fmt::Display for InvalidConfig {
 }
 
 impl std::error::Error for InvalidConfig {}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, Duration, postgres_time};
+
+    #[test]
+    fn times_are_read_as_the_server_reads_them() {
+        let cases =
+            [("5000", 5_000), (" 5s ", 5_000), ("1.5 s", 1_500), ("2min", 120_000), ("0", 0), ("1h", 3_600_000)];
+        for (text, millis) in cases {
+            assert_eq!(postgres_time(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "soon", "-1", "5 weeks", "1.2.3", "99999999999999999999999d"] {
+            assert_eq!(postgres_time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_setting_that_is_no_time_is_a_fault() {
+        let mut config = Config::named("x");
+        config.session.push(("Statement_Timeout".to_owned(), "soon".to_owned()));
+        let fault = "session statement_timeout is \"soon\", and must be a time such as 5000 or 5s";
+        assert_eq!(config.faults(), [fault]);
+        config.session.push(("statement_timeout".to_owned(), "0".to_owned()));
+        assert_eq!((config.faults().len(), config.statement_limit()), (0, None));
+    }
+}

@@ -4,15 +4,16 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use forebay_pool_core::{Action, Event, OpenFailure, Opening, SlotId};
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use forebay_pool_core::{Action, Event, Health, OpenFailure, Opening, SlotId};
+use sqlx::Connection;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::Holder;
 use crate::acquire::Answer;
-use crate::config::CHECK_INTERVAL;
-use crate::loan::{Soiled, clean};
+use crate::cleaning::{self, Closing};
+use crate::connect::Session;
+use crate::loan::Taken;
 use crate::pool::{Seat, Shared, State, now};
 
 /// What has to be done after the unlock.
@@ -20,12 +21,19 @@ use crate::pool::{Seat, Shared, State, now};
 pub(crate) struct Errands {
     wake: Vec<Waker>,
     open: Vec<Opening>,
-    check: Vec<(SlotId, PgConnection, Duration)>,
-    clean: Vec<(SlotId, Soiled)>,
-    close: Vec<(SlotId, Option<PgConnection>)>,
+    check: Vec<(SlotId, Session, Checkup)>,
+    clean: Vec<(SlotId, Taken)>,
+    close: Vec<(SlotId, Closing)>,
     tell: Vec<(Event, Option<Holder>)>,
     revoked: Vec<Holder>,
     drained: bool,
+}
+
+/// What to ask a connection that was not used for long, and how long it may take.
+#[derive(Clone, Copy, Debug)]
+struct Checkup {
+    limit: Duration,
+    role: bool,
 }
 
 /// Takes the ledger's actions one by one: what the lock protects is done here, the rest becomes an errand.
@@ -33,15 +41,12 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
     while let Some(action) = state.ledger.poll_action() {
         match action {
             Action::Open(opening) => errands.open.push(opening),
-            Action::Check { slot, limit } => {
-                errands.check.extend(state.take(slot).map(|connection| (slot, connection, limit)));
+            Action::Check { slot, limit, role } => {
+                let checkup = Checkup { limit, role };
+                errands.check.extend(state.take(slot).map(|session| (slot, session, checkup)));
             }
-            Action::Clean(slot) => errands.clean.extend(state.take_soiled(slot).map(|soiled| (slot, soiled))),
-            Action::Close(slot) => {
-                let connection = state.take(slot);
-                *state.seat(slot) = Seat::Away;
-                errands.close.push((slot, connection));
-            }
+            Action::Clean(slot) => errands.clean.extend(state.take_soiled(slot).map(|taken| (slot, taken))),
+            Action::Close { slot, .. } => errands.close.extend(state.close(slot).map(|closing| (slot, closing))),
             Action::Grant { waiter, slot } => {
                 let Some(Answer::Pending { waker, admission, site }) = state.waiters.remove(&waiter) else {
                     unreachable!("the ledger grants only to those who wait");
@@ -56,7 +61,7 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
                 }
             }
             Action::Observe(slot) => {
-                if let Some(activity) = state.loan(slot).map(|loan| loan.activity()) {
+                if let Some(activity) = state.loan(slot).map(|loan| loan.activity(now)) {
                     state.ledger.observed(now, slot, activity);
                 }
             }
@@ -72,6 +77,7 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
             }
         }
     }
+    errands.wake.append(&mut state.overdue);
     errands.drained = state.ledger.is_drained();
 }
 
@@ -80,8 +86,8 @@ fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) 
     let holder = loan.holder(now);
     let taken = loan.revoke(now);
     let was_taken = taken.is_some();
-    if let Some(connection) = taken {
-        *state.seat(slot) = Seat::Soiled(connection);
+    if let Some(taken) = taken {
+        *state.seat(slot) = Seat::Soiled(taken);
         errands.revoked.push(holder);
     }
     state.ledger.revoked(now, slot, was_taken);
@@ -89,7 +95,7 @@ fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) 
 
 /// Notes when the driver has to wake; says whether it must be told, since it would sleep for longer.
 pub(crate) fn arm(state: &mut State) -> bool {
-    let next = state.ledger.poll_timeout();
+    let next = state.ledger.poll_timeout().into_iter().chain(state.look_at).min();
     let earlier = match (next, state.alarm_at) {
         (Some(next), Some(armed)) => next < armed,
         (Some(_), None) => true,
@@ -110,14 +116,14 @@ impl Errands {
         for opening in open {
             shared.runtime.spawn(run_opening(Arc::clone(shared), opening));
         }
-        for (slot, connection, limit) in check {
-            shared.runtime.spawn(run_check(Arc::clone(shared), slot, connection, limit));
+        for (slot, session, checkup) in check {
+            shared.runtime.spawn(run_check(Arc::clone(shared), slot, session, checkup));
         }
-        for (slot, soiled) in clean {
-            shared.runtime.spawn(run_cleaning(Arc::clone(shared), slot, soiled));
+        for (slot, taken) in clean {
+            shared.runtime.spawn(cleaning::clean(Arc::clone(shared), slot, taken));
         }
-        for (slot, connection) in close {
-            shared.runtime.spawn(run_closing(Arc::clone(shared), slot, connection));
+        for (slot, closing) in close {
+            shared.runtime.spawn(cleaning::close(Arc::clone(shared), slot, closing));
         }
         for (event, holder) in tell {
             log_event(shared, &event, holder.as_ref());
@@ -186,6 +192,7 @@ pub(crate) async fn run(pool: Weak<Shared>, alarm: Arc<Notify>) {
                     let now = now();
                     shared.with(now, |state| {
                         state.alarm_at = None;
+                        state.look_at_statements(now);
                         state.ledger.handle_timeout(now);
                     });
                 }
@@ -201,13 +208,14 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn succeed(mut self, connection: PgConnection) {
+    fn succeed(mut self, session: Session) {
         let Some(opening) = self.opening.take() else { return };
         let now = now();
+        self.shared.control.warm();
         self.shared.with(now, |state| {
             state.last_open_error = None;
-            *state.seat(opening.slot()) = Seat::Resting(connection);
-            state.ledger.opened(now, opening);
+            *state.seat(opening.slot()) = Seat::Resting(session);
+            state.ledger.opened(now, opening, fastrand::f64());
         });
     }
 
@@ -230,9 +238,8 @@ impl Drop for Attempt {
 async fn run_opening(shared: Arc<Shared>, opening: Opening) {
     let limit = opening.limit();
     let begun = now();
-    let options = shared.options.clone();
     let mut attempt = Attempt { shared: Arc::clone(&shared), opening: Some(opening) };
-    let outcome = match timeout(limit, options.connect()).await {
+    let outcome = match timeout(limit, Session::open(&shared.options, shared.config.role)).await {
         Ok(outcome) => outcome,
         Err(_elapsed) => Err(sqlx::Error::Io(std::io::Error::new(
             std::io::ErrorKind::TimedOut,
@@ -242,7 +249,10 @@ async fn run_opening(shared: Arc<Shared>, opening: Opening) {
     let took = now().saturating_duration_since(begun);
     shared.observer.opened(took, outcome.as_ref().err());
     match outcome {
-        Ok(connection) => attempt.succeed(connection),
+        Ok(session) => {
+            tracing::debug!(pool = shared.config.name.as_str(), pid = session.backend.pid, "a connection was opened");
+            attempt.succeed(session);
+        }
         Err(error) => {
             tracing::warn!(pool = shared.config.name.as_str(), %error, "a connection could not be opened");
             attempt.fail(failure_of(&error), &error.to_string());
@@ -259,39 +269,18 @@ fn failure_of(error: &sqlx::Error) -> OpenFailure {
     }
 }
 
-async fn run_check(shared: Arc<Shared>, slot: SlotId, mut connection: PgConnection, limit: Duration) {
-    let well = matches!(timeout(limit, connection.ping()).await, Ok(Ok(())));
-    let now = now();
-    shared.with(now, |state| {
-        *state.seat(slot) = Seat::Resting(connection);
-        state.ledger.checked(now, slot, well);
-    });
-}
-
-async fn run_cleaning(shared: Arc<Shared>, slot: SlotId, soiled: Soiled) {
-    let Soiled { mut connection, in_transaction } = soiled;
-    let limit = shared.config.cleanup_timeout;
-    let cleaned = matches!(timeout(limit, clean(&mut connection, in_transaction)).await, Ok(Ok(())));
-    let seat = if cleaned {
-        Seat::Resting(connection)
-    } else {
-        // The server works on until it notices that nobody listens: only then is the place free again.
-        drop(connection);
-        tokio::time::sleep(CHECK_INTERVAL).await;
-        Seat::Away
+async fn run_check(shared: Arc<Shared>, slot: SlotId, mut session: Session, checkup: Checkup) {
+    let asking = async {
+        if checkup.role {
+            session.health(shared.config.role).await
+        } else {
+            session.connection.ping().await.map(|()| Health::Well)
+        }
     };
+    let health = timeout(checkup.limit, asking).await.unwrap_or(Ok(Health::Lost)).unwrap_or(Health::Lost);
     let now = now();
     shared.with(now, |state| {
-        *state.seat(slot) = seat;
-        state.ledger.cleaned(now, slot, cleaned);
+        *state.seat(slot) = Seat::Resting(session);
+        state.ledger.checked(now, slot, health);
     });
-}
-
-async fn run_closing(shared: Arc<Shared>, slot: SlotId, connection: Option<PgConnection>) {
-    if let Some(connection) = connection {
-        // A polite close that takes too long is a closed socket instead.
-        let _polite = timeout(shared.config.close_timeout, connection.close()).await;
-    }
-    let now = now();
-    shared.with(now, |state| state.ledger.closed(now, slot));
 }

@@ -154,6 +154,13 @@ pub enum PoolError {
     },
     /// The connection is not here: a stream of this lease was forgotten half-way.
     Lost,
+    /// The server said nothing for longer than the statement may take. Whether it was done is unknown; it is cancelled.
+    Silent {
+        /// For how long it said nothing.
+        waited: Duration,
+    },
+    /// A transaction was begun or ended by the text of a statement, where one of ours was to begin or to end.
+    ByText,
     /// The transaction had failed before, so that COMMIT stored nothing: it was rolled back.
     Aborted,
     /// The connection was lost during COMMIT: whether it was stored is unknown. Never repeat it blindly.
@@ -168,6 +175,13 @@ impl fmt::Display for PoolError {
                 write!(f, "the pool took this connection back: no statement had run on it for {held_idle:?}")
             }
             Self::Lost => write!(f, "the connection is held by a stream that was never finished nor dropped"),
+            Self::Silent { waited } => {
+                write!(f, "the server has not answered for {waited:?}: whether it was done is unknown")
+            }
+            Self::ByText => write!(
+                f,
+                "a transaction was begun or ended by the text of a statement: end it by text, or use begin and commit"
+            ),
             Self::Aborted => {
                 write!(f, "a statement had failed, so the transaction was rolled back instead of committed")
             }
@@ -200,7 +214,8 @@ impl From<PoolError> for sqlx::Error {
             PoolError::Acquire(AcquireError::Timeout(_)) => io::ErrorKind::TimedOut,
             PoolError::Acquire(_) => io::ErrorKind::WouldBlock,
             PoolError::Revoked { .. } | PoolError::Lost => io::ErrorKind::NotConnected,
-            PoolError::Aborted => io::ErrorKind::Other,
+            PoolError::Silent { .. } => io::ErrorKind::TimedOut,
+            PoolError::Aborted | PoolError::ByText => io::ErrorKind::Other,
             PoolError::OutcomeUnknown => io::ErrorKind::ConnectionReset,
         };
         Self::Io(io::Error::new(kind, error))

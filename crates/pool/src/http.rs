@@ -5,12 +5,14 @@
 
 mod future;
 mod layer;
+mod refusal;
 mod service;
 
 use std::time::Duration;
 
 pub use future::AdmissionFuture;
 pub use layer::AdmissionLayer;
+pub use refusal::refusal;
 pub use service::AdmissionService;
 
 /// The `Retry-After` for a refusal: `base`, but one second at least and 15 at most, spread over once to twice itself, so that

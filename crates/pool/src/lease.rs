@@ -1,16 +1,9 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use async_stream::stream;
-use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
-use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
-
 use crate::loan::Loan;
 use crate::pool::Shared;
-use crate::{Pool, Tx};
+use crate::{LeaseConn, Pool, Tx, TxOptions};
 
 /// A connection on loan. Dropping it gives the connection back, at once and without a round trip: clean it goes to the
 /// next caller, otherwise the pool cleans it in the background first.
@@ -19,12 +12,11 @@ use crate::{Pool, Tx};
 #[derive(Debug)]
 pub struct Lease {
     connection: LeaseConn,
-    shared: Arc<Shared>,
 }
 
 impl Lease {
     pub(crate) const fn new(loan: Arc<Loan>, shared: Arc<Shared>) -> Self {
-        Self { connection: LeaseConn { loan }, shared }
+        Self { connection: LeaseConn { loan, shared } }
     }
 
     /// Begins a transaction on this lease.
@@ -33,15 +25,24 @@ impl Lease {
     /// connection is used again.
     ///
     /// # Errors
-    /// What the server answers, or [`crate::PoolError`] inside [`sqlx::Error::Io`].
+    /// What the server answers, or [`crate::PoolError`] inside [`sqlx::Error::Io`]; [`crate::PoolError::ByText`] where one
+    /// is open that was begun by the text of a statement.
     pub async fn begin(&mut self) -> Result<Tx<'_>, sqlx::Error> {
-        Tx::begin_on(self).await
+        Tx::begin_on(&mut self.connection, None).await
+    }
+
+    /// The same with these options instead of those of the lease's class. They travel with the BEGIN.
+    ///
+    /// # Errors
+    /// As [`Lease::begin`].
+    pub async fn begin_with(&mut self, options: &TxOptions) -> Result<Tx<'_>, sqlx::Error> {
+        Tx::begin_on(&mut self.connection, Some(options)).await
     }
 
     /// The pool it belongs to.
     #[must_use]
     pub fn pool(&self) -> Pool {
-        Pool::of(Arc::clone(&self.shared))
+        Pool::of(Arc::clone(&self.connection.shared))
     }
 }
 
@@ -61,98 +62,6 @@ impl DerefMut for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.shared.release(&self.connection.loan);
-    }
-}
-
-/// What statements run on. It is an [`Executor`] by `&mut`, watched: the pool knows when a statement runs on it and
-/// when it is held idle.
-#[derive(Debug)]
-pub struct LeaseConn {
-    pub(crate) loan: Arc<Loan>,
-}
-
-impl<'c> Executor<'c> for &'c mut LeaseConn {
-    type Database = Postgres;
-
-    fn fetch_many<'e, 'q, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        'q: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        Box::pin(stream! {
-            let mut statement = match self.loan.take() {
-                Ok(statement) => statement,
-                Err(error) => {
-                    yield Err(error.into());
-                    return;
-                }
-            };
-            let mut failure = statement.begin().await.err();
-            if failure.is_none() {
-                let mut steps = statement.connection().fetch_many(query);
-                while let Some(step) = steps.next().await {
-                    match step {
-                        Ok(step) => yield Ok(step),
-                        Err(error) => {
-                            failure = Some(error);
-                            break;
-                        }
-                    }
-                }
-            }
-            statement.settle(failure.as_ref()).await;
-            // The connection is back before the last word is out: a consumer stops polling at an error.
-            drop(statement);
-            if let Some(error) = failure {
-                yield Err(error);
-            }
-        })
-    }
-
-    fn fetch_optional<'e, 'q, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        'q: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        Box::pin(async move {
-            let mut statement = self.loan.take()?;
-            statement.begin().await?;
-            let answer = statement.connection().fetch_optional(query).await;
-            statement.settle(answer.as_ref().err()).await;
-            answer
-        })
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        Box::pin(async move {
-            let mut statement = self.loan.take()?;
-            statement.begin().await?;
-            let answer = statement.connection().prepare_with(sql, parameters).await;
-            statement.settle(answer.as_ref().err()).await;
-            answer
-        })
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        Box::pin(async move {
-            let mut statement = self.loan.take()?;
-            statement.begin().await?;
-            let answer = statement.connection().describe(sql).await;
-            statement.settle(answer.as_ref().err()).await;
-            answer
-        })
+        self.connection.shared.release(&self.connection.loan);
     }
 }

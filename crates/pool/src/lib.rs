@@ -27,39 +27,79 @@
 //!
 //! # The types to know
 //!
-//! [`Pool`] gives a [`Lease`], which derefs to [`LeaseConn`], on which statements run; [`Tx`] is a transaction of ours.
-//! [`Admission`] is a request's standing. [`AcquireError`] has a variant for each reaction you can have, and
+//! [`Pool`] gives a [`Lease`], which derefs to [`LeaseConn`], on which statements run; [`Tx`] is a transaction of ours,
+//! and [`Pool::transaction`] runs one again where the server refused it for the sake of another. Statements of sqlx's,
+//! checked or not, run on `&pool`, on `&mut *lease` and on `&mut *tx`. [`Admission`] is a request's standing. [`AcquireError`] has a variant for each reaction you can have, and
 //! [`classify`] finds it inside an [`sqlx::Error`].
+//!
+//! # Where the pool has to stay
+//!
+//! [`overlay`] puts the same admission and watch in front of an [`sqlx::PgPool`], and says what it cannot do there.
 //!
 //! # What it does not do
 //!
-//! It does not implement sqlx's `Acquire` (which must deref to `PgConnection`, past our watch), does not cancel a
-//! running statement whose future was dropped other than by closing its socket, does not see a transaction that was
-//! begun by text rather than by [`Lease::begin`], and does not learn the best size of your database: it gives the
-//! traffic what it needs, up to the ceiling.
+//! It does not implement sqlx's `Acquire` (which must deref to `PgConnection`, past our watch). What asks for one takes
+//! [`LeaseConn::raw`] (`COPY`, `migrate!`), [`Lease::detach`] (`LISTEN` on a connection of its own) or
+//! [`Pool::side_door`] (`PgListener`, stores of web sessions): the ceiling counts all three, the watch sees none.
+//!
+//! It sees what a statement's text says: a transaction begun by text, `SET`, `SET ROLE`, `LISTEN`, temporary tables,
+//! prepared statements, advisory locks and `set_config` by their names. Such a connection is reset when its lease ends.
+//! It does not see what a function does inside (one of yours that takes an advisory lock of the session, or a
+//! `dblink_connect`), and nothing takes a `LOAD` back.
+//!
+//! It does not learn the best size of your database: it gives the traffic what it needs, up to the ceiling. Behind a
+//! bouncer that pools transactions it cannot cancel statements ([`Config::control`]).
+//!
+//! # What a dropped future does
+//!
+//! | dropped while it | then |
+//! |---|---|
+//! | waits for a connection | its place in the queue is given up, or the connection that it was just given |
+//! | begins a transaction | it is rolled back before anybody else has the connection |
+//! | runs a statement | the statement is cancelled on the server, and the connection is used again; inside a transaction that goes on, the next statement waits for its end, since a cancel would abort the transaction |
+//! | reads rows | the rest is read, or cancelled, before the next statement |
+//! | commits | whether it was stored is unknown |
 
 #![warn(missing_docs)]
 
 mod acquire;
 mod admission;
+mod cleaning;
 mod config;
+mod conn;
+mod connect;
+mod control;
+mod detached;
 mod driver;
 mod error;
 pub mod http;
 mod lease;
 mod loan;
 mod observer;
+pub mod overlay;
 mod pool;
+mod raw;
+mod side_door;
+mod statement;
 mod tx;
 
 pub use acquire::Acquire;
 pub use admission::Admission;
-pub use config::{Config, InvalidConfig};
+pub use config::{Config, InvalidConfig, ServerRole};
+pub use conn::LeaseConn;
+pub use detached::Detached;
 pub use error::{AcquireError, Holder, PoolError, Timeout, classify};
 pub use forebay_pool_core::{
     Class, Event, Fixed, Mode, Resize, Rules, Sample, ShedReason, Sizer, Snapshot, Staffing, Target, Totals,
 };
-pub use lease::{Lease, LeaseConn};
+pub use lease::Lease;
 pub use observer::{Observer, Unobserved};
 pub use pool::Pool;
-pub use tx::Tx;
+pub use raw::Raw;
+pub use side_door::SideDoor;
+pub use tx::{Isolation, Tx, TxOptions};
+
+/// The examples of the README hold.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,11 +1,18 @@
 use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use forebay_pool_core::{Activity, Class, SlotId};
-use sqlx::{Connection, PgConnection};
 
+use crate::connect::{Backend, Session};
 use crate::error::{Holder, PoolError};
+use crate::statement::{Effect, Trace};
+
+mod running;
+
+pub(crate) use running::{Statement, command, drain, in_step};
 
 /// One lease's hold on a connection, shared by its holder and the pool.
 ///
@@ -17,6 +24,9 @@ pub(crate) struct Loan {
     pub(crate) class: Class,
     pub(crate) site: &'static Location<'static>,
     pub(crate) acquired: Instant,
+    pub(crate) backend: Backend,
+    /// Moves with every row of an answer: odd while the consumer has its turn, even while the server has.
+    turn: AtomicU64,
     desk: Mutex<Desk>,
 }
 
@@ -24,34 +34,96 @@ pub(crate) struct Loan {
 struct Desk {
     place: Place,
     transaction: Transaction,
-    /// Whether the last answer was read to its end.
-    drained: bool,
-    /// Whether the connection failed in a way it cannot recover from.
-    broken: bool,
+    /// The outermost savepoint whose transaction was dropped without an end.
+    savepoint: Option<u32>,
+    answer: Answer,
+    trace: Trace,
+    /// Whether the server said that it cannot write: before anyone else has it, it is asked whether it ever will.
+    read_only: bool,
+    /// How long the server may be silent within one statement.
+    limit: Option<Duration>,
+    /// Whether the server refused something for the sake of another transaction: to do it again may help.
+    conflict: bool,
 }
 
 #[derive(Debug)]
 enum Place {
-    Here { connection: PgConnection, since: Instant },
-    WithStatement,
-    Revoked { held_idle: Duration },
+    Here {
+        session: Session,
+        since: Instant,
+    },
+    /// A statement has it. Its turn as it was seen last, and since when it is so.
+    Running {
+        seen: (u64, Instant),
+        waker: Option<Waker>,
+        given_up: Option<Duration>,
+    },
+    /// Somebody has it raw: what they do is not seen.
+    Raw,
+    /// A statement has it, but its backend was ended: what comes back is closed.
+    Ended {
+        held_idle: Duration,
+    },
+    Revoked {
+        held_idle: Duration,
+    },
     Returned,
+}
+
+/// How much of the last statement's answer is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Drained,
+    CutShort,
+    /// Somebody had the connection raw: even how many answers are to come is not known.
+    Raw,
+    /// The connection failed in a way it cannot recover from.
+    Broken,
 }
 
 /// A connection that must be cleaned before anyone else may have it.
 #[derive(Debug)]
 pub(crate) struct Soiled {
-    pub(crate) connection: PgConnection,
+    pub(crate) session: Session,
+    /// Where it was not read to its end, the statement may still run.
+    pub(crate) answer: Answer,
     /// Whether a transaction is open: ROLLBACK elsewhere would write a warning into the server's log.
     pub(crate) in_transaction: bool,
+    pub(crate) trace: Trace,
+    /// Whether to ask the server if it has become a standby.
+    pub(crate) read_only: bool,
+}
+
+impl Soiled {
+    const fn is_clean(&self) -> bool {
+        let read = matches!(self.answer, Answer::Drained);
+        read && !self.in_transaction && !self.read_only && matches!(self.trace, Trace::None)
+    }
+}
+
+/// How a connection was left, where a statement finds it.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    answer: Answer,
+    transaction: Transaction,
+    savepoint: Option<u32>,
 }
 
 /// How a loan ended.
 #[derive(Debug)]
 pub(crate) enum Returned {
-    Clean(PgConnection),
+    Clean(Session),
     Dirty(Soiled),
+    /// The connection is of no use; its backend may not know.
     Broken,
+}
+
+/// What the pool took back from a holder.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Session(Soiled),
+    /// An answer that nobody reads on has the connection: its backend has to be ended.
+    Backend(Backend),
 }
 
 /// What the server thinks of a transaction on this connection, as far as it went through us.
@@ -64,28 +136,44 @@ pub(crate) enum Transaction {
     Failed,
     /// Its [`crate::Tx`] was dropped without an end: rolled back before anything else.
     Abandoned,
+    /// It was begun by the text of a statement, and only text ends it before the lease ends.
+    ByText,
 }
 
+/// What the server needs on top of its own limit until its error has arrived here.
+const GRACE: Duration = Duration::from_millis(250);
+
 impl Loan {
+    /// The turn's bit that says that the pool has ended the backend.
+    const ENDED: u64 = 1 << 63;
+
     pub(crate) fn new(
         slot: SlotId,
         class: Class,
         site: &'static Location<'static>,
         acquired: Instant,
-        connection: PgConnection,
+        session: Session,
+        limit: Option<Duration>,
     ) -> Self {
+        let backend = session.backend;
         let desk = Desk {
-            place: Place::Here { connection, since: acquired },
+            place: Place::Here { session, since: acquired },
             transaction: Transaction::None,
-            drained: true,
-            broken: false,
+            savepoint: None,
+            answer: Answer::Drained,
+            trace: Trace::None,
+            read_only: false,
+            limit,
+            conflict: false,
         };
-        Self { slot, class, site, acquired, desk: Mutex::new(desk) }
+        Self { slot, class, site, acquired, backend, turn: AtomicU64::new(0), desk: Mutex::new(desk) }
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    // --- transactions -----------------------------------------------------------------------------------------
 
     pub(crate) fn transaction(&self) -> Transaction {
         self.desk().transaction
@@ -95,15 +183,131 @@ impl Loan {
         self.desk().transaction = transaction;
     }
 
-    pub(crate) fn activity(&self) -> Activity {
+    /// The savepoint, and all inside of it, is to be rolled back before anything else.
+    pub(crate) fn abandon_savepoint(&self, level: u32) {
+        let mut desk = self.desk();
+        desk.savepoint = Some(desk.savepoint.map_or(level, |outer| outer.min(level)));
+    }
+
+    /// What was open at this savepoint is rolled back to it.
+    pub(crate) fn rolled_back_to(&self) {
+        let mut desk = self.desk();
+        desk.savepoint = None;
+        if desk.transaction == Transaction::Failed {
+            desk.transaction = Transaction::Open;
+        }
+    }
+
+    /// A statement failed.
+    pub(crate) fn fail(&self) {
+        self.desk().fail();
+    }
+
+    /// Whether the transaction was refused for the sake of another one, so that to repeat it may help.
+    pub(crate) fn met_conflict(&self) -> bool {
+        self.desk().conflict
+    }
+
+    /// Whether something has to be done on the connection before a statement can be given to it.
+    pub(crate) fn is_behind(&self) -> bool {
+        let desk = self.desk();
+        desk.answer != Answer::Drained || desk.savepoint.is_some()
+    }
+
+    /// How long the server may be silent, in place of the limit until now, which is returned.
+    pub(crate) fn set_limit(&self, limit: Option<Duration>) -> Option<Duration> {
+        std::mem::replace(&mut self.desk().limit, limit)
+    }
+
+    // --- the watch --------------------------------------------------------------------------------------------
+
+    pub(crate) fn activity(&self, now: Instant) -> Activity {
+        self.idle_since(&mut self.desk(), now).map_or(Activity::Running, |since| Activity::HeldIdle { since })
+    }
+
+    /// Since when it is the holder that is waited for, also within an answer. Whose turn it is in one is noted.
+    fn idle_since(&self, desk: &mut Desk, now: Instant) -> Option<Instant> {
+        match &mut desk.place {
+            Place::Here { since, .. } => Some(*since),
+            Place::Running { seen, .. } => {
+                let turn = self.turn.load(Ordering::Relaxed);
+                if seen.0 != turn {
+                    *seen = (turn, now);
+                }
+                (turn % 2 == 1).then_some(seen.1)
+            }
+            _ => None,
+        }
+    }
+
+    /// Looks how long the server has been silent. A statement that has waited for too long gives up when it is woken.
+    pub(crate) fn look(&self, now: Instant) -> Option<Waker> {
+        let mut desk = self.desk();
+        let limit = desk.limit?.saturating_add(GRACE);
+        let paused = self.idle_since(&mut desk, now).is_some();
+        let Place::Running { seen, waker, given_up } = &mut desk.place else { return None };
+        if paused || given_up.is_some() {
+            return None;
+        }
+        let silent = now.saturating_duration_since(seen.1);
+        if silent < limit {
+            return None;
+        }
+        *given_up = Some(silent);
+        waker.take()
+    }
+
+    /// Asked whenever a statement has to wait: says whether it has waited for too long, and is woken when it has.
+    fn poll_given_up(&self, context: &Context<'_>) -> Poll<PoolError> {
+        let mut desk = self.desk();
+        let Place::Running { waker, given_up, .. } = &mut desk.place else { return Poll::Pending };
+        if let Some(silent) = *given_up {
+            return Poll::Ready(PoolError::Silent { waited: silent });
+        }
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            let old = waker.replace(context.waker().clone());
+            // After the unlock: the task that it belongs to may hold this lease.
+            drop(desk);
+            drop(old);
+        }
+        Poll::Pending
+    }
+
+    /// Waits for the server, no longer than a statement may. No timer is armed for it: the pool looks now and then.
+    pub(crate) async fn within<F: Future>(&self, wait: F) -> Result<F::Output, PoolError> {
+        let mut wait = std::pin::pin!(wait);
+        std::future::poll_fn(|context| match wait.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => self.poll_given_up(context).map(Err),
+        })
+        .await
+    }
+
+    /// A row goes to the consumer, and the time until it comes back is the consumer's.
+    pub(crate) fn pause(&self) {
+        self.turn.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The consumer wants the next row. Fails where the pool has ended the backend meanwhile.
+    pub(crate) fn resume(&self) -> Result<(), PoolError> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        if turn & Self::ENDED == 0 { Ok(()) } else { Err(self.revocation()) }
+    }
+
+    /// Whether the pool has ended the backend of this statement.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.turn.load(Ordering::Relaxed) & Self::ENDED != 0
+    }
+
+    pub(crate) fn revocation(&self) -> PoolError {
         match self.desk().place {
-            Place::Here { since, .. } => Activity::HeldIdle { since },
-            _ => Activity::Running,
+            Place::Ended { held_idle } | Place::Revoked { held_idle } => PoolError::Revoked { held_idle },
+            _ => PoolError::Lost,
         }
     }
 
     pub(crate) fn holder(&self, now: Instant) -> Holder {
-        let held_idle = match self.activity() {
+        let held_idle = match self.activity(now) {
             Activity::HeldIdle { since } => now.saturating_duration_since(since),
             Activity::Running => Duration::ZERO,
         };
@@ -111,158 +315,103 @@ impl Loan {
         Holder { site: self.site, class: self.class, held, held_idle }
     }
 
-    /// Takes the connection back, unless a statement has it.
-    pub(crate) fn revoke(&self, now: Instant) -> Option<Soiled> {
+    // --- its end ----------------------------------------------------------------------------------------------
+
+    /// Takes the connection back, unless a statement runs on it.
+    pub(crate) fn revoke(&self, now: Instant) -> Option<Taken> {
         let mut desk = self.desk();
-        let Place::Here { since, .. } = desk.place else { return None };
-        let held_idle = now.saturating_duration_since(since);
-        let in_transaction = desk.transaction != Transaction::None;
-        match std::mem::replace(&mut desk.place, Place::Revoked { held_idle }) {
-            Place::Here { connection, .. } => Some(Soiled { connection, in_transaction }),
-            _ => None,
+        let held_idle = now.saturating_duration_since(self.idle_since(&mut desk, now)?);
+        if matches!(desk.place, Place::Here { .. }) {
+            return desk.leave(Place::Revoked { held_idle }).map(Taken::Session);
         }
+        self.turn.fetch_or(Self::ENDED, Ordering::Relaxed);
+        desk.place = Place::Ended { held_idle };
+        Some(Taken::Backend(self.backend))
     }
 
     /// Ends the loan, unless the connection was taken back before.
     pub(crate) fn end(&self) -> Option<Returned> {
         let mut desk = self.desk();
-        let in_transaction = desk.transaction != Transaction::None;
-        let (broken, drained) = (desk.broken, desk.drained);
-        match std::mem::replace(&mut desk.place, Place::Returned) {
-            Place::Here { .. } | Place::WithStatement if broken => Some(Returned::Broken),
-            Place::Here { connection, .. } if drained && !in_transaction => Some(Returned::Clean(connection)),
-            Place::Here { connection, .. } => Some(Returned::Dirty(Soiled { connection, in_transaction })),
-            Place::WithStatement => Some(Returned::Broken),
-            Place::Revoked { .. } | Place::Returned => None,
+        match desk.place {
+            Place::Here { .. } => {}
+            Place::Running { .. } | Place::Raw => {
+                desk.place = Place::Returned;
+                return Some(Returned::Broken);
+            }
+            Place::Ended { .. } | Place::Revoked { .. } | Place::Returned => return None,
         }
-    }
-
-    /// Whether answers are left unread.
-    pub(crate) fn is_behind(&self) -> bool {
-        !self.desk().drained
+        let broken = desk.answer == Answer::Broken;
+        let soiled = desk.leave(Place::Returned)?;
+        if broken {
+            // The connection is closed after the unlock.
+            drop(desk);
+            return Some(Returned::Broken);
+        }
+        Some(if soiled.is_clean() { Returned::Clean(soiled.session) } else { Returned::Dirty(soiled) })
     }
 
     /// Takes the connection out for one statement.
     pub(crate) fn take(&self) -> Result<Statement<'_>, PoolError> {
+        let now = crate::pool::now();
+        self.take_out(|turn| Place::Running { seen: (turn, now), waker: None, given_up: None })
+    }
+
+    /// Takes the connection out for somebody who does with it what they like.
+    pub(crate) fn take_raw(&self) -> Result<Statement<'_>, PoolError> {
+        let mut statement = self.take_out(|_| Place::Raw)?;
+        statement.is_raw();
+        self.desk().trace = Trace::Unknown;
+        Ok(statement)
+    }
+
+    fn take_out(&self, place: impl FnOnce(u64) -> Place) -> Result<Statement<'_>, PoolError> {
         let mut desk = self.desk();
-        match std::mem::replace(&mut desk.place, Place::WithStatement) {
-            Place::Here { connection, .. } => {
-                let behind = !std::mem::replace(&mut desk.drained, false);
-                let connection = Some(connection);
-                Ok(Statement { loan: self, connection, behind, failed: false, end: End::CutShort })
+        // An answer that was dropped half-read has left it odd.
+        let turn = self.turn.load(Ordering::Relaxed).next_multiple_of(2);
+        self.turn.store(turn, Ordering::Relaxed);
+        match std::mem::replace(&mut desk.place, Place::Returned) {
+            Place::Here { session, .. } => {
+                desk.place = place(turn);
+                let answer = std::mem::replace(&mut desk.answer, Answer::CutShort);
+                let before = Before { answer, transaction: desk.transaction, savepoint: desk.savepoint };
+                Ok(Statement::new(self, session, before))
             }
             other => {
-                let error = match other {
-                    Place::Revoked { held_idle } => PoolError::Revoked { held_idle },
-                    _ => PoolError::Lost,
-                };
                 desk.place = other;
-                Err(error)
+                drop(desk);
+                Err(self.revocation())
             }
         }
     }
-}
 
-/// The connection while a statement runs on it. However it ends, the connection goes back onto the desk; only
-/// [`Statement::settle`] says that nothing of the answer is left unread.
-#[derive(Debug)]
-pub(crate) struct Statement<'l> {
-    loan: &'l Loan,
-    connection: Option<PgConnection>,
-    /// Whether an earlier statement, cut short, has left answers unread.
-    behind: bool,
-    /// Whether the server answered with an error.
-    failed: bool,
-    end: End,
-}
-
-/// How a statement left its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    CutShort,
-    Drained,
-    Broken,
-}
-
-impl Statement<'_> {
-    pub(crate) fn connection(&mut self) -> &mut PgConnection {
-        self.connection.as_mut().expect("it is put back only on drop")
-    }
-
-    /// Reads what an earlier statement left unread, so that a late error is not taken for this one's answer, and rolls
-    /// back what a dropped transaction left open.
-    pub(crate) async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        if std::mem::take(&mut self.behind) {
-            match drain(self.connection()).await {
-                Ok(late) => self.failed |= late,
-                Err(error) => {
-                    self.end = End::Broken;
-                    return Err(error);
-                }
-            }
-        }
-        if self.loan.transaction() == Transaction::Abandoned {
-            clean(self.connection(), true).await?;
-            self.loan.set_transaction(Transaction::None);
-        }
-        Ok(())
-    }
-
-    /// Reads what is left of the answer. A server's error leaves its last message unread: reading it now costs no round
-    /// trip, and leaving it would make the connection dirty.
-    pub(crate) async fn settle(&mut self, error: Option<&sqlx::Error>) {
-        match error {
-            None => {}
-            Some(sqlx::Error::Database(_)) => self.failed = true,
-            Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed) => {
-                self.end = End::Broken;
-                return;
-            }
-            Some(_) => {}
-        }
-        match drain(self.connection()).await {
-            Ok(late) => {
-                self.failed |= late;
-                self.end = End::Drained;
-            }
-            Err(_) => self.end = End::Broken,
+    /// What a statement may do from the moment it leaves.
+    fn expect(&self, effect: Effect) {
+        let mut desk = self.desk();
+        desk.trace = desk.trace.max(effect.trace);
+        if effect.opens && desk.transaction == Transaction::None {
+            desk.transaction = Transaction::ByText;
         }
     }
 }
 
-impl Drop for Statement<'_> {
-    fn drop(&mut self) {
-        let mut desk = self.loan.desk();
-        let since = tokio::time::Instant::now().into_std();
-        let connection = self.connection.take().expect("it is put back only here");
-        desk.place = Place::Here { connection, since };
-        desk.drained = self.end == End::Drained;
-        desk.broken |= self.end == End::Broken;
-        if self.failed && desk.transaction == Transaction::Open {
-            desk.transaction = Transaction::Failed;
+impl Desk {
+    fn fail(&mut self) {
+        if self.transaction == Transaction::Open {
+            self.transaction = Transaction::Failed;
         }
     }
-}
 
-/// Reads until the server is ready; says whether a late error was among it.
-async fn drain(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let mut late = false;
-    loop {
-        match connection.flush().await {
-            Ok(()) => return Ok(late),
-            // The first call hands out the late error, a second one goes on behind it.
-            Err(sqlx::Error::Database(_)) => late = true,
-            Err(error) => return Err(error),
+    /// The connection leaves for good.
+    fn leave(&mut self, place: Place) -> Option<Soiled> {
+        match std::mem::replace(&mut self.place, place) {
+            Place::Here { session, .. } => Some(Soiled {
+                session,
+                answer: self.answer,
+                in_transaction: self.transaction != Transaction::None,
+                trace: self.trace,
+                read_only: self.read_only,
+            }),
+            _ => None,
         }
     }
-}
-
-/// Makes a connection that came back dirty usable again.
-pub(crate) async fn clean(connection: &mut PgConnection, rollback: bool) -> Result<(), sqlx::Error> {
-    drain(connection).await?;
-    if rollback {
-        sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
-        drain(connection).await?;
-    }
-    Ok(())
 }

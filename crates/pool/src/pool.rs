@@ -2,22 +2,29 @@ use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use async_stream::stream;
-use forebay_pool_core::{Class, Ledger, Resize, Return, Sizer, SlotId, Snapshot, Staffing, WaiterId};
+use forebay_pool_core::{Class, Ledger, Resize, Return, Rules, Sizer, SlotId, Snapshot, Staffing, WaiterId};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use sqlx::postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Either, Execute, Executor, PgConnection, Postgres, SqlStr};
+use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
 use tokio::sync::Notify;
 
 use crate::acquire::{Acquire, Answer};
+use crate::cleaning::{Closing, control_places};
+use crate::connect::Session;
+use crate::control::Control;
 use crate::driver::{self, Errands};
 use crate::error::Details;
-use crate::loan::{Loan, Returned, Soiled};
-use crate::{AcquireError, Admission, Config, Holder, InvalidConfig, Lease, Observer, Tx, Unobserved};
+use crate::loan::{Loan, Returned, Soiled, Taken};
+use crate::tx::Retries;
+use crate::{
+    AcquireError, Admission, Config, Holder, InvalidConfig, Lease, Observer, PoolError, Tx, TxOptions, Unobserved,
+};
 
 /// A pool of Postgres connections. A clone is cheap and is the same pool.
 ///
@@ -44,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) options: PgConnectOptions,
     pub(crate) observer: Box<dyn Observer>,
     pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) control: Control,
+    pub(crate) retries: Retries,
     pub(crate) alarm: Arc<Notify>,
     pub(crate) drained: Notify,
     state: Mutex<State>,
@@ -59,6 +68,14 @@ pub(crate) struct State {
     pub(crate) last_open_error: Option<Arc<str>>,
     /// When the driver will wake by itself.
     pub(crate) alarm_at: Option<Instant>,
+    /// When to look for statements that wait for too long; while leases are out.
+    pub(crate) look_at: Option<Instant>,
+    /// Whom to wake after the unlock: statements that have waited for too long.
+    pub(crate) overdue: Vec<Waker>,
+    /// How long the server may be silent within a statement.
+    pub(crate) statement_limit: Option<Duration>,
+    /// Places below the ceiling that the ledger does not know of: the control connection's.
+    pub(crate) control_places: u32,
 }
 
 /// Where a slot's connection is, seen from the pool.
@@ -67,12 +84,16 @@ pub(crate) enum Seat {
     /// A task has it: it is being opened, checked, cleaned or closed; or there is none.
     #[default]
     Away,
-    Resting(PgConnection),
-    Soiled(Soiled),
+    Resting(Session),
+    Soiled(Taken),
     Lent(Arc<Loan>),
+    /// Its connection left the pool, or is one of somebody else's pool; the place is kept until they are done.
+    Detached,
 }
 
 impl State {
+    const LOOK_EVERY: Duration = Duration::from_millis(100);
+
     pub(crate) fn seat(&mut self, slot: SlotId) -> &mut Seat {
         if self.seats.len() <= slot.index() {
             self.seats.resize_with(slot.index() + 1, Seat::default);
@@ -81,10 +102,10 @@ impl State {
     }
 
     /// Takes the connection off its seat, where it rests there.
-    pub(crate) fn take(&mut self, slot: SlotId) -> Option<PgConnection> {
+    pub(crate) fn take(&mut self, slot: SlotId) -> Option<Session> {
         let seat = self.seat(slot);
         match std::mem::take(seat) {
-            Seat::Resting(connection) => Some(connection),
+            Seat::Resting(session) => Some(session),
             other => {
                 *seat = other;
                 None
@@ -93,15 +114,62 @@ impl State {
     }
 
     /// Takes a connection that has to be cleaned off its seat.
-    pub(crate) fn take_soiled(&mut self, slot: SlotId) -> Option<Soiled> {
+    pub(crate) fn take_soiled(&mut self, slot: SlotId) -> Option<Taken> {
         let seat = self.seat(slot);
         match std::mem::take(seat) {
-            Seat::Soiled(soiled) => Some(soiled),
+            Seat::Soiled(taken) => Some(taken),
             other => {
                 *seat = other;
                 None
             }
         }
+    }
+
+    /// How to close what is on this seat.
+    pub(crate) fn close(&mut self, slot: SlotId) -> Option<Closing> {
+        let seat = self.seat(slot);
+        if matches!(seat, Seat::Detached) {
+            return None;
+        }
+        Some(match std::mem::take(seat) {
+            Seat::Resting(session) => Closing::Politely(session),
+            Seat::Soiled(Taken::Backend(backend)) => Closing::Backend(backend),
+            _ => Closing::Nothing,
+        })
+    }
+
+    /// A place without a connection of the pool's is free again.
+    pub(crate) fn vacate(&mut self, now: Instant, slot: SlotId) {
+        *self.seat(slot) = Seat::Away;
+        self.ledger.closed(now, slot);
+    }
+
+    /// Resizes the ledger by bounds that count the control connection; says how many places that has now.
+    fn resize(&mut self, now: Instant, mut resize: Resize, control: bool) -> Result<u32, Vec<String>> {
+        let present = self.ledger.snapshot(now);
+        let ceiling = resize.ceiling.unwrap_or(present.ceiling + self.control_places);
+        let places = control_places(control, ceiling);
+        let room = ceiling - places;
+        resize.ceiling = resize.ceiling.map(|_| room);
+        resize.min_idle = resize.min_idle.map(|least| if least <= ceiling { least.min(room) } else { least });
+        self.ledger.resize(now, resize)?;
+        self.control_places = places;
+        Ok(places)
+    }
+
+    /// Looks at every lease for a statement that the server does not answer.
+    pub(crate) fn look_at_statements(&mut self, now: Instant) {
+        if self.look_at.is_none_or(|at| now < at) {
+            return;
+        }
+        let mut out = false;
+        for seat in &self.seats {
+            if let Seat::Lent(loan) = seat {
+                out = true;
+                self.overdue.extend(loan.look(now));
+            }
+        }
+        self.look_at = out.then_some(now + Self::LOOK_EVERY);
     }
 
     pub(crate) fn loan(&self, slot: SlotId) -> Option<&Arc<Loan>> {
@@ -119,10 +187,17 @@ impl State {
         site: &'static Location<'static>,
         now: Instant,
     ) -> Arc<Loan> {
-        let connection = self.take(slot).expect("the ledger lends only what rests");
-        let loan = Arc::new(Loan::new(slot, class, site, now, connection));
+        let session = self.take(slot).expect("the ledger lends only what rests");
+        let loan = Arc::new(Loan::new(slot, class, site, now, session, self.statement_limit));
         *self.seat(slot) = Seat::Lent(Arc::clone(&loan));
+        self.look_at.get_or_insert(now + Self::LOOK_EVERY);
         loan
+    }
+
+    fn snapshot(&self, now: Instant) -> Snapshot {
+        let mut snapshot = self.ledger.snapshot(now);
+        snapshot.ceiling += self.control_places;
+        snapshot
     }
 
     fn holders(&self, now: Instant) -> Vec<Holder> {
@@ -138,8 +213,15 @@ impl State {
     pub(crate) fn details(&self, now: Instant) -> Details {
         let mut longest = self.holders(now);
         longest.truncate(5);
-        Details { snapshot: self.ledger.snapshot(now), longest, last_open_error: self.last_open_error.clone() }
+        Details { snapshot: self.snapshot(now), longest, last_open_error: self.last_open_error.clone() }
     }
+}
+
+/// The rules for what is left when the control connection has its place.
+fn ledger_rules(rules: &Rules, control_places: u32) -> Rules {
+    let ceiling = rules.ceiling - control_places;
+    let (initial_limit, min_idle) = (rules.initial_limit.min(ceiling), rules.min_idle.min(ceiling));
+    Rules { ceiling, initial_limit, min_idle, ..rules.clone() }
 }
 
 pub(crate) fn now() -> Instant {
@@ -176,12 +258,29 @@ impl Shared {
         self.take_back(loan, Return::Unused);
     }
 
+    /// Gives the connection of a lease away. Its place counts as one that is being closed, for as long as that takes.
+    pub(crate) fn detach(self: &Arc<Self>, loan: &Arc<Loan>) -> Result<Session, PoolError> {
+        let (session, seat) = match loan.end() {
+            None => return Err(loan.revocation()),
+            Some(Returned::Clean(session) | Returned::Dirty(Soiled { session, .. })) => (Ok(session), Seat::Detached),
+            Some(Returned::Broken) => (Err(PoolError::Lost), Seat::Soiled(Taken::Backend(loan.backend))),
+        };
+        let how = if session.is_ok() { Return::Detached } else { Return::Broken };
+        let now = now();
+        self.with(now, |state| {
+            *state.seat(loan.slot) = seat;
+            state.ledger.release(now, loan.slot, how);
+        });
+        self.observer.released(loan.class, now.saturating_duration_since(loan.acquired));
+        session
+    }
+
     fn take_back(self: &Arc<Self>, loan: &Arc<Loan>, when_clean: Return) {
         let Some(returned) = loan.end() else { return };
         let (seat, how) = match returned {
-            Returned::Clean(connection) => (Seat::Resting(connection), when_clean),
-            Returned::Dirty(soiled) => (Seat::Soiled(soiled), Return::Dirty),
-            Returned::Broken => (Seat::Away, Return::Broken),
+            Returned::Clean(session) => (Seat::Resting(session), when_clean),
+            Returned::Dirty(soiled) => (Seat::Soiled(Taken::Session(soiled)), Return::Dirty),
+            Returned::Broken => (Seat::Soiled(Taken::Backend(loan.backend)), Return::Broken),
         };
         let now = now();
         self.with(now, |state| {
@@ -231,18 +330,27 @@ impl Pool {
         }
         let options = options.application_name(&config.name).options(config.session());
         let now = now();
+        let control_places = control_places(config.control, config.rules.ceiling);
+        let runtime = tokio::runtime::Handle::current();
+        let line = options.clone().application_name(&format!("{} control", config.name));
         let state = State {
-            ledger: Ledger::new(config.rules.clone(), sizer, now),
+            ledger: Ledger::new(ledger_rules(&config.rules, control_places), sizer, now),
             seats: Vec::new(),
             waiters: HashMap::new(),
             last_open_error: None,
             alarm_at: None,
+            look_at: None,
+            overdue: Vec::new(),
+            statement_limit: config.statement_limit(),
+            control_places,
         };
         let shared = Arc::new(Shared {
             config,
             options,
             observer,
-            runtime: tokio::runtime::Handle::current(),
+            retries: Retries::default(),
+            control: Control::start(&runtime, line, control_places > 0),
+            runtime,
             alarm: Arc::default(),
             drained: Notify::new(),
             state: Mutex::new(state),
@@ -254,6 +362,10 @@ impl Pool {
 
     pub(crate) const fn of(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// Waits for a connection, no longer than the admission's deadline or the configured limit.
@@ -291,7 +403,21 @@ impl Pool {
     #[track_caller]
     pub fn begin(&self) -> impl Future<Output = Result<Tx<'static>, sqlx::Error>> + Send + use<> {
         let lease = self.acquire(&self.plain());
-        async move { Tx::begin_owned(lease.await?).await }
+        async move { Tx::begin_owned(lease.await?, None).await }
+    }
+
+    /// The same with a request's admission, and with options in place of those of its class.
+    ///
+    /// # Errors
+    /// As [`Pool::begin`].
+    #[track_caller]
+    pub fn begin_with(
+        &self,
+        admission: &Admission,
+        options: Option<TxOptions>,
+    ) -> impl Future<Output = Result<Tx<'static>, sqlx::Error>> + Send + use<> {
+        let lease = self.acquire(admission);
+        async move { Tx::begin_owned(lease.await?, options.as_ref()).await }
     }
 
     /// Would a request of this kind be let in now? Takes nothing; the answer is the one that
@@ -321,7 +447,10 @@ impl Pool {
     /// What is wrong with them; nothing has changed then.
     pub fn resize(&self, resize: Resize) -> Result<(), InvalidConfig> {
         let now = now();
-        self.shared.with(now, |state| state.ledger.resize(now, resize)).map_err(|faults| InvalidConfig { faults })
+        let wanted = self.shared.config.control;
+        let places = self.shared.with(now, |state| state.resize(now, resize, wanted));
+        self.shared.control.allow(places.map_err(|faults| InvalidConfig { faults })? > 0);
+        Ok(())
     }
 
     /// Closes every idle connection; what is needed is opened anew.
@@ -334,7 +463,7 @@ impl Pool {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let now = now();
-        self.shared.lock().ledger.snapshot(now)
+        self.shared.lock().snapshot(now)
     }
 
     /// Every lease that is out, the longest first.
@@ -359,14 +488,15 @@ impl Pool {
         loop {
             let drained = self.shared.drained.notified();
             if self.shared.lock().ledger.is_drained() {
-                return;
+                break;
             }
             drained.await;
         }
+        self.shared.control.close().await;
     }
 
     /// An admission for callers that have none: class normal, within the acquire limit.
-    fn plain(&self) -> Admission {
+    pub(crate) fn plain(&self) -> Admission {
         Admission::new(Class::Normal, now() + self.shared.config.acquire_timeout)
     }
 }
@@ -379,7 +509,7 @@ impl fmt::Debug for Pool {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let snapshot = self.lock().ledger.snapshot(now());
+        let snapshot = self.lock().snapshot(now());
         f.debug_struct("Pool").field("name", &self.config.name).field("snapshot", &snapshot).finish_non_exhaustive()
     }
 }

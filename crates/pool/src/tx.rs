@@ -1,106 +1,214 @@
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
-use sqlx::Executor;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::loan::Transaction;
-use crate::{Lease, LeaseConn, PoolError};
+use crate::{Lease, LeaseConn, PoolError, classify};
 
-/// A transaction of ours. Dropped without [`Tx::commit`] it is rolled back: before the next statement of its lease, or in
-/// the background when the lease has ended too.
+mod options;
+mod retry;
+
+pub use options::{Isolation, TxOptions};
+pub(crate) use retry::Retries;
+
+/// A transaction of ours, or a part of one that ends on its own ([`Tx::begin`]). Dropped without [`Tx::commit`] it is rolled
+/// back: before the next statement on the same connection, or in the background when the lease has ended too.
 ///
 /// That it is open is noted *before* BEGIN leaves, so that a future dropped half-way can never hand an open transaction
 /// to the next user.
 #[derive(Debug)]
 pub struct Tx<'l> {
     on: On<'l>,
+    /// Of a part: how deep its savepoint lies.
+    level: u32,
+    /// Nothing is to be rolled back: it has not begun, or has ended.
     ended: bool,
+    /// The limit of statements to put back at the end.
+    limit: Option<Option<Duration>>,
 }
 
 #[derive(Debug)]
 enum On<'l> {
     Owned(Lease),
-    Borrowed(&'l mut Lease),
+    Borrowed(&'l mut LeaseConn),
 }
 
 impl<'l> Tx<'l> {
-    pub(crate) async fn begin_on(lease: &'l mut Lease) -> Result<Self, sqlx::Error> {
-        let mut tx = Self { on: On::Borrowed(lease), ended: false };
-        tx.begin().await?;
+    const fn new(on: On<'l>, level: u32) -> Self {
+        Self { on, level, ended: true, limit: None }
+    }
+
+    /// Without options it is begun with those of its class.
+    pub(crate) async fn begin_on(
+        connection: &'l mut LeaseConn,
+        options: Option<&TxOptions>,
+    ) -> Result<Self, sqlx::Error> {
+        let mut tx = Self::new(On::Borrowed(connection), 0);
+        tx.open(options).await?;
         Ok(tx)
     }
 
-    pub(crate) async fn begin_owned(lease: Lease) -> Result<Tx<'static>, sqlx::Error> {
-        let mut tx = Tx { on: On::Owned(lease), ended: false };
-        tx.begin().await?;
+    pub(crate) async fn begin_owned(lease: Lease, options: Option<&TxOptions>) -> Result<Tx<'static>, sqlx::Error> {
+        let mut tx = Tx::new(On::Owned(lease), 0);
+        tx.open(options).await?;
         Ok(tx)
     }
 
-    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+    async fn open(&mut self, options: Option<&TxOptions>) -> Result<(), sqlx::Error> {
         // What an earlier transaction of this lease left open goes first; then the mark, then BEGIN.
-        if self.loan.transaction() != Transaction::None {
-            self.loan.set_transaction(Transaction::Abandoned);
-            self.catch_up().await?;
+        match self.loan.transaction() {
+            Transaction::None => {}
+            Transaction::ByText => return Err(PoolError::ByText.into()),
+            _ => {
+                self.loan.set_transaction(Transaction::Abandoned);
+                self.catch_up().await?;
+            }
+        }
+        let options = options.or_else(|| self.shared.config.transaction_of(self.loan.class));
+        let begin = options.map_or_else(|| "BEGIN".into_sql_str(), TxOptions::begin);
+        if let Some(limit) = options.and_then(|options| options.statement_timeout) {
+            let before = self.loan.set_limit(Some(limit).filter(|limit| !limit.is_zero()));
+            self.limit = Some(before);
         }
         self.loan.set_transaction(Transaction::Open);
-        self.deref_mut().execute(sqlx::raw_sql("BEGIN")).await.map(drop)
+        self.ended = false;
+        self.command(begin).await
     }
 
-    /// Makes it permanent.
+    /// Begins a part of the transaction that can be rolled back on its own: a savepoint.
+    ///
+    /// ```no_run
+    /// # async fn example(mut tx: forebay_pool::Tx<'_>) -> Result<(), sqlx::Error> {
+    /// let mut part = tx.begin().await?;
+    /// match sqlx::query("insert into coupons_used values ($1)").bind(7_i64).execute(&mut *part).await {
+    ///     Ok(_) => part.commit().await?,
+    ///     Err(_) => part.rollback().await?,
+    /// }
+    /// tx.commit().await
+    /// # }
+    /// ```
+    ///
+    /// Dropping the future, or the part, rolls back to where it began, before the next statement of the transaction.
+    ///
+    /// # Errors
+    /// As for a statement. [`PoolError::ByText`] where the transaction was ended by the text of a statement.
+    pub async fn begin(&mut self) -> Result<Tx<'_>, sqlx::Error> {
+        if self.loan.is_behind() {
+            self.catch_up().await?;
+        }
+        if !matches!(self.loan.transaction(), Transaction::Open | Transaction::Failed) {
+            return Err(PoolError::ByText.into());
+        }
+        let level = self.level + 1;
+        let mut part = Tx::new(On::Borrowed(self), level);
+        // From here to the moment at which it has left there is no await at which it could be dropped.
+        part.ended = false;
+        let begun = part.command(part.word("SAVEPOINT")).await;
+        part.ended = matches!(begun, Err(sqlx::Error::Database(_)));
+        begun.map(|()| part)
+    }
+
+    /// A command that names the savepoint.
+    fn word(&self, word: &str) -> SqlStr {
+        AssertSqlSafe(format!("{word} forebay_{}", self.level)).into_sql_str()
+    }
+
+    /// Makes it permanent; a part of a transaction, as far as the whole is.
     ///
     /// If the future is dropped half-way, whether it was stored is unknown.
     ///
     /// # Errors
     /// [`PoolError::Aborted`] when a statement had failed before: the server would answer COMMIT with success and store
-    /// nothing. [`PoolError::OutcomeUnknown`] when the connection was lost during COMMIT. Otherwise what the server says,
-    /// a deferred constraint for instance.
+    /// nothing. [`PoolError::OutcomeUnknown`] when the connection was lost during COMMIT. [`PoolError::ByText`] when it
+    /// was ended by the text of a statement. Otherwise what the server says, a deferred constraint for instance.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
         // A statement cut short may have failed since.
         if self.loan.is_behind() {
             self.catch_up().await?;
         }
-        if self.loan.transaction() == Transaction::Failed {
-            self.end("ROLLBACK").await?;
-            return Err(PoolError::Aborted.into());
-        }
-        match self.end("COMMIT").await {
-            Err(sqlx::Error::Io(error)) if error.get_ref().is_none_or(|inner| !inner.is::<PoolError>()) => {
-                Err(PoolError::OutcomeUnknown.into())
+        match self.loan.transaction() {
+            Transaction::Open if self.level > 0 => {
+                // From the moment at which it has left there is nothing to go back to.
+                self.ended = true;
+                self.command(self.word("RELEASE SAVEPOINT")).await
             }
-            other => other,
+            Transaction::Open => self.leave("COMMIT".into_sql_str()).await.map_err(unknown_if_lost),
+            Transaction::Failed => {
+                self.undo().await?;
+                Err(PoolError::Aborted.into())
+            }
+            _ => {
+                self.ended = true;
+                Err(PoolError::ByText.into())
+            }
         }
     }
 
-    /// Takes it back now.
+    /// Takes it back now; of a part, only what was done in it.
     ///
     /// # Errors
-    /// What the server says; the connection is then cleaned or closed by the pool.
+    /// What the server says; the connection is then cleaned or closed by the pool. [`PoolError::ByText`] when it was ended
+    /// by the text of a statement.
     pub async fn rollback(mut self) -> Result<(), sqlx::Error> {
-        self.end("ROLLBACK").await
+        if self.level == 0 && self.loan.is_behind() {
+            // What still runs in it is cancelled, not waited for.
+            self.loan.set_transaction(Transaction::Abandoned);
+            self.ended = true;
+            return self.catch_up().await;
+        }
+        if !matches!(self.loan.transaction(), Transaction::Open | Transaction::Failed) {
+            self.ended = true;
+            return Err(PoolError::ByText.into());
+        }
+        self.undo().await
     }
 
-    /// Reads what a statement that was cut short left unread, and ends what was abandoned.
-    async fn catch_up(&mut self) -> Result<(), sqlx::Error> {
-        let mut statement = self.loan.take()?;
-        statement.begin().await?;
-        statement.settle(None).await;
-        Ok(())
+    async fn undo(&mut self) -> Result<(), sqlx::Error> {
+        if self.level == 0 {
+            return self.leave("ROLLBACK".into_sql_str()).await;
+        }
+        // Twice does no harm, should this be dropped half-way; a second RELEASE would.
+        self.command(self.word("ROLLBACK TO SAVEPOINT")).await?;
+        self.loan.rolled_back_to();
+        self.ended = true;
+        self.command(self.word("RELEASE SAVEPOINT")).await
     }
 
-    async fn end(&mut self, word: &'static str) -> Result<(), sqlx::Error> {
-        let answer = self.deref_mut().execute(sqlx::raw_sql(word)).await;
+    /// Ends the whole by this command.
+    async fn leave(&mut self, command: SqlStr) -> Result<(), sqlx::Error> {
+        let answer = self.command(command).await;
         // A COMMIT that the server refused has rolled back.
-        if matches!(answer, Ok(_) | Err(sqlx::Error::Database(_))) {
+        if matches!(answer, Ok(()) | Err(sqlx::Error::Database(_))) {
             self.loan.set_transaction(Transaction::None);
             self.ended = true;
         }
-        answer.map(drop)
+        answer
     }
+}
+
+/// What an error at COMMIT means where it is not the server's refusal. A backend that is told to end may do so after it
+/// has stored everything.
+fn unknown_if_lost(error: sqlx::Error) -> sqlx::Error {
+    let lost = match &error {
+        sqlx::Error::Database(error) => error
+            .try_downcast_ref::<PgDatabaseError>()
+            .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
+        _ => !matches!(classify(&error), Some(PoolError::Revoked { .. } | PoolError::Lost)),
+    };
+    if lost { PoolError::OutcomeUnknown.into() } else { error }
 }
 
 impl Drop for Tx<'_> {
     fn drop(&mut self) {
-        if !self.ended {
-            self.loan.set_transaction(Transaction::Abandoned);
+        if let Some(limit) = self.limit {
+            self.loan.set_limit(limit);
+        }
+        match self.level {
+            _ if self.ended => {}
+            0 => self.loan.set_transaction(Transaction::Abandoned),
+            level => self.loan.abandon_savepoint(level),
         }
     }
 }
@@ -111,7 +219,7 @@ impl Deref for Tx<'_> {
     fn deref(&self) -> &LeaseConn {
         match &self.on {
             On::Owned(lease) => lease,
-            On::Borrowed(lease) => lease,
+            On::Borrowed(connection) => connection,
         }
     }
 }
@@ -120,7 +228,7 @@ impl DerefMut for Tx<'_> {
     fn deref_mut(&mut self) -> &mut LeaseConn {
         match &mut self.on {
             On::Owned(lease) => lease,
-            On::Borrowed(lease) => lease,
+            On::Borrowed(connection) => connection,
         }
     }
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 
 use super::AdmissionService;
+use crate::overlay::Watched;
 use crate::{AcquireError, Admission, Pool};
 
 /// Wraps a service in the pool's door.
@@ -27,7 +28,7 @@ use crate::{AcquireError, Admission, Pool};
 /// ```
 #[derive(Debug)]
 pub struct AdmissionLayer<C, R> {
-    pub(super) pool: Option<Pool>,
+    pub(super) gate: Gate,
     pub(super) admit: Arc<C>,
     pub(super) refuse: Arc<R>,
 }
@@ -40,13 +41,40 @@ impl<C, R> AdmissionLayer<C, R> {
         C: Fn(&Request<B>) -> Admission,
         R: Fn(&AcquireError) -> Response<A>,
     {
-        Self { pool, admit: Arc::new(admit), refuse: Arc::new(refuse) }
+        Self { gate: pool.map_or(Gate::Open, Gate::Pool), admit: Arc::new(admit), refuse: Arc::new(refuse) }
+    }
+
+    /// The same in front of a pool of sqlx's that is watched.
+    pub fn watched<B, A>(pool: Watched, admit: C, refuse: R) -> Self
+    where
+        C: Fn(&Request<B>) -> Admission,
+        R: Fn(&AcquireError) -> Response<A>,
+    {
+        Self { gate: Gate::Watched(pool), admit: Arc::new(admit), refuse: Arc::new(refuse) }
+    }
+}
+
+/// Whom the door asks.
+#[derive(Clone, Debug)]
+pub(super) enum Gate {
+    Open,
+    Pool(Pool),
+    Watched(Watched),
+}
+
+impl Gate {
+    pub(super) fn admit(&self, admission: &Admission) -> Result<(), AcquireError> {
+        match self {
+            Self::Open => Ok(()),
+            Self::Pool(pool) => pool.admit(admission),
+            Self::Watched(pool) => pool.admit(admission),
+        }
     }
 }
 
 impl<C, R> Clone for AdmissionLayer<C, R> {
     fn clone(&self) -> Self {
-        Self { pool: self.pool.clone(), admit: Arc::clone(&self.admit), refuse: Arc::clone(&self.refuse) }
+        Self { gate: self.gate.clone(), admit: Arc::clone(&self.admit), refuse: Arc::clone(&self.refuse) }
     }
 }
 

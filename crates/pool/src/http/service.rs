@@ -37,13 +37,12 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let admission = (self.door.admit)(&request);
-        let refused = self.door.pool.as_ref().and_then(|pool| pool.admit(&admission).err());
-        match refused {
-            None => {
+        match self.door.gate.admit(&admission) {
+            Ok(()) => {
                 request.extensions_mut().insert(admission);
                 AdmissionFuture::admitted(self.inner.call(request))
             }
-            Some(error) => AdmissionFuture::refused((self.door.refuse)(&error), request.into_body()),
+            Err(error) => AdmissionFuture::refused((self.door.refuse)(&error), request.into_body()),
         }
     }
 }

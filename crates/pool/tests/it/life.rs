@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use forebay_pool::{AcquireError, Class, Config, Pool, Resize, Rules};
+use forebay_pool::{AcquireError, Class, Config, Pool, Resize, Rules, ServerRole};
 use sqlx::Executor;
 
 use crate::{Site, admission, rules};
@@ -96,13 +96,19 @@ async fn close_refuses_newcomers_and_waits_for_the_last_lease() {
 #[tokio::test]
 async fn the_server_knows_whose_sessions_they_are_and_how_long_it_may_keep_them() {
     let site = Site::new(rules()).await;
-    let row: (String, String, String) = sqlx::query_as(
-        "select current_setting('application_name'), current_setting('statement_timeout'), current_setting('client_connection_check_interval')",
-    )
-    .fetch_one(&site.pool)
-    .await
-    .expect("answers");
-    assert_eq!(row, ("test".to_owned(), "5s".to_owned(), "500ms".to_owned()));
+    let expected = [
+        ("application_name", "test"),
+        ("statement_timeout", "5s"),
+        ("lock_timeout", "2s"),
+        ("client_connection_check_interval", "500ms"),
+        // A second more than the pool's own bound, so that its typed error comes first.
+        ("idle_in_transaction_session_timeout", "6s"),
+    ];
+    for (name, value) in expected {
+        let told: String =
+            sqlx::query_scalar("select current_setting($1)").bind(name).fetch_one(&site.pool).await.expect("answers");
+        assert_eq!(told, value, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -126,4 +132,41 @@ async fn a_pool_that_nobody_holds_any_more_leaves_no_session_behind() {
         assert!(tokio::time::Instant::now() < end, "{left} sessions are left");
     }
     drop(database);
+}
+
+#[tokio::test]
+async fn a_server_of_the_wrong_role_is_no_server() {
+    let site = Site::new(rules()).await;
+    let config = Config { rules: rules(), role: ServerRole::Standby, ..Config::named("readers") };
+    let readers = Pool::connect(site.database.options(), config).expect("these rules hold");
+    let soon = forebay_pool::Admission::within(Class::Normal, Duration::from_millis(200));
+    let error = readers.acquire(&soon).await.expect_err("the server is a primary");
+    assert!(error.to_string().contains("the server is a primary, and this pool wants a standby"), "{error}");
+}
+
+#[tokio::test]
+async fn a_migration_under_a_prepared_statement_costs_one_error_and_no_connection() {
+    let site = Site::new(rules()).await;
+    sqlx::query("create table t (n int)").execute(&site.pool).await.expect("done");
+    let mut lease = site.pool.acquire(&admission(Class::Normal)).await.expect("free");
+    sqlx::query("select * from t").execute(&mut *lease).await.expect("answers");
+    sqlx::query("alter table t add column m int").execute(&mut *lease).await.expect("done");
+    let error = sqlx::query("select * from t").execute(&mut *lease).await.expect_err("its plan is of yesterday");
+    assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("0A000"));
+    sqlx::query("select * from t").execute(&mut *lease).await.expect("planned anew");
+    drop(lease);
+    let totals = site.pool.snapshot().totals;
+    assert_eq!((totals.opened, totals.quarantined), (1, 0));
+}
+
+#[tokio::test]
+async fn a_write_refused_as_read_only_has_the_server_asked_for_its_role() {
+    let site = Site::new(rules()).await;
+    sqlx::query("create table t (n int)").execute(&site.pool).await.expect("done");
+    let mut tx = site.pool.begin().await.expect("begins");
+    sqlx::query("set transaction read only").execute(&mut *tx).await.expect("done");
+    sqlx::query("insert into t values (1)").execute(&mut *tx).await.expect_err("read only");
+    tx.rollback().await.expect("rolled back");
+    let snapshot = site.until("it was asked", |snapshot| snapshot.totals.quarantined == 1 && snapshot.idle == 1).await;
+    assert_eq!(snapshot.totals.opened, 1, "it is no standby, so it stays");
 }

@@ -1,8 +1,17 @@
 //! The pool on a real Postgres, and its door in front of a service.
 
+mod abandoned;
+mod adoption;
+mod complaints;
 mod door;
+mod drops;
 mod leases;
 mod life;
+mod macros;
+mod outside;
+mod overlay;
+mod parts;
+mod traces;
 mod transactions;
 
 use std::time::Duration;

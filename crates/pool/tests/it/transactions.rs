@@ -87,7 +87,7 @@ async fn a_refused_commit_says_what_the_server_said() {
 
 /// Leaves a transaction with a statement that was cut short and fails later, unread.
 async fn with_a_late_error(tx: &mut forebay_pool::Tx<'_>) {
-    let late = sqlx::query("select pg_sleep(0.05), 1 / (random() * 0)::int").execute(&mut **tx);
+    let late = sqlx::query("select pg_sleep(0.5), 1 / (random() * 0)::int").execute(&mut **tx);
     tokio::time::timeout(Duration::from_millis(10), late).await.expect_err("it was cut short");
 }
 
@@ -120,7 +120,7 @@ async fn a_late_error_is_not_taken_for_the_answer_to_the_end_of_the_transaction(
 async fn a_late_error_outside_a_transaction_is_not_the_next_statements_answer() {
     let site = site_with_table().await;
     let mut lease = site.pool.acquire(&admission(Class::Normal)).await.expect("free");
-    let late = sqlx::query("select pg_sleep(0.05), 1 / (random() * 0)::int").execute(&mut *lease);
+    let late = sqlx::query("select pg_sleep(0.5), 1 / (random() * 0)::int").execute(&mut *lease);
     tokio::time::timeout(Duration::from_millis(10), late).await.expect_err("it was cut short");
     let one: i32 = sqlx::query_scalar("select 1").fetch_one(&mut *lease).await.expect("its own answer");
     assert_eq!(one, 1);

@@ -1,0 +1,112 @@
+//! What becomes of a connection that came back dirty, or not at all.
+
+use std::sync::Arc;
+
+use forebay_pool_core::{Health, SlotId};
+use sqlx::{Connection, PgConnection};
+use tokio::time::timeout;
+
+use crate::connect::{Backend, Session};
+use crate::loan::{Answer, Soiled, Taken, command, in_step};
+use crate::pool::{Seat, Shared, now};
+use crate::statement::Trace;
+
+/// How the connection of a place is closed.
+#[derive(Debug)]
+pub(crate) enum Closing {
+    Politely(Session),
+    /// It is out of reach, or broken, and its backend may still work.
+    Backend(Backend),
+    /// It is gone.
+    Nothing,
+}
+
+/// Makes it usable again, or ends it.
+pub(crate) async fn clean(shared: Arc<Shared>, slot: SlotId, taken: Taken) {
+    let (session, health) = match taken {
+        Taken::Session(soiled) => purify(&shared, soiled).await,
+        Taken::Backend(backend) => {
+            end(&shared, backend).await;
+            (None, Health::Lost)
+        }
+    };
+    let now = now();
+    shared.with(now, |state| {
+        *state.seat(slot) = session.map_or(Seat::Away, Seat::Resting);
+        state.ledger.cleaned(now, slot, health);
+    });
+}
+
+async fn purify(shared: &Shared, soiled: Soiled) -> (Option<Session>, Health) {
+    let Soiled { mut session, answer, in_transaction, trace, read_only } = soiled;
+    let backend = session.backend;
+    let work = async {
+        if answer != Answer::Drained {
+            shared.control.stop(backend, &mut session.connection).await?;
+        }
+        if answer == Answer::Raw {
+            in_step(&mut session.connection).await?;
+        }
+        if in_transaction {
+            command(&mut session.connection, "ROLLBACK").await?;
+        }
+        reset(&mut session.connection, trace).await?;
+        if read_only { session.health(shared.config.role).await } else { Ok(Health::Well) }
+    };
+    if let Ok(Ok(health)) = timeout(shared.config.cleanup_timeout, work).await {
+        return (Some(session), health);
+    }
+    drop(session);
+    end(shared, backend).await;
+    (None, Health::Lost)
+}
+
+/// Takes away what the last user left in the session.
+async fn reset(connection: &mut PgConnection, trace: Trace) -> Result<(), sqlx::Error> {
+    match trace {
+        Trace::None => return Ok(()),
+        Trace::Session => command(connection, "DISCARD ALL").await?,
+        // Refused where a transaction is open: that is how it becomes known, without a warning in the server's log where
+        // none is.
+        Trace::Unknown => match command(connection, "DISCARD ALL").await {
+            Err(sqlx::Error::Database(_)) => {
+                command(connection, "ROLLBACK").await?;
+                command(connection, "DISCARD ALL").await?;
+            }
+            done => done?,
+        },
+    }
+    // The server has forgotten the prepared statements too.
+    connection.clear_cached_statements().await
+}
+
+/// Only when the server has stopped working for it is its place free again.
+async fn end(shared: &Shared, backend: Backend) {
+    let ended = timeout(shared.config.cleanup_timeout, shared.control.end(backend)).await;
+    if ended != Ok(true) {
+        // Nobody can be told, so the server has to notice by itself.
+        tokio::time::sleep(shared.config.check_interval()).await;
+    }
+}
+
+/// A polite close that takes too long is a closed socket instead.
+pub(crate) async fn close_politely(shared: &Shared, session: Session) {
+    let _polite = timeout(shared.config.close_timeout, session.connection.close()).await;
+}
+
+/// Closes it and gives the place free.
+pub(crate) async fn close(shared: Arc<Shared>, slot: SlotId, closing: Closing) {
+    match closing {
+        Closing::Politely(session) => close_politely(&shared, session).await,
+        Closing::Backend(backend) => end(&shared, backend).await,
+        Closing::Nothing => {}
+    }
+    let now = now();
+    shared.with(now, |state| state.ledger.closed(now, slot));
+}
+
+/// The control connection of a pool, and whether there is a place for it: below a ceiling of three there is not, since a
+/// lease and the reserve come first.
+pub(crate) const fn control_places(wanted: bool, ceiling: u32) -> u32 {
+    if wanted && ceiling >= 3 { 1 } else { 0 }
+}

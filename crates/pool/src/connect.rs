@@ -1,0 +1,65 @@
+//! Opening one connection, and asking the server in the same breath who it is.
+
+use forebay_pool_core::Health;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
+
+use crate::ServerRole;
+use crate::loan::drain;
+
+/// One backend of the server: its process, and when it began, since the server gives the number of one that is gone to
+/// another, which may be somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Backend {
+    pub(crate) pid: i32,
+    /// Microseconds on the server's clock; zero where the server does not tell, and then it is never told to stop anything.
+    pub(crate) started: i64,
+}
+
+/// When a backend began, as a number; of a row of `pg_stat_get_activity`.
+pub(crate) const STARTED: &str = "(extract(epoch from backend_start) * 1000000)::bigint";
+
+/// An open connection, and the backend at its other end, to which a cancel is addressed.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) connection: PgConnection,
+    pub(crate) backend: Backend,
+}
+
+impl Session {
+    /// Connects, and asks for backend and role in one round trip.
+    pub(crate) async fn open(options: &PgConnectOptions, wanted: ServerRole) -> Result<Self, sqlx::Error> {
+        let mut connection = options.connect().await?;
+        let question = format!(
+            "select pg_backend_pid(), {STARTED}, pg_is_in_recovery() from pg_stat_get_activity(pg_backend_pid())"
+        );
+        let answer = sqlx::raw_sql(AssertSqlSafe(question)).fetch_one(&mut connection).await?;
+        drain(&mut connection).await?;
+        let started: Option<i64> = answer.try_get(1)?;
+        let backend = Backend { pid: answer.try_get(0)?, started: started.unwrap_or(0) };
+        let standby = answer.try_get(2)?;
+        match wanted {
+            ServerRole::Primary if standby => Err(wrong_role("a standby", "a primary")),
+            ServerRole::Standby if !standby => Err(wrong_role("a primary", "a standby")),
+            _ => Ok(Self { connection, backend }),
+        }
+    }
+
+    /// Asks whether it answers and still has the role that is wanted: one round trip.
+    pub(crate) async fn health(&mut self, wanted: ServerRole) -> Result<Health, sqlx::Error> {
+        let answer = sqlx::raw_sql("select pg_is_in_recovery()").fetch_one(&mut self.connection).await?;
+        drain(&mut self.connection).await?;
+        let standby: bool = answer.try_get(0)?;
+        let well = match wanted {
+            ServerRole::Primary => !standby,
+            ServerRole::Standby => standby,
+            ServerRole::Any => true,
+        };
+        Ok(if well { Health::Well } else { Health::WrongRole })
+    }
+}
+
+fn wrong_role(is: &str, wanted: &str) -> sqlx::Error {
+    let text = format!("the server is {is}, and this pool wants {wanted} (Config::role)");
+    sqlx::Error::Configuration(text.into())
+}

@@ -1,0 +1,233 @@
+//! The control connection: one more than those for statements, over which the pool stops what nobody waits for any more.
+//!
+//! A socket that is closed stops nothing by itself: the server works on until it next looks whether the client is still
+//! there. Over another connection the statement is cancelled at once, and its own connection is used again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+
+use crate::connect::{Backend, STARTED};
+use crate::loan::drain;
+
+/// The way to the control connection's task. A clone is the same way; the task ends with the last one.
+#[derive(Clone, Debug)]
+pub(crate) struct Control {
+    orders: mpsc::Sender<Order>,
+    state: Arc<Permission>,
+}
+
+#[derive(Debug)]
+struct Permission {
+    /// Whether there is a place for it below the ceiling.
+    allowed: AtomicBool,
+    warmed: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Order {
+    /// Connect now, so that the first cancel need not wait for it.
+    Warm,
+    Stop {
+        backend: Backend,
+        how: How,
+        done: oneshot::Sender<bool>,
+    },
+    /// Close the connection.
+    Rest(oneshot::Sender<()>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// The statement is cancelled, and the connection lives on.
+    Cancel,
+    /// The backend is ended.
+    End,
+}
+
+impl Control {
+    /// Orders that may wait; a statement for which there is no room is dealt with as if there were no control connection.
+    const CAPACITY: usize = 1_024;
+    /// Orders carried out in one statement.
+    const AT_ONCE: usize = 64;
+    /// A statement that was almost done is not worth an order.
+    const GRACE: Duration = Duration::from_millis(1);
+
+    /// Starts its task on this runtime.
+    pub(crate) fn start(runtime: &tokio::runtime::Handle, options: PgConnectOptions, allowed: bool) -> Self {
+        let (orders, receiver) = mpsc::channel(Self::CAPACITY);
+        let permission = Permission { allowed: AtomicBool::new(allowed), warmed: AtomicBool::new(false) };
+        let line = Line { options, connection: None, not_before: None };
+        runtime.spawn(run(line, receiver));
+        Self { orders, state: Arc::new(permission) }
+    }
+
+    /// The server is there: connects now, once.
+    pub(crate) fn warm(&self) {
+        if self.is_allowed() && !self.state.warmed.swap(true, Ordering::Relaxed) {
+            // No room means that it is at work.
+            let _full = self.orders.try_send(Order::Warm);
+        }
+    }
+
+    fn is_allowed(&self) -> bool {
+        self.state.allowed.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is a place for it below the ceiling; without one it closes its connection and does nothing.
+    pub(crate) fn allow(&self, allowed: bool) {
+        let before = self.state.allowed.swap(allowed, Ordering::Relaxed);
+        if before && !allowed {
+            self.state.warmed.store(false, Ordering::Relaxed);
+            let _full = self.orders.try_send(Order::Rest(oneshot::channel().0));
+        }
+    }
+
+    /// Closes the connection, and waits for it. A later order would open it again.
+    pub(crate) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.orders.send(Order::Rest(done)).await.is_ok() {
+            let _gone = closed.await;
+        }
+    }
+
+    async fn order(&self, backend: Backend, how: How) -> bool {
+        if !self.is_allowed() {
+            return false;
+        }
+        let (done, outcome) = oneshot::channel();
+        match self.orders.try_send(Order::Stop { backend, how, done }) {
+            Ok(()) => outcome.await.unwrap_or(false),
+            Err(_full) => false,
+        }
+    }
+
+    /// Ends a backend; says whether it is certain that it ends.
+    pub(crate) async fn end(&self, backend: Backend) -> bool {
+        self.order(backend, How::End).await
+    }
+
+    /// Cancels the statement that runs on this connection, if it still does, and reads its answer; says whether an error
+    /// was among it. Without a control connection it waits for the statement's end.
+    ///
+    /// The answer is read only after the server has told the statement's backend, so that a cancel that comes too late
+    /// cannot hit the next statement.
+    pub(crate) async fn stop(&self, backend: Backend, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        if let Ok(drained) = timeout(Self::GRACE, drain(connection)).await {
+            return drained;
+        }
+        self.order(backend, How::Cancel).await;
+        drain(connection).await
+    }
+}
+
+/// The connection itself, held by its task.
+struct Line {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+    /// After a failed attempt.
+    not_before: Option<Instant>,
+}
+
+impl Line {
+    /// How long one step may take.
+    const LIMIT: Duration = Duration::from_secs(1);
+    /// How long after a failed attempt none is made.
+    const PAUSE: Duration = Duration::from_millis(500);
+
+    async fn connect(&mut self) -> bool {
+        if self.connection.is_some() {
+            return true;
+        }
+        if self.not_before.is_some_and(|at| Instant::now() < at) {
+            return false;
+        }
+        match timeout(Self::LIMIT, self.options.connect()).await {
+            Ok(Ok(connection)) => {
+                self.connection = Some(connection);
+                true
+            }
+            other => {
+                let error = other.map_or_else(|_| "no answer".to_owned(), |failed| format!("{:?}", failed.err()));
+                tracing::warn!(%error, "the control connection could not be opened; abandoned statements run on");
+                self.not_before = Some(Instant::now() + Self::PAUSE);
+                false
+            }
+        }
+    }
+
+    /// Runs one statement. A connection that has died since it was used last is replaced once.
+    async fn run(&mut self, sql: &str) -> bool {
+        for _ in 0..2 {
+            if !self.connect().await {
+                return false;
+            }
+            let Some(mut connection) = self.connection.take() else { return false };
+            let statement = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection);
+            match timeout(Self::LIMIT, statement).await {
+                Ok(Ok(_)) => {
+                    self.connection = Some(connection);
+                    return true;
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "the control connection failed"),
+                Err(_elapsed) => return false,
+            }
+        }
+        false
+    }
+
+    async fn rest(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _polite = timeout(Self::LIMIT, connection.close()).await;
+        }
+    }
+}
+
+/// Stops these backends, each only if it still is the one that it was.
+fn stopping(backends: &[(Backend, How)]) -> String {
+    let rows: Vec<String> = backends
+        .iter()
+        .map(|(Backend { pid, started }, how)| format!("({pid}, {started}::bigint, {})", *how == How::End))
+        .collect();
+    format!(
+        "select case when ending then pg_terminate_backend(activity.pid) else pg_cancel_backend(activity.pid) end \
+         from (values {}) as wanted (pid, started, ending), pg_stat_get_activity(wanted.pid) as activity \
+         where {STARTED} = started",
+        rows.join(", ")
+    )
+}
+
+async fn run(mut line: Line, mut orders: mpsc::Receiver<Order>) {
+    let mut batch = Vec::new();
+    while orders.recv_many(&mut batch, Control::AT_ONCE).await > 0 {
+        let (mut backends, mut waiting, mut resting) = (Vec::new(), Vec::new(), Vec::new());
+        for order in batch.drain(..) {
+            match order {
+                Order::Warm => _ = line.connect().await,
+                // Whoever has given up meanwhile has closed the connection.
+                Order::Stop { done, .. } if done.is_closed() => {}
+                Order::Stop { backend, how, done } => {
+                    backends.push((backend, how));
+                    waiting.push(done);
+                }
+                Order::Rest(done) => resting.push(done),
+            }
+        }
+        let stopped = backends.is_empty() || line.run(&stopping(&backends)).await;
+        for done in waiting {
+            let _gone = done.send(stopped);
+        }
+        if !resting.is_empty() {
+            line.rest().await;
+        }
+        for done in resting {
+            let _gone = done.send(());
+        }
+    }
+    line.rest().await;
+}

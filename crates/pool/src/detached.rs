@@ -1,0 +1,96 @@
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use forebay_pool_core::SlotId;
+use sqlx::PgConnection;
+
+use crate::Lease;
+use crate::cleaning;
+use crate::connect::Session;
+use crate::pool::{Shared, now};
+
+impl Lease {
+    /// Takes the connection out of the pool, for as long as it is wanted: nobody watches it and nobody takes it back. It
+    /// is a lease no more, and makes way for another one; but it still is a connection below the ceiling, until the value
+    /// is dropped, and [`crate::Pool::close`] waits for that. What a [`crate::Tx`] left open is rolled back first; what
+    /// statements have set stays.
+    ///
+    /// ```no_run
+    /// # async fn example(lease: forebay_pool::Lease) -> Result<(), sqlx::Error> {
+    /// let mut connection = lease.detach().await?;
+    /// sqlx::query("listen orders").execute(&mut *connection).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Dropping the future gives the lease back.
+    ///
+    /// # Errors
+    /// As for a statement.
+    pub async fn detach(self) -> Result<Detached, sqlx::Error> {
+        self.catch_up().await?;
+        let session = self.shared.detach(&self.loan)?;
+        let berth = Berth { slot: self.loan.slot, shared: Arc::clone(&self.shared) };
+        Ok(Detached { held: Some((session, berth)) })
+    }
+}
+
+/// A connection that its pool only counts. Dropping it closes the connection, in the background.
+#[derive(Debug)]
+pub struct Detached {
+    held: Option<(Session, Berth)>,
+}
+
+impl Detached {
+    /// The connection on its own. The pool counts it no more, so that there may be one more than the ceiling allows.
+    #[must_use]
+    pub fn into_inner(mut self) -> PgConnection {
+        self.held.take().expect("it is taken once").0.connection
+    }
+
+    /// Closes the connection, and keeps its place. Dropping the future gives the place back.
+    pub(crate) async fn into_berth(mut self) -> Berth {
+        let (session, berth) = self.held.take().expect("it is taken once");
+        cleaning::close_politely(&berth.shared, session).await;
+        berth
+    }
+}
+
+impl Deref for Detached {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.held.as_ref().expect("it is taken once").0.connection
+    }
+}
+
+impl DerefMut for Detached {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.held.as_mut().expect("it is taken once").0.connection
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        if let Some((session, berth)) = self.held.take() {
+            let runtime = berth.shared.runtime.clone();
+            runtime.spawn(async move {
+                cleaning::close_politely(&berth.shared, session).await;
+                drop(berth);
+            });
+        }
+    }
+}
+
+/// A place below the ceiling without a connection of the pool's, taken until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Berth {
+    slot: SlotId,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Berth {
+    fn drop(&mut self) {
+        let now = now();
+        self.shared.with(now, |state| state.vacate(now, self.slot));
+    }
+}

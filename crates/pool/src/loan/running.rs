@@ -1,0 +1,213 @@
+use sqlx::postgres::PgDatabaseError;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqlSafeStr};
+
+use super::{Answer, Before, Loan, Place, Transaction};
+use crate::classify;
+use crate::connect::Session;
+use crate::control::Control;
+use crate::statement::Effect;
+
+/// The connection while a statement runs on it. However it ends, the connection goes back onto the desk; only
+/// [`Statement::settle`] says that nothing of the answer is left unread.
+#[derive(Debug)]
+pub(crate) struct Statement<'l> {
+    loan: &'l Loan,
+    session: Option<Session>,
+    before: Before,
+    effect: Effect,
+    /// Whether the server answered with an error.
+    failed: bool,
+    /// What that error says beyond the statement.
+    hint: Option<Hint>,
+    end: Answer,
+}
+
+/// What a server's error says of something else than the statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hint {
+    /// It was refused for the sake of another transaction: to do it again may help.
+    Conflict,
+    /// It cannot write: its server may have become a standby.
+    ReadOnly,
+    /// A prepared statement of its cache does not fit the tables any more.
+    StalePlan,
+}
+
+impl Hint {
+    fn of(error: &sqlx::Error) -> Option<Self> {
+        let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+        match (error.code(), error.routine()) {
+            ("40001" | "40P01", _) => Some(Self::Conflict),
+            ("25006", _) => Some(Self::ReadOnly),
+            ("26000", _) | ("0A000", Some("RevalidateCachedQuery")) => Some(Self::StalePlan),
+            _ => None,
+        }
+    }
+}
+
+impl<'l> Statement<'l> {
+    pub(super) const fn new(loan: &'l Loan, session: Session, before: Before) -> Self {
+        let effect = Effect::NONE;
+        let session = Some(session);
+        // Dropped before it was asked, a raw connection stays one.
+        let end = if matches!(before.answer, Answer::Raw) { Answer::Raw } else { Answer::CutShort };
+        Self { loan, session, before, effect, failed: false, hint: None, end }
+    }
+
+    pub(crate) const fn connection(&mut self) -> &mut PgConnection {
+        &mut self.session.as_mut().expect("it is put back only on drop").connection
+    }
+
+    pub(crate) const fn connection_ref(&self) -> &PgConnection {
+        &self.session.as_ref().expect("it is put back only on drop").connection
+    }
+
+    /// What is done with it is not seen from here.
+    pub(super) const fn is_raw(&mut self) {
+        self.end = Answer::Raw;
+    }
+
+    /// Says what the statement will do, before it leaves.
+    pub(crate) fn expect(&mut self, effect: Effect) {
+        if effect != Effect::NONE {
+            self.effect = effect;
+            self.loan.expect(effect);
+        }
+    }
+
+    /// Reads what an earlier statement left unread, so that a late error is not taken for this one's answer, and rolls
+    /// back what a dropped transaction left open. A statement that nobody waits for any more is cancelled, except inside
+    /// a transaction that goes on: to cancel it there would abort the transaction.
+    pub(crate) async fn begin(&mut self, control: &Control) -> Result<(), sqlx::Error> {
+        let done = self.catch_up(control).await;
+        if let Err(error) = &done
+            && classify(error).is_none()
+        {
+            self.end = Answer::Broken;
+        }
+        done
+    }
+
+    async fn catch_up(&mut self, control: &Control) -> Result<(), sqlx::Error> {
+        let Before { answer, transaction, savepoint } = self.before;
+        if answer != Answer::Drained {
+            let goes_on = matches!(transaction, Transaction::Open | Transaction::ByText);
+            let backend = self.loan.backend;
+            let late = match goes_on {
+                true => drain(self.connection()).await?,
+                false => control.stop(backend, self.connection()).await?,
+            };
+            if late || answer == Answer::Raw && !in_step(self.connection()).await? {
+                self.loan.fail();
+            }
+            self.end = Answer::CutShort;
+        }
+        if transaction == Transaction::Abandoned {
+            command(self.connection(), "ROLLBACK").await?;
+            self.loan.set_transaction(Transaction::None);
+            self.loan.rolled_back_to();
+        } else if let Some(level) = savepoint {
+            // Twice does no harm, should this be dropped half-way; a second RELEASE would.
+            command(self.connection(), AssertSqlSafe(format!("ROLLBACK TO SAVEPOINT forebay_{level}"))).await?;
+            self.loan.rolled_back_to();
+            command(self.connection(), AssertSqlSafe(format!("RELEASE SAVEPOINT forebay_{level}"))).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is left of the answer. A server's error leaves its last message unread: reading it now costs no round
+    /// trip, and leaving it would make the connection dirty.
+    pub(crate) async fn settle(&mut self, error: Option<&sqlx::Error>) {
+        match error {
+            // The pool's own: the server has not answered, and is waited for no longer.
+            Some(error) if classify(error).is_some() => return,
+            Some(error @ sqlx::Error::Database(_)) => {
+                self.failed = true;
+                self.hint = Hint::of(error);
+            }
+            Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed) => {
+                self.end = Answer::Broken;
+                return;
+            }
+            Some(_) | None => {}
+        }
+        let loan = self.loan;
+        match loan.within(self.read_rest()).await {
+            Ok(Ok(())) => self.end = Answer::Drained,
+            Ok(Err(_)) => self.end = Answer::Broken,
+            Err(_silent) => {}
+        }
+    }
+
+    /// Reads the rest, and forgets prepared statements of which one does not fit the tables any more: every statement of
+    /// this connection would else fail for as long as it lives.
+    async fn read_rest(&mut self) -> Result<(), sqlx::Error> {
+        self.failed |= drain(self.connection()).await?;
+        if self.hint == Some(Hint::StalePlan) {
+            self.connection().clear_cached_statements().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Statement<'_> {
+    fn drop(&mut self) {
+        let since = crate::pool::now();
+        let session = self.session.take().expect("it is put back only here");
+        let mut desk = self.loan.desk();
+        if let Place::Ended { held_idle } = desk.place {
+            desk.place = Place::Revoked { held_idle };
+            drop(desk);
+            // The socket is closed after the unlock.
+            drop(session);
+            return;
+        }
+        desk.place = Place::Here { session, since };
+        desk.answer = self.end;
+        desk.conflict |= self.hint == Some(Hint::Conflict);
+        desk.read_only |= self.hint == Some(Hint::ReadOnly);
+        if self.failed {
+            desk.fail();
+        }
+        if self.effect.ends && self.end == Answer::Drained && !self.failed {
+            desk.transaction = Transaction::None;
+            desk.savepoint = None;
+        }
+    }
+}
+
+/// Reads until the server is ready; says whether a late error was among it.
+pub(crate) async fn drain(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let mut late = false;
+    loop {
+        match connection.flush().await {
+            Ok(()) => return Ok(late),
+            // The first call hands out the late error, a second one goes on behind it.
+            Err(sqlx::Error::Database(_)) => late = true,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Runs one command that has no answer.
+pub(crate) async fn command(connection: &mut PgConnection, sql: impl SqlSafeStr) -> Result<(), sqlx::Error> {
+    let done = sqlx::raw_sql(sql).execute(&mut *connection).await;
+    drain(connection).await?;
+    done.map(drop)
+}
+
+/// Asks a question with one right answer, since a COPY that was dropped half-way leaves messages of which nobody keeps
+/// count: the next statement would take them for its own. Says whether statements can run, which they cannot in a
+/// transaction that has failed.
+pub(crate) async fn in_step(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let nonce = i64::from(fastrand::u32(..));
+    let question = AssertSqlSafe(format!("select {nonce}::int8"));
+    let answer = sqlx::raw_sql(question).fetch_one(&mut *connection).await.and_then(|row| row.try_get::<i64, _>(0));
+    let runs = match answer {
+        Ok(answer) if answer == nonce => true,
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("25P02") => false,
+        _ => return Err(sqlx::Error::Protocol("the raw connection was left in the middle of an answer".to_owned())),
+    };
+    drain(connection).await?;
+    Ok(runs)
+}

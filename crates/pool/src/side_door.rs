@@ -1,0 +1,90 @@
+use std::ops::Deref;
+use std::panic::Location;
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use crate::acquire::Acquire;
+use crate::detached::Berth;
+use crate::{Admission, Pool};
+
+/// A pool of sqlx's own on places of a [`Pool`], for what accepts nothing else: `PgListener`, migrations that want a
+/// pool, stores of web sessions. See [`Pool::side_door`].
+#[derive(Debug)]
+pub struct SideDoor {
+    pool: PgPool,
+    berths: Option<Vec<Berth>>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Pool {
+    /// Takes so many places of this pool, as many as there are below the ceiling at most, and opens sqlx's own pool on
+    /// them. So the sum of all connections stays below the ceiling; but nothing that this pool does for leases is done
+    /// there, and sqlx's pool has the faults that it has.
+    ///
+    /// ```no_run
+    /// use forebay_pool::{Admission, Class, Pool};
+    /// use sqlx::postgres::PgListener;
+    ///
+    /// # async fn example(pool: Pool) -> Result<(), sqlx::Error> {
+    /// let admission = Admission::within(Class::Normal, std::time::Duration::from_secs(5));
+    /// let door = pool.side_door(&admission, 1).await?;
+    /// let mut listener = PgListener::connect_with(&door).await?;
+    /// listener.listen("orders").await?;
+    /// let told = listener.recv().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Dropping the future gives the places back.
+    ///
+    /// # Errors
+    /// As [`Pool::acquire`], inside [`sqlx::Error::Io`]; the places are taken one after the other.
+    #[track_caller]
+    pub fn side_door(
+        &self,
+        admission: &Admission,
+        places: u32,
+    ) -> impl Future<Output = Result<SideDoor, sqlx::Error>> + Send + use<> {
+        let (shared, admission, site) = (self.shared(), admission.clone(), Location::caller());
+        async move {
+            let mut berths = Vec::new();
+            for _ in 0..places.max(1) {
+                let lease = Acquire::new(Arc::clone(&shared), admission.clone(), site).await?;
+                berths.push(lease.detach().await?.into_berth().await);
+            }
+            let options =
+                PgPoolOptions::new().max_connections(places.max(1)).acquire_timeout(shared.config.acquire_timeout);
+            let pool = options.connect_lazy_with(shared.options.clone());
+            Ok(SideDoor { pool, berths: Some(berths), runtime: shared.runtime.clone() })
+        }
+    }
+}
+
+impl SideDoor {
+    /// Closes sqlx's pool, waits until its connections are back and closed, and gives the places back. Dropping the
+    /// future lets that go on in the background, as dropping the value does.
+    pub async fn close(self) {
+        let pool = self.pool.clone();
+        drop(self);
+        pool.close().await;
+    }
+}
+
+impl Deref for SideDoor {
+    type Target = PgPool;
+
+    fn deref(&self) -> &PgPool {
+        &self.pool
+    }
+}
+
+impl Drop for SideDoor {
+    fn drop(&mut self) {
+        let (pool, berths) = (self.pool.clone(), self.berths.take());
+        self.runtime.spawn(async move {
+            pool.close().await;
+            drop(berths);
+        });
+    }
+}

@@ -1,6 +1,7 @@
 //! The guardian: stops the server when our process is no longer there to do it.
 
 use std::{
+    ffi::OsStr,
     io::{self, Write as _},
     os::unix::process::CommandExt,
     path::PathBuf,
@@ -30,6 +31,20 @@ fi
 for path; do rm -rf -- "$path"; done
 "#;
 
+/// Waits for the end of file, then removes the container of the given name with its volumes. It may come into being a
+/// moment later than we ended, so one that is not found is looked for again. `docker rm` says the name of what it removed.
+#[cfg(feature = "testing-containers")]
+const CONTAINER_SCRIPT: &str = r#"
+trap '' INT TERM HUP QUIT
+while read -r line; do :; done
+turns=0
+while [ "$turns" -lt 20 ]; do
+  turns=$((turns + 1))
+  [ "$(docker rm --force --volumes "$1")" = "$1" ] && exit
+  sleep 0.5 2>/dev/null || sleep 1
+done
+"#;
+
 /// How far the end of a server has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
@@ -42,9 +57,19 @@ pub(crate) enum Life {
 
 /// Starts a guardian that will remove `throw_away` at the end. It waits for [`Guardian::watch`].
 pub(crate) fn post(throw_away: &[PathBuf]) -> io::Result<Guardian> {
+    spawn(SCRIPT, throw_away)
+}
+
+/// Starts a guardian that removes the container `name` when the value is dropped, at the latest when we end.
+#[cfg(feature = "testing-containers")]
+pub(crate) fn post_for_container(name: &str) -> io::Result<Guardian> {
+    spawn(CONTAINER_SCRIPT, &[name])
+}
+
+fn spawn(script: &str, arguments: &[impl AsRef<OsStr>]) -> io::Result<Guardian> {
     let mut child = Command::new("sh")
-        .args(["-c", SCRIPT, "forebay-guardian"])
-        .args(throw_away)
+        .args(["-c", script, "forebay-guardian"])
+        .args(arguments)
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::piped())
@@ -55,7 +80,7 @@ pub(crate) fn post(throw_away: &[PathBuf]) -> io::Result<Guardian> {
     Ok(Guardian { child, pipe })
 }
 
-/// A guardian that does not know its server yet.
+/// A guardian that does not know its server yet, or that knows its container by name.
 #[derive(Debug)]
 pub(crate) struct Guardian {
     child: Child,

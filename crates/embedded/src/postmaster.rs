@@ -29,6 +29,10 @@ const LARGE_LOG: u64 = 16 << 20;
 /// The port in the socket's name where none is asked for.
 pub(crate) const SOCKET_PORT: u16 = 5432;
 
+/// What is off in a server that need not be durable. Commits still reach the operating system, so that only a crash of
+/// the machine loses them.
+pub(crate) const OFF_UNLESS_DURABLE: [&str; 2] = ["fsync", "full_page_writes"];
+
 /// A postmaster that has been started.
 #[derive(Debug)]
 pub(crate) struct Postmaster {
@@ -100,9 +104,8 @@ fn arguments(folder: &Folder, options: &Options) -> Vec<OsString> {
         ("logging_collector", "off".into()),
         ("log_destination", "stderr".into()),
     ];
-    // Commits still reach the operating system, so that only a crash of the machine loses them.
     if !options.durable {
-        settings.extend(["fsync", "full_page_writes"].map(|name| (name, "off".into())));
+        settings.extend(OFF_UNLESS_DURABLE.map(|name| (name, "off".into())));
     }
     let chosen = options.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
     settings

@@ -1,4 +1,12 @@
 //! A throw-away server shared by all tests of a process, with a fresh database for each test.
+//!
+//! It is an embedded one. Built with the feature `testing-containers` and run with `FOREBAY_TEST_SERVER=container`, it is
+//! a container of `FOREBAY_TEST_IMAGE` instead, with the same settings.
+
+mod choice;
+#[cfg(feature = "testing-containers")]
+mod container;
+mod server;
 
 use std::{
     str::FromStr as _,
@@ -8,9 +16,10 @@ use std::{
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::OnceCell;
 
-use crate::{Server, StartError};
+pub use self::server::TestServer;
 
-static SERVER: OnceCell<Server> = OnceCell::const_new();
+/// A start that failed is not tried again: each test would wait as long as the first.
+static SERVER: OnceCell<Result<TestServer, String>> = OnceCell::const_new();
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
 /// An empty database of its own. It goes with the server, when the process ends.
@@ -31,18 +40,19 @@ impl TestDatabase {
     ///
     /// Never: the address is one that sqlx reads.
     pub fn options(&self) -> PgConnectOptions {
-        PgConnectOptions::from_str(&self.url).expect("sqlx reads the address of an embedded server")
+        PgConnectOptions::from_str(&self.url).expect("sqlx reads the address of a test's server")
     }
 }
 
-/// The shared server: not durable, 200 connections, removed when the process ends, however it ends. It lives past
-/// the runtime of the test that happened to start it.
+/// The shared server, which is started for the first who asks: not durable, 200 connections, removed when the process
+/// ends, however it ends. It lives past the runtime of the test that happened to start it.
 ///
 /// # Panics
 ///
 /// It cannot be started; the message says what to do.
-pub async fn server() -> &'static Server {
-    match SERVER.get_or_try_init(start).await {
+pub async fn server() -> &'static TestServer {
+    let start = async || TestServer::start().await.map_err(|error| error.to_string());
+    match SERVER.get_or_init(start).await {
         Ok(server) => server,
         Err(error) => panic!("a test needs Postgres: {error}"),
     }
@@ -57,19 +67,12 @@ pub async fn database() -> TestDatabase {
     let server = server().await;
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     if let Err(error) = create(server, &name).await {
-        panic!("a test needs a database: {error}; the server's log is {}", server.log_file().display());
+        panic!("a test needs a database: {error}; {}", server.log().await);
     }
     TestDatabase { url: server.url(&name) }
 }
 
-async fn start() -> Result<Server, StartError> {
-    let settings =
-        [("max_connections", "200"), ("shared_buffers", "32MB"), ("max_wal_size", "256MB"), ("log_statement", "none")];
-    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    Server::start_temporary(settings, |_| {}).await
-}
-
-async fn create(server: &Server, name: &str) -> sqlx::Result<()> {
+async fn create(server: &TestServer, name: &str) -> sqlx::Result<()> {
     let options = PgConnectOptions::from_str(&server.url("postgres"))?;
     let mut connection = PgConnection::connect_with(&options).await?;
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await?;

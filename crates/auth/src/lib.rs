@@ -1,4 +1,4 @@
-//! Serves accounts: register, login, refresh with rotation.
+//! Serves accounts: register, login, refresh with rotation; and the public keys that verify access tokens.
 //!
 //! An access token is signed here and verified anywhere without asking (ten minutes); a refresh token is a secret that
 //! is good for one use. Passwords are hashed on a bounded lane and never while a lease is held.
@@ -6,7 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::routing::post;
+use axum::routing::{get, post};
 use forebay_platform::admit::Admit;
 use forebay_platform::db::Db;
 use forebay_platform::problem;
@@ -15,13 +15,14 @@ use sqlx::migrate::Migrator;
 
 mod domain;
 mod error;
+mod key_set;
 mod lane;
 mod passwords;
 mod routes;
 mod signing;
 mod store;
 
-pub use signing::SigningKey;
+pub use signing::{AUDIENCE, ISSUER, SigningKey};
 
 /// The schema `auth`. The three services share one table of applied migrations, so each ignores the others' rows.
 pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
@@ -36,6 +37,7 @@ pub struct State {
     db: Db,
     admit: Admit,
     signing_key: SigningKey,
+    key_set: Arc<key_set::KeySet>,
     passwords: Arc<passwords::Passwords>,
 }
 
@@ -45,7 +47,9 @@ impl State {
     /// Takes some 20 ms: it hashes the password that unknown users are compared with.
     #[must_use]
     pub fn new(db: Db, admit: Admit, signing_key: SigningKey) -> Self {
-        Self { db: db.named("auth"), admit, signing_key, passwords: Arc::new(passwords::Passwords::new()) }
+        let key_set = Arc::new(key_set::KeySet::of(signing_key.accepted()));
+        let passwords = Arc::new(passwords::Passwords::new());
+        Self { db: db.named("auth"), admit, signing_key, key_set, passwords }
     }
 }
 
@@ -55,7 +59,8 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// The routes of this service. Refresh is critical: whoever is logged in must not be logged out by our overload.
+/// The routes of this service. Refresh is critical: whoever is logged in must not be logged out by our overload. The key
+/// set has no door before it: it needs no lease, and those who ask for it serve others.
 pub fn router(state: State) -> Router {
     let normal = state.admit.class(Class::Normal);
     let critical = state.admit.class(Class::Critical);
@@ -63,6 +68,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/auth/register", post(routes::register).layer(normal.clone()))
         .route("/v1/auth/login", post(routes::login).layer(normal))
         .route("/v1/auth/refresh", post(routes::refresh).layer(critical))
+        .route("/.well-known/jwks.json", get(routes::key_set))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(state)
 }

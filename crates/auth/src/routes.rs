@@ -2,7 +2,8 @@
 
 use axum::Extension;
 use axum::extract;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use forebay_platform::db::Tx;
 use forebay_platform::extract::Json;
 use forebay_pool::Admission;
@@ -85,6 +86,11 @@ pub(crate) async fn refresh(
     let session = end(tx, rotated).await?.ok_or(Error::RefreshTokenReused)?;
     drop(lease);
     Ok(Json(Tokens::issue(&state.signing_key, &session, &next, now)))
+}
+
+/// `GET /.well-known/jwks.json`
+pub(crate) async fn key_set(extract::State(state): extract::State<State>, headers: HeaderMap) -> Response {
+    state.key_set.answer(&headers)
 }
 
 /// The session, which goes on with `next`. None where someone has a copy of its token: then it is over.

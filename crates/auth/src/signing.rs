@@ -9,22 +9,34 @@ use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use sha2::{Digest, Sha256};
 
-pub(crate) const ISSUER: &str = "forebay-auth";
-pub(crate) const AUDIENCE: &str = "forebay";
+/// The `iss` of every access token that is signed here.
+pub const ISSUER: &str = "forebay-auth";
+
+/// The `aud` of every access token that is signed here.
+pub const AUDIENCE: &str = "forebay";
 
 /// The DER of a PKCS #8 private key (RFC 8410) up to the 32 bytes of an Ed25519 seed.
 const PKCS8_HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
-/// The private key that signs access tokens. Cheap to clone; its `Debug` shows only the key id.
+/// The private key that signs access tokens, and the public keys whose tokens are accepted. Cheap to clone; its `Debug`
+/// shows only key ids.
 #[derive(Clone)]
 pub struct SigningKey {
-    inner: Arc<Inner>,
+    signer: Arc<Signer>,
+    /// The signer's own comes first; no id twice.
+    accepted: Arc<[PublicKey]>,
 }
 
-struct Inner {
+struct Signer {
     private: EncodingKey,
-    public: [u8; 32],
     header: Header,
+}
+
+/// What verifies the tokens of one key.
+#[derive(Clone)]
+pub(crate) struct PublicKey {
+    pub(crate) id: String,
+    pub(crate) bytes: [u8; 32],
 }
 
 impl SigningKey {
@@ -41,26 +53,46 @@ impl SigningKey {
     pub fn from_seed(seed: [u8; 32]) -> Self {
         let private = EncodingKey::from_ed_der(&[&PKCS8_HEAD[..], &seed].concat());
         let public = public_part(&private).expect("any 32 bytes are an Ed25519 seed");
+        let public = PublicKey { id: key_id(&public), bytes: public };
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TOKEN_TYPE.to_owned());
-        header.kid = Some(key_id(&public));
-        Self { inner: Arc::new(Inner { private, public, header }) }
+        header.kid = Some(public.id.clone());
+        Self { signer: Arc::new(Signer { private, header }), accepted: Arc::new([public]) }
     }
 
-    /// What accepts this key's tokens, and no others.
+    /// This key, which signs; what `other` signs is accepted too, and its public part is published. With the key of
+    /// before in it, a rotation logs nobody out. With the key to come in it, verifiers know that one before the first
+    /// token of it appears, which matters where several replicas do not change over in the same moment.
+    #[must_use]
+    pub fn also_accepting(self, other: Self) -> Self {
+        let mut accepted = self.accepted.to_vec();
+        accepted
+            .extend(other.accepted.iter().filter(|key| self.accepted.iter().all(|ours| ours.id != key.id)).cloned());
+        Self { accepted: accepted.into(), ..self }
+    }
+
+    /// What accepts the tokens of this key and of those it was [told to accept](Self::also_accepting), and no others.
     #[must_use]
     pub fn verifier(&self) -> Verifier {
-        Verifier::new(ISSUER, AUDIENCE, [(key_id(&self.inner.public), self.inner.public)])
+        Verifier::new(ISSUER, AUDIENCE, self.accepted.iter().map(|key| (key.id.clone(), key.bytes)))
+    }
+
+    pub(crate) fn accepted(&self) -> &[PublicKey] {
+        &self.accepted
     }
 
     pub(crate) fn sign(&self, claims: &Claims) -> String {
-        encode(&self.inner.header, claims, &self.inner.private).expect("a valid key signs any claims")
+        encode(&self.signer.header, claims, &self.signer.private).expect("a valid key signs any claims")
     }
 }
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningKey").field("kid", &self.inner.header.kid).finish_non_exhaustive()
+        let accepted: Vec<_> = self.accepted.iter().map(|key| &key.id).collect();
+        f.debug_struct("SigningKey")
+            .field("kid", &self.signer.header.kid)
+            .field("accepted", &accepted)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,9 @@
 //! The admin listener's routes: probes, metrics, the pool's state and control. Never reachable from the public port.
 
 use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -11,10 +14,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use forebay_pool::Resize;
+use forebay_pool::{InvalidConfig, Resize};
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::watch;
 
 use crate::{
@@ -23,6 +25,10 @@ use crate::{
     problem::{FieldError, Problem},
     telemetry::Metrics,
 };
+
+mod probe_session;
+
+pub use probe_session::{Held, ProbeSession};
 
 /// Between two looks at the database.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -40,6 +46,20 @@ pub struct Admin {
     pub readiness: Readiness,
     /// What `/metrics` renders.
     pub metrics: Metrics,
+    /// Who changes the pool's bounds.
+    pub bounds: Arc<dyn Bounds>,
+}
+
+/// Changes a pool's bounds. A pool does it by itself; whoever shares a server with others may have to ask them first.
+pub trait Bounds: fmt::Debug + Send + Sync {
+    /// Changes them, or leaves them as they are and says why. Dropping the future leaves one or the other.
+    fn resize(&self, bounds: Resize) -> Pin<Box<dyn Future<Output = Result<(), Problem>> + Send + '_>>;
+}
+
+impl Bounds for Db {
+    fn resize(&self, bounds: Resize) -> Pin<Box<dyn Future<Output = Result<(), Problem>> + Send + '_>> {
+        Box::pin(std::future::ready(Self::resize(self, bounds).map_err(refused)))
+    }
 }
 
 impl Admin {
@@ -79,16 +99,10 @@ impl Readiness {
     }
 
     /// Looks at the database once a second; never returns. Dropping the future stops it.
-    pub async fn probe(self, options: PgConnectOptions) {
-        let options = options.application_name("forebay-probe");
-        let mut connection = None;
+    pub async fn probe(self, session: ProbeSession) {
         loop {
-            let looked = tokio::time::timeout(PROBE_LIMIT, look(connection.take(), &options)).await;
-            match looked {
-                Ok(Ok(alive)) => {
-                    connection = Some(alive);
-                    self.note(None);
-                }
+            match tokio::time::timeout(PROBE_LIMIT, session.look()).await {
+                Ok(Ok(())) => self.note(None),
                 Ok(Err(error)) => self.note(Some(error.to_string())),
                 Err(_elapsed) => self.note(Some(format!("no answer within {} s", PROBE_LIMIT.as_secs()))),
             }
@@ -120,16 +134,6 @@ impl Readiness {
             "unready"
         }
     }
-}
-
-/// A round trip on the connection of the last look, or on a new one.
-async fn look(connection: Option<PgConnection>, options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
-    let mut connection = match connection {
-        Some(connection) => connection,
-        None => options.connect().await?,
-    };
-    connection.ping().await?;
-    Ok(connection)
 }
 
 #[derive(Debug, Serialize)]
@@ -198,7 +202,7 @@ async fn resize(
     let PoolOrder { min, max, limit, flush_idle } = order;
     let bounds = Resize { min_idle: min, ceiling: max, limit };
     if bounds != Resize::default() {
-        admin.db.resize(bounds).map_err(refused)?;
+        admin.bounds.resize(bounds).await?;
     }
     if flush_idle {
         admin.db.flush_idle().map_err(refused)?;
@@ -207,7 +211,8 @@ async fn resize(
     Ok(Json(admin.db.snapshot()))
 }
 
-fn refused(wrong: forebay_pool::InvalidConfig) -> Problem {
+/// The answer to bounds that cannot be.
+pub fn refused(wrong: InvalidConfig) -> Problem {
     let errors = wrong.faults.into_iter().map(|fault| FieldError::new("", "not-possible", fault)).collect();
     Problem::invalid(errors)
 }
@@ -235,7 +240,9 @@ mod tests {
         let pool = Pool::connect(database().await.options(), config).unwrap();
         let draining = watch::Sender::new(false);
         let readiness = Readiness::new(draining.subscribe());
-        Fixture { admin: Admin { db: Db::forebay(pool), readiness, metrics: Metrics::of_process() }, draining }
+        let db = Db::forebay(pool);
+        let bounds = Arc::new(db.clone());
+        Fixture { admin: Admin { db, readiness, metrics: Metrics::of_process(), bounds }, draining }
     }
 
     impl Fixture {
@@ -280,7 +287,8 @@ mod tests {
     #[tokio::test]
     async fn the_probe_finds_a_database_that_answers() {
         let fixture = fixture().await;
-        let probing = tokio::spawn(fixture.admin.readiness.clone().probe(database().await.options()));
+        let session = ProbeSession::new(database().await.options());
+        let probing = tokio::spawn(fixture.admin.readiness.clone().probe(session));
         let ready = async {
             while fixture.get("/readyz").await.0 != 200 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -288,6 +296,21 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(5), ready).await.unwrap();
         probing.abort();
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_lost_comes_back_under_its_name() {
+        let options = database().await.options().application_name("before");
+        let session = ProbeSession::new(options);
+        let mut held = session.hold().await;
+        held.rename("after");
+        drop(held.take().await.unwrap());
+        drop(held);
+        session.look().await.unwrap();
+        let mut connection = session.hold().await.take().await.unwrap();
+        let name: String =
+            sqlx::query_scalar("SELECT current_setting('application_name')").fetch_one(&mut connection).await.unwrap();
+        assert_eq!(name, "after");
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
-//! Who is calling: verifies access tokens ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)) without any I/O, so that
-//! trouble with logging in never reaches those who already are.
+//! Who is calling: verifies access tokens ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)) by keys that are at hand, so
+//! that trouble with logging in never reaches those who already are.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
@@ -13,6 +12,19 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::problem::{Code, Problem};
+
+mod fetch;
+mod jwks_uri;
+mod key_set;
+mod keyring;
+mod remote;
+#[cfg(test)]
+mod tests;
+
+pub use jwks_uri::{InvalidJwksUri, JwksUri};
+use key_set::KeySet;
+use keyring::Missing;
+use remote::Remote;
 
 /// The type of token that opens the API; any other token, however well signed, does not.
 pub const TOKEN_TYPE: &str = "at+jwt";
@@ -50,8 +62,14 @@ pub struct Verifier {
 }
 
 struct Inner {
-    keys: HashMap<String, DecodingKey>,
+    keys: Keys,
     validation: Validation,
+}
+
+#[derive(Debug)]
+enum Keys {
+    Fixed(KeySet),
+    Remote(Remote),
 }
 
 /// The caller, once a token was verified. As an extractor it answers 401 by itself; `Option<Principal>` answers 401
@@ -70,36 +88,64 @@ impl Verifier {
     /// Accepts what `issuer` signed for `audience` with one of `keys` (key id and Ed25519 public key).
     #[must_use]
     pub fn new(issuer: &str, audience: &str, keys: impl IntoIterator<Item = (String, [u8; 32])>) -> Self {
+        Self::by(Keys::Fixed(KeySet::of(keys)), issuer, audience)
+    }
+
+    /// Accepts what `issuer` signed for `audience` with one of the Ed25519 keys that are published at `jwks`. They come
+    /// only while [`keep_fresh`](Self::keep_fresh) of this verifier or of a clone runs; until the first have come, and
+    /// when none came for a day, every token is answered `503 dependency-unavailable`.
+    #[must_use]
+    pub fn remote(issuer: &str, audience: &str, jwks: JwksUri) -> Self {
+        Self::by(Keys::Remote(Remote::new(jwks)), issuer, audience)
+    }
+
+    fn by(keys: Keys, issuer: &str, audience: &str) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
         validation.validate_nbf = true;
         validation.leeway = LEEWAY;
-        let keys = keys.into_iter().map(|(id, public)| (id, DecodingKey::from_ed_der(&public))).collect();
         Self { inner: Arc::new(Inner { keys, validation }) }
     }
 
+    /// Has the published keys asked for: every five minutes, after a failure within ten seconds, and for a token whose
+    /// key is not known, but for such tokens once in ten seconds. Never returns; with fixed keys there is nothing to do.
+    /// Only one at a time asks, whoever else runs this. Dropping the future stops it, and what has come stays good for
+    /// its day.
+    pub async fn keep_fresh(self) {
+        match &self.inner.keys {
+            Keys::Fixed(_) => std::future::pending().await,
+            Keys::Remote(remote) => remote.keep_fresh().await,
+        }
+    }
+
+    /// Who presents `token`. Waits only where its key is not known and the issuer may be asked: a second at most.
+    /// Dropping the future takes nothing from others who wait.
+    ///
     /// # Errors
-    /// `401 token-expired` for a token that was good once, else `401 unauthenticated`.
-    pub fn verify(&self, token: &str) -> Result<Principal, Problem> {
-        let key = decode_header(token).ok().and_then(|header| self.key_of(&header)).ok_or_else(wrong_token)?;
-        let claims = decode::<Claims>(token, key, &self.inner.validation).map_err(|error| refusal(&error))?.claims;
+    /// `401 token-expired` for a token that was good once, else `401 unauthenticated`; `503 dependency-unavailable`
+    /// where nobody can tell, for want of keys.
+    pub async fn verify(&self, token: &str) -> Result<Principal, Problem> {
+        let header = decode_header(token).ok().filter(is_ours).ok_or_else(wrong_token)?;
+        let id = header.kid.ok_or_else(wrong_token)?;
+        let key = self.key(&id).await.map_err(without_key)?;
+        let claims = decode::<Claims>(token, &key, &self.inner.validation).map_err(|error| refusal(&error))?.claims;
         Ok(Principal { user_id: claims.sub, session_id: claims.sid, scope: claims.scope })
     }
 
-    /// The key is one of ours, named by its id: never one that the token brings along. A header that says it must be
-    /// understood in a way we do not know (`crit`) is refused.
-    fn key_of(&self, header: &Header) -> Option<&DecodingKey> {
-        let ours =
-            header.typ.as_deref().is_some_and(|typ| typ.eq_ignore_ascii_case(TOKEN_TYPE)) && header.crit.is_none();
-        header.kid.as_ref().filter(|_| ours).and_then(|id| self.inner.keys.get(id))
+    /// The key is one of the issuer's, named by its id: never one that the token brings along or points to.
+    async fn key(&self, id: &str) -> Result<Arc<DecodingKey>, Missing> {
+        match &self.inner.keys {
+            Keys::Fixed(keys) => keys.get(id).ok_or(Missing::Key),
+            Keys::Remote(remote) => remote.key(id).await,
+        }
     }
 }
 
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verifier").field("keys", &self.inner.keys.keys()).finish_non_exhaustive()
+        f.debug_struct("Verifier").field("keys", &self.inner.keys).finish_non_exhaustive()
     }
 }
 
@@ -111,7 +157,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match bearer(parts)? {
-            Some(token) => Verifier::from_ref(state).verify(token),
+            Some(token) => Verifier::from_ref(state).verify(token).await,
             None => Err(Code::Unauthenticated.into()),
         }
     }
@@ -124,7 +170,10 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
-        bearer(parts)?.map(|token| Verifier::from_ref(state).verify(token)).transpose()
+        match bearer(parts)? {
+            Some(token) => Verifier::from_ref(state).verify(token).await.map(Some),
+            None => Ok(None),
+        }
     }
 }
 
@@ -134,6 +183,21 @@ fn bearer(parts: &Parts) -> Result<Option<&str>, Problem> {
     };
     let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(wrong_token)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(wrong_token()) }
+}
+
+/// An access token, signed in the one way we know, whose header does not say that it must be understood in another
+/// (`crit`). Whatever is none of it is refused before anybody is asked for a key.
+fn is_ours(header: &Header) -> bool {
+    let access_token = header.typ.as_deref().is_some_and(|typ| typ.eq_ignore_ascii_case(TOKEN_TYPE));
+    access_token && header.alg == Algorithm::EdDSA && header.crit.is_none()
+}
+
+fn without_key(missing: Missing) -> Problem {
+    match missing {
+        Missing::Key => wrong_token(),
+        Missing::Keys => Problem::new(Code::DependencyUnavailable)
+            .detail("access tokens cannot be verified at the moment; nothing was executed"),
+    }
 }
 
 fn refusal(error: &Error) -> Problem {

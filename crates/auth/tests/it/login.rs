@@ -60,5 +60,5 @@ async fn an_admin_has_the_scope_of_one() {
     world.execute("update auth.users set role = 'admin'").await;
     let answer = world.post("login", &credentials(EMAIL, PASSWORD)).await;
     let access = Value::as_str(&answer.body["access_token"]).unwrap();
-    assert_eq!(world.key.verifier().verify(access).unwrap().scope, "shop admin");
+    assert_eq!(world.key.verifier().verify(access).await.unwrap().scope, "shop admin");
 }

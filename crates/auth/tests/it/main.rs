@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod client;
+mod keys;
 mod login;
 mod refresh;
 mod refusals;

@@ -7,7 +7,7 @@ async fn each_use_gives_a_successor() {
     for _ in 0..3 {
         let answer = world.refresh(&current).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        assert!(world.key.verifier().verify(answer.body["access_token"].as_str().unwrap()).is_ok());
+        assert!(world.key.verifier().verify(answer.body["access_token"].as_str().unwrap()).await.is_ok());
         let next = token(&answer);
         assert_ne!(next, current);
         current = next;

@@ -10,7 +10,7 @@ async fn a_new_account_is_answered_with_tokens_that_the_verifier_accepts() {
         (answer.status.as_u16(), &answer.body["expires_in"], &answer.body["token_type"]),
         (201, &600.into(), &"Bearer".into())
     );
-    let principal = world.key.verifier().verify(answer.body["access_token"].as_str().unwrap()).unwrap();
+    let principal = world.key.verifier().verify(answer.body["access_token"].as_str().unwrap()).await.unwrap();
     assert_eq!(
         (principal.user_id.to_string().as_str(), principal.scope.as_str()),
         (answer.body["user"]["id"].as_str().unwrap(), "shop")

@@ -30,12 +30,14 @@ impl World {
         let rules = Rules { mode: Mode::Off, ..Rules::default() };
         let config = Config { rules, acquire_timeout: Duration::from_secs(20), ..Config::named("test") };
         let pool = Pool::connect(database.options(), config).unwrap();
-        let db = Db::forebay(pool.clone());
-        let patient = Duration::from_secs(30);
-        let admit = Admit::new(&db, TimeLimits { critical: patient, normal: patient });
         let key = SigningKey::from_seed([7; 32]);
-        let router = forebay_auth::router(forebay_auth::State::new(db, admit, key.clone()));
-        Self { router, pool, key, database }
+        Self { router: router(&pool, &key), pool, key, database }
+    }
+
+    /// As after a start with another key.
+    pub(crate) fn sign_with(&mut self, key: SigningKey) {
+        self.router = router(&self.pool, &key);
+        self.key = key;
     }
 
     /// With one user in it.
@@ -70,6 +72,13 @@ impl World {
         let mut connection = PgConnection::connect_with(&self.database.options()).await.unwrap();
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
     }
+}
+
+fn router(pool: &Pool, key: &SigningKey) -> Router {
+    let db = Db::forebay(pool.clone());
+    let patient = Duration::from_secs(30);
+    let admit = Admit::new(&db, TimeLimits { critical: patient, normal: patient });
+    forebay_auth::router(forebay_auth::State::new(db, admit, key.clone()))
 }
 
 pub(crate) fn registration() -> Value {

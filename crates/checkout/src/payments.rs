@@ -66,6 +66,9 @@ pub(crate) enum Unknown {
 }
 
 impl Payments {
+    /// How many connections the ledger opens at most.
+    pub const CONNECTIONS: u32 = 1;
+
     /// A provider that keeps its ledger in `payment_simulator` of the database that `ledger` leads to, takes `latency`
     /// for each charge and declines `decline_percent` of orders. Connects when it is first asked.
     #[must_use]

@@ -1,38 +1,34 @@
-//! The shop as one process: three services on one pool, a public listener and an admin one.
+//! A process of the shop: its services on one pool, a public listener and an admin one.
 
-use std::{future::Future, io, time::Duration};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
 use axum::Router;
-use forebay_auth::SigningKey;
-use forebay_checkout::Payments;
 use forebay_platform::{
-    admin::{Admin, Readiness},
-    admit::Admit,
+    admin::{Admin, Bounds, ProbeSession, Readiness},
     db::Db,
     serve::{self, Drained},
     telemetry::Metrics,
 };
-use sqlx::postgres::PgConnectOptions;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::{Services, claim::Claim};
 
 /// How long the leases may take to come back once every request was answered.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Everything the shop is made of, handed in.
+/// Everything a process of the shop is made of, handed in.
 #[derive(Debug)]
 pub struct App {
-    /// Leases, shared by the three services.
+    /// Leases, shared by the services.
     pub db: Db,
-    /// The door.
-    pub admit: Admit,
-    /// Signs access tokens.
-    pub signing_key: SigningKey,
-    /// The payment provider.
-    pub payments: Payments,
-    /// How long stock stays reserved for an order that is not paid.
-    pub reservation_ttl: Duration,
-    /// The readiness probe's own connection goes here: never through the pool.
-    pub probe: PgConnectOptions,
+    /// What is served.
+    pub services: Services,
+    /// What the readiness probe looks over: never the pool.
+    pub probe: ProbeSession,
+    /// What the pool was granted of the server's connections, where it has to ask for more.
+    pub claim: Option<Arc<Claim>>,
+    /// How long it goes on as before, once it says that it is draining, so that a balancer can notice.
+    pub drain_delay: Duration,
     /// How long requests in flight may take at the end.
     pub drain: Duration,
     /// Further routes of the admin listener.
@@ -40,20 +36,9 @@ pub struct App {
 }
 
 impl App {
-    /// The public API.
-    pub fn router(&self) -> Router {
-        let services = [
-            ("catalog", forebay_catalog::router(self.catalog())),
-            ("auth", forebay_auth::router(self.auth())),
-            ("checkout", forebay_checkout::router(self.checkout())),
-        ];
-        let merged =
-            services.into_iter().fold(Router::new(), |all, (name, router)| all.merge(serve::measured(router, name)));
-        serve::public(merged)
-    }
-
-    /// Serves until `shutdown` completes, then drains. The admin listener stays until the public one has drained, and
-    /// says `draining` meanwhile. The pool is closed at the end. Dropping the future cuts everything off.
+    /// Serves until `shutdown` completes. From then on the admin listener says `draining`; the public one goes on for the
+    /// drain's delay, takes no more connections, and answers what is in flight. The admin listener stays until then, and
+    /// the pool is closed at the end. Dropping the future cuts everything off.
     ///
     /// # Errors
     ///
@@ -65,17 +50,25 @@ impl App {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<Drained> {
         let metrics = Metrics::of_process();
-        let (draining, mut hears) = watch::channel(false);
-        let readiness = Readiness::new(draining.subscribe());
+        let (draining, hears) = watch::channel(false);
+        let readiness = Readiness::new(hears);
         // Aborted when this is dropped, as the sweeper is.
         let mut companions = JoinSet::new();
-        companions.spawn(readiness.clone().probe(self.probe.clone()));
+        companions.spawn(readiness.clone().probe(self.probe));
+        let mut bounds: Arc<dyn Bounds> = Arc::new(self.db.clone());
+        if let Some(claim) = self.claim {
+            bounds = Arc::<Claim>::clone(&claim);
+            companions.spawn(async move { claim.keep_small().await });
+        }
         companions.spawn({
             let metrics = metrics.clone();
             async move { metrics.keep_up().await }
         });
-        let _sweeper = AbortOnDrop(forebay_checkout::spawn_sweeper(self.checkout()));
-        let admin_router = Admin { db: self.db.clone(), readiness, metrics }.router().merge(self.admin_extra.clone());
+        if let Some(keys) = self.services.keys.clone() {
+            companions.spawn(keys.keep_fresh());
+        }
+        let _sweeper = self.services.checkout.clone().map(|state| AbortOnDrop(forebay_checkout::spawn_sweeper(state)));
+        let admin_router = Admin { db: self.db.clone(), readiness, metrics, bounds }.router().merge(self.admin_extra);
         companions.spawn(async move {
             let forever = serve::serve(admin, admin_router, std::future::pending(), Duration::ZERO).await;
             if let Err(error) = forever {
@@ -85,10 +78,9 @@ impl App {
         let told = async move {
             shutdown.await;
             draining.send_replace(true);
-            // Held open until the listener is gone, so that the probe can still say so.
-            _ = hears.changed().await;
+            tokio::time::sleep(self.drain_delay).await;
         };
-        let drained = serve::serve(http, self.router(), told, self.drain).await?;
+        let drained = serve::serve(http, self.services.router(), told, self.drain).await?;
         match self.db.close(CLOSE_LIMIT).await {
             0 => Ok(drained),
             out => {
@@ -96,25 +88,6 @@ impl App {
                 Ok(Drained::CutOff)
             }
         }
-    }
-
-    fn catalog(&self) -> forebay_catalog::State {
-        forebay_catalog::State::new(self.db.clone(), self.admit.clone())
-    }
-
-    fn auth(&self) -> forebay_auth::State {
-        forebay_auth::State::new(self.db.clone(), self.admit.clone(), self.signing_key.clone())
-    }
-
-    fn checkout(&self) -> forebay_checkout::State {
-        let verifier = self.signing_key.verifier();
-        forebay_checkout::State::new(
-            self.db.clone(),
-            self.admit.clone(),
-            verifier,
-            self.payments.clone(),
-            self.reservation_ttl,
-        )
     }
 }
 

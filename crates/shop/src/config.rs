@@ -2,15 +2,30 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use forebay_checkout::Payments;
 use forebay_platform::{
     admit::TimeLimits,
     config::{ConfigFaults, Env, Reader},
+    identity::JwksUri,
     telemetry::LogConfig,
 };
 use forebay_pool::{Mode, Rules};
 use secrecy::SecretString;
 
-use crate::Scale;
+use crate::{Scale, Service};
+
+mod password;
+
+/// What the settings are read for: what it needs must be there, and some defaults are its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// `shop up`.
+    Up,
+    /// `shop serve`: needs `DATABASE_URL`, and for checkout `FOREBAY_JWKS_URL`.
+    Serve(Service),
+    /// `shop migrate` and `shop seed`.
+    Schema,
+}
 
 /// Every knob of the shop.
 #[derive(Clone, Debug)]
@@ -19,17 +34,25 @@ pub struct Config {
     pub http: SocketAddr,
     /// `FOREBAY_ADMIN`: where metrics, probes and the pool's state listen. Default 127.0.0.1:9090.
     pub admin: SocketAddr,
-    /// `DATABASE_URL`: use this server instead of an embedded one.
+    /// `DATABASE_URL`: use this server instead of an embedded one. Where it holds no password, sqlx takes `PGPASSWORD`.
     pub database_url: Option<SecretString>,
+    /// Whether the password in `DATABASE_URL` or `PGPASSWORD` is one that is published as an example.
+    pub example_password: bool,
+    /// `FOREBAY_START_WAIT_MS`: how long a service that runs alone waits for its database and schema. Default 60 s.
+    pub start_wait: Duration,
+    /// `FOREBAY_JWKS_URL`: where checkout finds the keys that verify access tokens, when it runs alone.
+    pub jwks: Option<JwksUri>,
     /// `FOREBAY_DATA`: holds the embedded server's data and the signing key. Default `./.forebay`.
     pub data_dir: Option<PathBuf>,
     /// `FOREBAY_PG_PORT`: the embedded server also listens on this port of 127.0.0.1.
     pub pg_port: Option<u16>,
     /// `FOREBAY_SIGNING_KEY_FILE`: a PKCS #8 PEM file with an Ed25519 key. Default `signing-key.pem` in the data folder.
     pub signing_key_file: Option<PathBuf>,
+    /// `FOREBAY_PREVIOUS_KEY_FILE`: the key before that one, whose tokens are accepted while a rotation lasts.
+    pub previous_key_file: Option<PathBuf>,
     /// `FOREBAY_SEED`: `full`, `small` or `none`. Default `full`.
     pub seed: Option<Scale>,
-    /// `FOREBAY_POOL_*`.
+    /// `FOREBAY_POOL_*`. At most 60 connections for all services in one process; alone, catalog has 16, auth 8, checkout 12.
     pub pool: forebay_pool::Config,
     /// `FOREBAY_DEADLINE_CRITICAL_MS`, `FOREBAY_DEADLINE_NORMAL_MS`: when an answer is of no use any more.
     pub time_limits: TimeLimits,
@@ -37,6 +60,8 @@ pub struct Config {
     pub payment: PaymentConfig,
     /// `FOREBAY_RESERVATION_TTL_MS`: how long stock stays reserved for an order that is not paid. Default 15 min.
     pub reservation_ttl: Duration,
+    /// `FOREBAY_DRAIN_DELAY_MS`: how long it goes on accepting once it says that it is draining. Default 0.
+    pub drain_delay: Duration,
     /// `FOREBAY_DRAIN_MS`: how long requests in flight may take when the shop stops. Default 10 s.
     pub drain: Duration,
     /// `FOREBAY_LOG`, `FOREBAY_LOG_FORMAT`.
@@ -52,26 +77,60 @@ pub struct PaymentConfig {
     pub decline_percent: u8,
 }
 
+impl Purpose {
+    /// What a process with this purpose is called.
+    pub const fn process(self) -> &'static str {
+        match self {
+            Self::Serve(service) => service.name(),
+            Self::Up | Self::Schema => "shop",
+        }
+    }
+
+    /// How many connections such a process opens beside its pool: the readiness probe's, and the payment simulator's.
+    pub const fn beside(self) -> u32 {
+        match self {
+            Self::Serve(Service::Catalog | Service::Auth) => 1,
+            Self::Serve(Service::Checkout) | Self::Up | Self::Schema => 1 + Payments::CONNECTIONS,
+        }
+    }
+
+    /// The pool's usual ceiling: together they leave a server with 100 connections room for replicas (docs/budget.md).
+    const fn ceiling(self) -> u32 {
+        match self {
+            Self::Serve(Service::Catalog) => 16,
+            Self::Serve(Service::Auth) => 8,
+            Self::Serve(Service::Checkout) => 12,
+            Self::Up | Self::Schema => 60,
+        }
+    }
+}
+
 impl Config {
     /// Reads the environment.
     ///
     /// # Errors
     ///
     /// All faults at once, each with its variable and an example.
-    pub fn read(env: &Env) -> Result<Self, ConfigFaults> {
+    pub fn read(env: &Env, purpose: Purpose) -> Result<Self, ConfigFaults> {
         let mut settings = env.reader();
+        let database_url = read_database_url(&mut settings, purpose);
         let config = Self {
             http: settings.or("FOREBAY_HTTP", SocketAddr::from(([127, 0, 0, 1], 8080))),
-            admin: settings.or("FOREBAY_ADMIN", SocketAddr::from(([127, 0, 0, 1], 9090))),
-            database_url: settings.secret("DATABASE_URL"),
+            admin: read_admin(&mut settings),
+            example_password: password::is_an_example(database_url.as_ref(), settings.secret("PGPASSWORD").as_ref()),
+            database_url,
+            start_wait: settings.millis("FOREBAY_START_WAIT_MS", Duration::from_secs(60)),
+            jwks: read_jwks(&mut settings, purpose),
             data_dir: settings.optional("FOREBAY_DATA", "./.forebay"),
             pg_port: settings.optional("FOREBAY_PG_PORT", 5433),
             signing_key_file: settings.optional("FOREBAY_SIGNING_KEY_FILE", "./signing-key.pem"),
+            previous_key_file: settings.optional("FOREBAY_PREVIOUS_KEY_FILE", "./previous-key.pem"),
             seed: read_seed(&mut settings),
-            pool: read_pool(&mut settings),
+            pool: read_pool(&mut settings, purpose),
             time_limits: read_time_limits(&mut settings),
             payment: read_payment(&mut settings),
             reservation_ttl: settings.millis("FOREBAY_RESERVATION_TTL_MS", Duration::from_secs(15 * 60)),
+            drain_delay: settings.millis("FOREBAY_DRAIN_DELAY_MS", Duration::ZERO),
             drain: settings.millis("FOREBAY_DRAIN_MS", Duration::from_secs(10)),
             log: LogConfig::read(&mut settings),
         };
@@ -79,6 +138,43 @@ impl Config {
         settings.require(apart, "FOREBAY_ADMIN", "is the same address as FOREBAY_HTTP", "127.0.0.1:9090");
         settings.finish().map(|()| config)
     }
+}
+
+/// `FOREBAY_ADMIN` alone: all that `shop health` needs to know.
+///
+/// # Errors
+///
+/// It is no address.
+pub fn admin_address(env: &Env) -> Result<SocketAddr, ConfigFaults> {
+    let mut settings = env.reader();
+    let admin = read_admin(&mut settings);
+    settings.finish().map(|()| admin)
+}
+
+fn read_admin(settings: &mut Reader<'_>) -> SocketAddr {
+    settings.or("FOREBAY_ADMIN", SocketAddr::from(([127, 0, 0, 1], 9090)))
+}
+
+fn read_database_url(settings: &mut Reader<'_>, purpose: Purpose) -> Option<SecretString> {
+    let url = settings.secret("DATABASE_URL");
+    let needed = matches!(purpose, Purpose::Serve(_));
+    let example = "postgres://user:password@localhost:5432/shop";
+    settings.require(url.is_some() || !needed, "DATABASE_URL", "`shop serve` starts no database of its own", example);
+    url
+}
+
+fn read_jwks(settings: &mut Reader<'_>, purpose: Purpose) -> Option<JwksUri> {
+    const NAME: &str = "FOREBAY_JWKS_URL";
+    let example = "http://auth:8080/.well-known/jwks.json";
+    let given = settings.optional::<String>(NAME, example).is_some();
+    let needed = purpose == Purpose::Serve(Service::Checkout);
+    settings.require(
+        given || !needed,
+        NAME,
+        "checkout verifies access tokens by the keys that auth publishes",
+        example,
+    );
+    settings.optional(NAME, example)
 }
 
 fn read_seed(settings: &mut Reader<'_>) -> Option<Scale> {
@@ -101,10 +197,10 @@ fn read_payment(settings: &mut Reader<'_>) -> PaymentConfig {
     PaymentConfig { latency, decline_percent }
 }
 
-fn read_pool(settings: &mut Reader<'_>) -> forebay_pool::Config {
-    let defaults = forebay_pool::Config::named("shop");
+fn read_pool(settings: &mut Reader<'_>, purpose: Purpose) -> forebay_pool::Config {
+    let defaults = forebay_pool::Config::named(format!("forebay-{}", purpose.process()));
     let modes = [("off", Mode::Off), ("report-only", Mode::ReportOnly), ("enforce", Mode::Enforce)];
-    let ceiling = settings.or("FOREBAY_POOL_MAX", defaults.rules.ceiling);
+    let ceiling = settings.or("FOREBAY_POOL_MAX", purpose.ceiling());
     let rules = Rules {
         ceiling,
         min_idle: settings.or("FOREBAY_POOL_MIN", defaults.rules.min_idle.min(ceiling)),
@@ -113,7 +209,12 @@ fn read_pool(settings: &mut Reader<'_>) -> forebay_pool::Config {
         mode: settings.word("FOREBAY_POOL_MODE", &modes).unwrap_or(defaults.rules.mode),
         ..defaults.rules
     };
-    settings.require(rules.ceiling >= 2, "FOREBAY_POOL_MAX", "is less than one lease and one reserved place", 60);
+    settings.require(
+        rules.ceiling >= 2,
+        "FOREBAY_POOL_MAX",
+        "is less than one lease and one reserved place",
+        purpose.ceiling(),
+    );
     settings.require(rules.min_idle <= rules.ceiling, "FOREBAY_POOL_MIN", "is more than FOREBAY_POOL_MAX", 2);
     let startable = (1..=rules.ceiling).contains(&rules.initial_limit);
     settings.require(startable, "FOREBAY_POOL_START", "must lie between 1 and FOREBAY_POOL_MAX", 10);
@@ -128,7 +229,7 @@ mod tests {
 
     #[test]
     fn nothing_set_is_a_working_configuration() {
-        let config = Config::read(&Env::default()).unwrap();
+        let config = Config::read(&Env::default(), Purpose::Up).unwrap();
         assert_eq!(config.http.to_string(), "127.0.0.1:8080");
         assert_eq!(config.seed, Some(Scale::Full));
         assert_eq!(config.pool.rules.faults(), Vec::<String>::new());
@@ -143,12 +244,45 @@ mod tests {
             ("FOREBAY_POOL_MIN", "80"),
             ("FOREBAY_DRAIN_MS", "10s"),
         ]);
-        let faults = Config::read(&env).unwrap_err();
+        let faults = Config::read(&env, Purpose::Up).unwrap_err();
         let names: Vec<_> = faults.iter().map(|fault| fault.name).collect();
         for name in
             ["FOREBAY_HTTP", "FOREBAY_SEED", "FOREBAY_PAYMENT_DECLINE_PERCENT", "FOREBAY_POOL_MIN", "FOREBAY_DRAIN_MS"]
         {
             assert!(names.contains(&name), "{name} in {faults}");
         }
+    }
+
+    #[test]
+    fn what_a_service_needs_is_a_fault_where_it_is_missing() {
+        let said = |service, pairs: &[(&str, &str)]| {
+            let env = Env::of(pairs.iter().copied());
+            Config::read(&env, Purpose::Serve(service)).map(|_| ()).map_err(|faults| faults.to_string())
+        };
+        let url = ("DATABASE_URL", "postgres://me@db/shop");
+        let jwks = ("FOREBAY_JWKS_URL", "http://auth:8080/.well-known/jwks.json");
+        let nothing = said(Service::Checkout, &[]).unwrap_err();
+        for part in ["2 settings are wrong", "DATABASE_URL is not set", "(example: FOREBAY_JWKS_URL=http://auth:8080/"]
+        {
+            assert!(nothing.contains(part), "{nothing}");
+        }
+        assert_eq!(said(Service::Checkout, &[url, jwks]), Ok(()));
+        assert_eq!(said(Service::Catalog, &[url]), Ok(()));
+        let wrong = said(Service::Checkout, &[url, ("FOREBAY_JWKS_URL", "auth:8080")]).unwrap_err();
+        assert!(wrong.starts_with("one setting is wrong"), "{wrong}");
+    }
+
+    #[test]
+    fn a_pool_has_the_bounds_and_the_name_of_its_process() {
+        let env = Env::of([("DATABASE_URL", "postgres://db/shop"), ("FOREBAY_JWKS_URL", "http://auth/k")]);
+        let pool = |purpose| {
+            let forebay_pool::Config { name, rules, .. } = Config::read(&env, purpose).unwrap().pool;
+            assert_eq!(rules.faults(), Vec::<String>::new());
+            (name, rules.ceiling)
+        };
+        assert_eq!(pool(Purpose::Up), ("forebay-shop".to_owned(), 60));
+        assert_eq!(pool(Purpose::Serve(Service::Catalog)), ("forebay-catalog".to_owned(), 16));
+        assert_eq!(pool(Purpose::Serve(Service::Auth)), ("forebay-auth".to_owned(), 8));
+        assert_eq!(pool(Purpose::Serve(Service::Checkout)), ("forebay-checkout".to_owned(), 12));
     }
 }

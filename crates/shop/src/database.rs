@@ -3,7 +3,7 @@
 use std::{path::Path, str::FromStr as _};
 
 use forebay_embedded::{Options, Server, StartError};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection,
     migrate::{MigrateError, Migrator},
@@ -30,6 +30,9 @@ pub enum DatabaseError {
     /// The embedded server did not start.
     #[error("{0}")]
     Start(#[from] StartError),
+    /// `shop serve` was not told of one.
+    #[error("DATABASE_URL is not set, and a service that runs alone starts no database of its own")]
+    NoUrl,
     /// `DATABASE_URL` cannot be read. Its text is not shown: it may hold a password.
     #[error(
         "DATABASE_URL is no address of a Postgres server (example: postgres://user:password@localhost:5432/shop): {0}"
@@ -53,10 +56,7 @@ impl Database {
     /// See [`DatabaseError`].
     pub async fn open(config: &Config, folder: &Path, progress: impl Fn(&str) + Send) -> Result<Self, DatabaseError> {
         let database = match &config.database_url {
-            Some(url) => {
-                let options = PgConnectOptions::from_str(url.expose_secret()).map_err(DatabaseError::Url)?;
-                Self { options: options.disable_statement_logging(), server: None }
-            }
+            Some(url) => Self { options: options(url)?, server: None },
             None => {
                 Self::embedded(Options { port: config.pg_port, ..Options::new(folder.join("pg")) }, progress).await?
             }
@@ -83,14 +83,28 @@ impl Database {
         Ok(database)
     }
 
-    async fn connect(&self, options: &PgConnectOptions) -> Result<PgConnection, DatabaseError> {
-        options.connect().await.map_err(|source| {
-            let at = match options.get_socket() {
-                Some(socket) => socket.display().to_string(),
-                None => format!("{}:{}", options.get_host(), options.get_port()),
-            };
-            DatabaseError::Connect { at, source }
-        })
+    /// Connects to it by `options`.
+    pub(crate) async fn connect(&self, options: &PgConnectOptions) -> Result<PgConnection, DatabaseError> {
+        options.connect().await.map_err(|source| DatabaseError::Connect { at: address(options), source })
+    }
+}
+
+/// How to reach the server that `DATABASE_URL` names. What it does not say comes from `PGPASSWORD` and the other
+/// variables of libpq.
+///
+/// # Errors
+///
+/// It is no such address.
+pub(crate) fn options(url: &SecretString) -> Result<PgConnectOptions, DatabaseError> {
+    let options = PgConnectOptions::from_str(url.expose_secret()).map_err(DatabaseError::Url)?;
+    Ok(options.disable_statement_logging())
+}
+
+/// Host and port, or the socket's folder.
+pub(crate) fn address(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
     }
 }
 
@@ -124,25 +138,53 @@ pub struct MigrationFailed {
     pub source: MigrateError,
 }
 
+/// In the order in which they are applied.
+fn migrators() -> [(&'static str, &'static Migrator); 3] {
+    [
+        ("catalog", &forebay_catalog::MIGRATOR),
+        ("auth", &forebay_auth::MIGRATOR),
+        ("checkout", &forebay_checkout::MIGRATOR),
+    ]
+}
+
+/// The versions that this program knows of one service.
+fn versions(migrator: &Migrator) -> impl Iterator<Item = i64> {
+    let known = migrator.iter().filter(|migration| migration.migration_type.is_up_migration());
+    known.map(|migration| migration.version)
+}
+
 /// Brings the three schemas up to date. Two processes at once take turns.
 ///
 /// # Errors
 ///
 /// Names the service whose migrations failed.
 pub async fn migrate(options: &PgConnectOptions) -> Result<Migrated, MigrationFailed> {
-    let services: [(&'static str, &Migrator); 3] = [
-        ("catalog", &forebay_catalog::MIGRATOR),
-        ("auth", &forebay_auth::MIGRATOR),
-        ("checkout", &forebay_checkout::MIGRATOR),
-    ];
     let mut known = 0;
-    for (service, migrator) in services {
+    for (service, migrator) in migrators() {
         let failed = |source| MigrationFailed { service, source };
         let mut connection = options.connect().await.map_err(|error| failed(error.into()))?;
         migrator.run(&mut connection).await.map_err(failed)?;
-        known += migrator.iter().filter(|migration| migration.migration_type.is_up_migration()).count();
+        known += versions(migrator).count();
         // Nothing is lost with a connection that ends badly after its work.
         _ = connection.close().await;
     }
     Ok(Migrated { known })
+}
+
+/// How many of the migrations that this program knows the database lacks, and how many it knows. Those of a newer program
+/// do not count.
+///
+/// # Errors
+///
+/// The server's.
+pub(crate) async fn missing(connection: &mut PgConnection) -> sqlx::Result<(usize, usize)> {
+    let known: Vec<i64> = migrators().into_iter().flat_map(|(_, migrator)| versions(migrator)).collect();
+    let begun: bool =
+        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
+    if !begun {
+        return Ok((known.len(), known.len()));
+    }
+    let applied: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(connection).await?;
+    Ok((known.iter().filter(|version| !applied.contains(version)).count(), known.len()))
 }

@@ -1,17 +1,31 @@
-//! The shop: catalog, auth and checkout in one process, on one pool, with an admin listener beside them.
+//! The shop: catalog, auth and checkout, in one process on one pool or each in its own, with an admin listener beside
+//! them.
 //!
 //! The binary is thin over this library, so that a process that breaks things on purpose can start the same shop.
 
 pub mod app;
 pub mod budget;
+pub mod claim;
 pub mod config;
+pub mod console;
 pub mod database;
+pub mod failure;
+pub mod health;
 pub mod place;
+mod running;
+pub mod schema;
 pub mod seed;
+pub mod serve;
+pub mod services;
+pub mod signals;
 pub mod signing_key;
 pub mod up;
+pub mod waiting;
 
 pub use app::App;
-pub use config::Config;
+pub use config::{Config, Purpose};
 pub use database::{Migrated, migrate};
+pub use failure::Failure;
 pub use seed::{Scale, seed};
+pub use services::{Service, Services};
+pub use signals::Signals;

@@ -1,9 +1,9 @@
 //! The key that signs access tokens: read from a file, or made on the first start.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,9 @@ use forebay_auth::SigningKey;
 const HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
+
+/// More than any key needs, in bytes.
+const MAX_SIZE: u64 = 64 * 1024;
 
 /// Why there is no signing key.
 #[derive(Debug, thiserror::Error)]
@@ -26,47 +29,104 @@ pub enum KeyError {
         /// What the system said.
         source: io::Error,
     },
+    /// The key was made, and could not be given its name.
+    #[error("cannot name the new signing key {}: {source}; if its folder is on a file system without hard links, make the key with `openssl genpkey -algorithm ed25519 -out {}`", path.display(), path.display())]
+    Name {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The file holds something else.
     #[error("{} is no Ed25519 private key in PKCS #8 PEM form; make one with `openssl genpkey -algorithm ed25519 -out {}`", .0.display(), .0.display())]
     Form(PathBuf),
 }
 
-/// The key in `path`.
+/// The key in `path`. If the file is open to others than its owner, that is said in the log.
 ///
 /// # Errors
 ///
 /// The file is missing, closed to us, or no such key.
 pub fn read(path: &Path) -> Result<SigningKey, KeyError> {
-    let pem = fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
-    decode(&pem).map(SigningKey::from_seed).ok_or_else(|| KeyError::Form(path.to_owned()))
+    let pem = pem(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
+    let seed = std::str::from_utf8(&pem).ok().and_then(decode);
+    seed.map(SigningKey::from_seed).ok_or_else(|| KeyError::Form(path.to_owned()))
 }
 
-/// The key in `path`, which is made where it is missing, readable by its owner alone.
+/// The key in `path`, which is made where it is missing, readable by its owner alone. Those who start at the same time
+/// on one folder all get the same key.
 ///
 /// # Errors
 ///
 /// As [`read`], and if the file cannot be written.
 pub fn read_or_make(path: &Path) -> Result<SigningKey, KeyError> {
     if !path.exists() {
-        let mut seed = [0; 32];
-        rand::fill(&mut seed);
-        write(path, &encode(seed)).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
+        make(path)?;
     }
     read(path)
 }
 
-/// Whole or not at all: a start that is killed leaves no half a key. The draft is a new file: one that lies there, or a
-/// link in its place, is removed and not written to.
-fn write(path: &Path, pem: &str) -> io::Result<()> {
-    let draft = path.with_extension("draft");
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// `key`, which signs, and beside it the key in `path`, whose tokens are accepted: that of before a rotation, or the one
+/// to come.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn with_previous(key: SigningKey, path: &Path) -> Result<SigningKey, KeyError> {
+    Ok(key.also_accepting(read(path)?))
+}
+
+fn pem(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    if is_open_to_others(mode) {
+        let mode = format_args!("{mode:04o}");
+        tracing::warn!(path = %path.display(), %mode, "a signing key is open to others, who could make tokens with it: chmod 600");
     }
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
-    file.write_all(pem.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(draft, path)
+    let mut pem = Vec::new();
+    file.take(MAX_SIZE).read_to_end(&mut pem)?;
+    Ok(pem)
+}
+
+fn is_open_to_others(mode: u32) -> bool {
+    mode & 0o077 != 0
+}
+
+/// A new key in `path`, whole or not at all. Whoever was faster has made the key that counts.
+fn make(path: &Path) -> Result<(), KeyError> {
+    let mut seed = [0; 32];
+    rand::fill(&mut seed);
+    let draft = Draft::write(path, &encode(seed)).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
+    match fs::hard_link(&draft.0, path) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(KeyError::Name { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file of our own beside the key's place, which goes when this is dropped. What a killed start left has another name.
+struct Draft(PathBuf);
+
+impl Draft {
+    fn write(path: &Path, pem: &str) -> io::Result<Self> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{:032x}.draft", rand::random::<u128>()));
+        let draft = path.with_file_name(name);
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
+        let draft = Self(draft);
+        file.write_all(pem.as_bytes())?;
+        file.sync_all()?;
+        Ok(draft)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::warn!(%error, path = %self.0.display(), "the draft of a signing key is left; it can be removed");
+        }
+    }
 }
 
 fn encode(seed: [u8; 32]) -> String {
@@ -82,7 +142,7 @@ fn decode(pem: &str) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{collections::BTreeSet, os::unix::fs::PermissionsExt as _, sync::Barrier, thread};
 
     use super::*;
 
@@ -96,15 +156,85 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_that_is_a_link_is_not_followed() {
+    fn starts_at_the_same_time_end_with_the_same_key() {
+        for _ in 0..50 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("signing-key.pem");
+            let begin = Barrier::new(8);
+            let made: BTreeSet<_> = thread::scope(|scope| {
+                let start = || {
+                    begin.wait();
+                    format!("{:?}", read_or_make(&path).unwrap())
+                };
+                let starts: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+                starts.into_iter().map(|start| start.join().unwrap()).collect()
+            });
+            assert_eq!(made.len(), 1, "{made:?}");
+            let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left, ["signing-key.pem"]);
+        }
+    }
+
+    #[test]
+    fn what_a_killed_start_left_does_not_matter() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signing-key.pem");
         let victim = folder.path().join("victim");
         fs::write(&victim, "untouched").unwrap();
         std::os::unix::fs::symlink(&victim, path.with_extension("draft")).unwrap();
+        let half = folder.path().join(format!("signing-key.pem.{:032x}.draft", 1));
+        fs::write(&half, &encode([1; 32])[..40]).unwrap();
         read_or_make(&path).unwrap();
-        assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
         assert!(fs::symlink_metadata(&path).unwrap().is_file());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+        assert!(half.exists(), "it may be the draft of a start that goes on");
+    }
+
+    #[test]
+    fn a_place_that_leads_nowhere_is_said_and_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing-key.pem");
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), &path).unwrap();
+        assert!(matches!(read_or_make(&path), Err(KeyError::File { .. })));
+        assert!(!folder.path().join("elsewhere").exists());
+        let missing = folder.path().join("missing").join("signing-key.pem");
+        assert!(matches!(read_or_make(&missing), Err(KeyError::File { .. })));
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_read_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing-key.pem");
+        read_or_make(&path).unwrap();
+        for mode in [0o644, 0o640, 0o400] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            read(&path).unwrap();
+        }
+        assert!([0o644, 0o640, 0o604, 0o620].into_iter().all(is_open_to_others));
+        assert!(![0o600, 0o400, 0o700].into_iter().any(is_open_to_others));
+    }
+
+    #[test]
+    fn the_previous_key_is_accepted_beside_the_one_that_signs() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, previous] = ["new.pem", "old.pem"].map(|name| folder.path().join(name));
+        let (key, old) = (read_or_make(&path).unwrap(), read_or_make(&previous).unwrap());
+        let both = with_previous(key.clone(), &previous).unwrap();
+        assert_eq!(format!("{both:?}"), format!("{:?}", key.clone().also_accepting(old)));
+        assert_eq!(format!("{:?}", with_previous(key.clone(), &path).unwrap()), format!("{key:?}"));
+        assert!(matches!(with_previous(key, &folder.path().join("none")), Err(KeyError::File { .. })));
+    }
+
+    #[test]
+    fn what_is_no_key_is_said_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing-key.pem");
+        let huge = vec![b'x'; 1024 * 1024];
+        for content in [&b""[..], b"\xff\xfe", &encode([1; 32]).as_bytes()[..40], &huge] {
+            fs::write(&path, content).unwrap();
+            let said = read_or_make(&path).unwrap_err().to_string();
+            assert!(said.contains("openssl genpkey"), "{said}");
+        }
     }
 
     #[test]

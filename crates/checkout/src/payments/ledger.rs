@@ -18,7 +18,7 @@ impl Ledger {
     /// Commits without waiting for the disk. Whatever our own transactions say of a charge is written to the same log
     /// after it, so a crash cannot keep what they say and lose the charge.
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        let options = options.options([("synchronous_commit", "off")]).application_name("payment-simulator");
+        let options = options.options([("synchronous_commit", "off")]);
         Self { options, connection: Mutex::new(None) }
     }
 

@@ -1,12 +1,17 @@
 //! Access tokens, good ones and bad ones, signed with the first key of RFC 8032, section 7.1.
 
+use std::time::Duration;
+
 use axum::body::Body;
+use forebay_checkout::{Payments, State};
+use forebay_platform::admit::{Admit, TimeLimits};
+use forebay_platform::identity::Verifier;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::client::{Answer, request};
+use crate::client::{Answer, request, send};
 use crate::world::World;
 
 pub(crate) const ISSUER: &str = "test-issuer";
@@ -136,4 +141,22 @@ async fn every_other_token_is_refused() {
         assert_eq!(answer.problem(), (401, "unauthenticated"), "{name}");
         assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"forebay\", error=\"invalid_token\"", "{name}");
     }
+}
+
+#[tokio::test]
+async fn while_the_keys_are_not_known_a_token_is_answered_503_and_not_401() {
+    let world = World::with(0).await;
+    // Nobody fetches them: `keep_fresh` does not run.
+    let verifier = Verifier::remote(ISSUER, AUDIENCE, "http://127.0.0.1:1/keys".parse().unwrap());
+    let patient = Duration::from_secs(60);
+    let admit = Admit::new(&world.db, TimeLimits { critical: patient, normal: patient });
+    let payments = Payments::simulated(world.database.options(), Duration::ZERO, 0);
+    let router = forebay_checkout::router(State::new(world.db.clone(), admit, verifier, payments, patient));
+    let asked = || request("GET", &format!("/v1/orders/{}", Uuid::now_v7()));
+    let with_token = asked().header("authorization", Token::of(Uuid::now_v7()).bearer());
+    let answer = send(&router, with_token.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.problem(), (503, "dependency-unavailable"));
+    assert_eq!(answer.header("retry-after"), "2");
+    let answer = send(&router, asked().body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.problem(), (401, "unauthenticated"), "no key would help who sends no token");
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Each crate with those of ours that it may depend on, development aside.
-const MAY_IMPORT: [(&str, &[&str]); 10] = [
+const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("pool-core", &[]),
     ("embedded", &[]),
     ("pool", &["pool-core"]),
@@ -14,6 +14,7 @@ const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("auth", &["platform", "pool"]),
     ("checkout", &["platform", "pool"]),
     ("shop", &["catalog", "auth", "checkout", "platform", "pool", "embedded"]),
+    ("wire", &[]),
     ("sim", &["pool-core"]),
     ("chaos", &["shop", "platform", "pool", "embedded", "sim", "catalog", "auth", "checkout"]),
 ];
@@ -59,8 +60,13 @@ fn what_decides_depends_on_nothing() {
 
 /// What cargo would build for the shop alone, as it is released.
 fn release_tree(arguments: &[&str]) -> String {
+    let released = ["--package", "forebay-shop", "--edges", "normal,build"];
+    tree(&[&released, arguments].concat())
+}
+
+fn tree(arguments: &[&str]) -> String {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["tree", "--offline", "--package", "forebay-shop", "--edges", "normal,build"]).args(arguments);
+    cargo.args(["tree", "--offline"]).args(arguments);
     let said = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     String::from_utf8(said.stdout).unwrap()
@@ -79,4 +85,14 @@ fn the_default_build_stays_lean() {
     let tree = release_tree(&["--format", "{p}", "--prefix", "none"]);
     let packages: BTreeSet<_> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
     assert!(packages.len() <= 300, "{} packages", packages.len());
+}
+
+#[test]
+fn containers_are_built_only_where_they_are_asked_for() {
+    let everything = tree(&["--workspace", "--edges", "all", "--format", "{p}", "--prefix", "none"]);
+    let packages: BTreeSet<_> = everything.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(packages.contains("forebay-chaos") && packages.contains("proptest"), "{packages:?}");
+    for unwanted in ["testcontainers", "bollard"] {
+        assert!(!packages.contains(unwanted), "{unwanted} is built by default: see who enables testing-containers");
+    }
 }

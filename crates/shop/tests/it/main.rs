@@ -1,10 +1,14 @@
 //! The shop as its users meet it: started, called, killed, started again.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod budget;
 mod client;
 mod dependencies;
+mod drain;
+mod health;
 mod metrics;
 mod process;
 mod readme;
 mod recovery;
+mod serve;
 mod start;

@@ -12,12 +12,13 @@ use forebay_auth::SigningKey;
 use forebay_checkout::Payments;
 use forebay_embedded::testing::{TestDatabase, database, server};
 use forebay_platform::{
+    admin::ProbeSession,
     admit::{Admit, TimeLimits},
     db::{Db, PoolMetrics},
     telemetry::Metrics,
 };
 use forebay_pool::{Admission, Class, Config, Mode, Pool, Rules, Staffing};
-use forebay_shop::{App, Scale, migrate, seed};
+use forebay_shop::{App, Scale, Services, migrate, seed};
 use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, postgres::PgConnectOptions};
@@ -75,12 +76,11 @@ impl Strict {
         Metrics::of_process();
         let db = Db::forebay(pool(options.clone()));
         let app = App {
-            admit: Admit::new(&db, TimeLimits::default()),
             db: db.clone(),
-            signing_key: SigningKey::generate(),
-            payments: Payments::simulated(options.clone(), Duration::ZERO, 0),
-            reservation_ttl: Duration::from_secs(60),
-            probe: options,
+            services: services(&db, &options),
+            probe: ProbeSession::new(options),
+            claim: None,
+            drain_delay: Duration::ZERO,
             drain: Duration::ZERO,
             admin_extra: Router::new(),
         };
@@ -173,6 +173,12 @@ impl Strict {
         );
         sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
     }
+}
+
+fn services(db: &Db, options: &PgConnectOptions) -> Services {
+    let admit = Admit::new(db, TimeLimits::default());
+    let payments = Payments::simulated(options.clone(), Duration::ZERO, 0);
+    Services::all(db, &admit, SigningKey::generate(), payments, Duration::from_secs(60))
 }
 
 fn pool(options: PgConnectOptions) -> Pool {

@@ -46,7 +46,14 @@ pub(crate) fn shop(home: &Path, settings: &[(&str, &str)]) -> Command {
     command
 }
 
-/// A shop that is open.
+/// The binary that serves one service alone, on the database at `url`.
+pub(crate) fn service(home: &Path, service: &str, url: &str, settings: &[(&str, &str)]) -> Command {
+    let mut command = shop(home, settings);
+    command.args(["serve", service]).env("DATABASE_URL", url);
+    command
+}
+
+/// A shop that is open, or one service of it.
 #[derive(Debug)]
 pub(crate) struct Shop {
     child: Child,
@@ -54,12 +61,19 @@ pub(crate) struct Shop {
     pub(crate) address: String,
     pub(crate) http: Http,
     pub(crate) admin: Http,
+    /// Where `admin` asks.
+    pub(crate) admin_address: String,
     data: PathBuf,
 }
 
 impl Shop {
     pub(crate) async fn open(home: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut child = shop(home, settings).spawn().unwrap();
+        Self::start(home, shop(home, settings)).await
+    }
+
+    /// Runs `command` until it says that it is open.
+    pub(crate) async fn start(home: &Path, mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let opening = async {
             while let Some(line) = lines.next_line().await.unwrap() {
@@ -69,11 +83,13 @@ impl Shop {
             }
             None
         };
-        let Some((address, admin)) = tokio::time::timeout(LIMIT, opening).await.expect("the shop opens in time") else {
+        let Some((address, admin_address)) =
+            tokio::time::timeout(LIMIT, opening).await.expect("the shop opens in time")
+        else {
             panic!("the shop did not open: {}", all(child.stderr.take().unwrap()).await);
         };
-        let (http, admin) = (Http::new(&address), Http::new(&admin));
-        Self { child, lines, address, http, admin, data: home.join("data/pg") }
+        let (http, admin) = (Http::new(&address), Http::new(&admin_address));
+        Self { child, lines, address, http, admin, admin_address, data: home.join("data/pg") }
     }
 
     pub(crate) fn send(&self, signal: Signal) {
@@ -140,7 +156,7 @@ async fn all(mut pipe: impl AsyncRead + Unpin) -> String {
 
 /// The two addresses in the line that says that the shop is open.
 fn addresses(line: &str) -> Option<(String, String)> {
-    let mut parts = line.strip_prefix("The shop is open: ")?.split("http://").skip(1);
+    let mut parts = line.split_once(" is open: ")?.1.split("http://").skip(1);
     let mut address = || Some(parts.next()?.trim_end_matches([')', ' ']).split(' ').next()?.to_owned());
     Some((address()?, address()?))
 }

@@ -32,15 +32,6 @@ async fn a_busy_port_is_named_with_another_one() {
 }
 
 #[tokio::test]
-async fn a_pool_that_the_server_cannot_hold_is_refused_with_the_arithmetic() {
-    let home = home();
-    let (status, _, err) = run(shop(home.path(), &[("FOREBAY_POOL_MAX", "400"), ("FOREBAY_SEED", "none")])).await;
-    assert_eq!(status.code(), Some(1));
-    assert!(err.contains("max_connections 100 - 3 reserved"), "{err}");
-    nobody_left(home.path()).await;
-}
-
-#[tokio::test]
 async fn a_database_that_is_not_there_is_named_without_its_password() {
     let home = home();
     let url = "postgres://me:topsecret@127.0.0.1:1/shop";

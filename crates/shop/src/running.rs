@@ -1,0 +1,114 @@
+//! A process that serves, until it is told to stop.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use forebay_checkout::Payments;
+use forebay_embedded::Server;
+use forebay_platform::{
+    db::{Db, PoolMetrics},
+    serve::Drained,
+    telemetry::Metrics,
+};
+use forebay_pool::{Pool, Staffing};
+use sqlx::{PgConnection, postgres::PgConnectOptions};
+use tokio::net::TcpListener;
+
+use crate::{
+    App, Config, Failure, Purpose, Signals,
+    budget::Share,
+    claim::{self, Claim, Granted},
+    config::PaymentConfig,
+    console::say,
+};
+
+pub(crate) async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, variable, source })
+}
+
+/// The pool, once what it may open was granted over `connection`, which [`claim::options`] opened. Measured from its first
+/// connection on.
+pub(crate) async fn pool(
+    config: &Config,
+    purpose: Purpose,
+    options: &PgConnectOptions,
+    connection: PgConnection,
+) -> Result<(Db, Arc<Claim>), Failure> {
+    let share = Share { process: purpose.process(), ceiling: config.pool.rules.ceiling, beside: purpose.beside() };
+    let granted = Granted::ask(connection, &claim::options(options), share).await?;
+    Metrics::of_process();
+    let (sizer, observer) = (Box::new(Staffing::default()), Box::new(PoolMetrics));
+    let db = Db::forebay(Pool::connect_with(options.clone(), config.pool.clone(), sizer, observer)?);
+    Ok((db.clone(), Arc::new(granted.of(db))))
+}
+
+/// The payment simulator, whose ledger connects under a name of its own.
+pub(crate) fn payments(config: &Config, options: &PgConnectOptions) -> Payments {
+    let PaymentConfig { latency, decline_percent } = config.payment;
+    Payments::simulated(options.clone().application_name("forebay-payments"), latency, decline_percent)
+}
+
+/// `127.0.0.1:8080`, also where port 0 was asked for.
+pub(crate) fn address(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| "?".to_owned(), |at| at.to_string())
+}
+
+/// Serves until the first signal, drains, and stops what was started for it. A second signal ends the drain.
+pub(crate) async fn run(
+    app: App,
+    http: TcpListener,
+    admin: TcpListener,
+    server: Option<Server>,
+    mut signals: Signals,
+) -> Result<(), Failure> {
+    let (stop_serving, stopped) = tokio::sync::oneshot::channel::<()>();
+    let draining = how_it_drains(app.drain_delay, app.drain);
+    let mut serving = std::pin::pin!(app.serve(http, admin, async move { _ = stopped.await }));
+    let mut fault = None;
+    let drained = tokio::select! {
+        ended = &mut serving => ended,
+        cause = end_of(server.as_ref(), &mut signals) => {
+            say(&draining);
+            fault = cause;
+            // The listener may have ended by itself meanwhile.
+            _ = stop_serving.send(());
+            tokio::select! {
+                ended = serving => ended,
+                () = signals.next() => Ok(Drained::CutOff),
+            }
+        }
+    }
+    .map_err(Failure::Serve)?;
+    stop(server, &mut signals).await;
+    say(if drained == Drained::Complete { "stopped" } else { "stopped; some requests were cut off" });
+    fault.map_or(Ok(()), Err)
+}
+
+fn how_it_drains(delay: Duration, drain: Duration) -> String {
+    let first =
+        if delay.is_zero() { String::new() } else { format!("serving on for {} s, then ", delay.as_secs_f32()) };
+    format!("{first}draining for at most {} s; once more Ctrl-C stops at once", drain.as_secs_f32())
+}
+
+/// A signal, or the end of the embedded server, which is a fault.
+async fn end_of(server: Option<&Server>, signals: &mut Signals) -> Option<Failure> {
+    let Some(server) = server else {
+        signals.next().await;
+        return None;
+    };
+    tokio::select! {
+        () = signals.next() => None,
+        status = server.ended() => {
+            let status = status.map_or_else(|| "unknown".to_owned(), |status| status.to_string());
+            Some(Failure::PostgresEnded { status, log: server.log_file() })
+        }
+    }
+}
+
+/// Stops the embedded server; a further signal leaves it to its guardian.
+pub(crate) async fn stop(server: Option<Server>, signals: &mut Signals) {
+    let Some(server) = server else { return };
+    tokio::select! {
+        stopped = server.shutdown() => if let Err(error) = stopped { tracing::error!(%error, "Postgres did not stop") },
+        () = signals.next() => {}
+    }
+}

@@ -1,0 +1,82 @@
+//! `shop migrate` and `shop seed`: the database, brought up to date and filled.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    Config, Failure, Signals,
+    console::say,
+    database::{Database, migrate},
+    place, running, seed,
+};
+
+/// `shop migrate`: brings the schemas up to date.
+///
+/// # Errors
+///
+/// See [`Failure`].
+pub async fn migrate_only(config: Config, mut signals: Signals) -> Result<(), Failure> {
+    let migrated = on_database(&config, &mut signals, async |database| Ok(migrate(&database.options).await?)).await?;
+    say(&format!("the schema is up to date: {} migrations", migrated.known));
+    Ok(())
+}
+
+/// `shop seed`: brings the schemas up to date and fills them.
+///
+/// # Errors
+///
+/// See [`Failure`].
+pub async fn seed_only(config: Config, mut signals: Signals) -> Result<(), Failure> {
+    on_database(&config, &mut signals, async |database| bring_up_to_date(&config, database).await).await?;
+    say(match config.seed {
+        Some(_) => "the shop is filled",
+        None => "the schema is up to date; FOREBAY_SEED=none fills nothing",
+    });
+    Ok(())
+}
+
+/// Opens the database, does `work` on it unless a signal comes first, and stops what it started.
+async fn on_database<T>(
+    config: &Config,
+    signals: &mut Signals,
+    work: impl AsyncFnOnce(&Database) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let (database, _) = tokio::select! {
+        opened = open(config) => opened?,
+        () = signals.next() => return Err(Failure::Interrupted),
+    };
+    let done = tokio::select! {
+        done = work(&database) => done,
+        () = signals.next() => Err(Failure::Interrupted),
+    };
+    running::stop(database.server, signals).await;
+    done
+}
+
+/// The database, and the folder for what is kept beside it.
+pub(crate) async fn open(config: &Config) -> Result<(Database, PathBuf), Failure> {
+    let folder = folder(config)?;
+    let database = Database::open(config, &folder, say).await?;
+    Ok((database, folder))
+}
+
+/// The data folder, which is made where it is missing.
+pub(crate) fn folder(config: &Config) -> Result<PathBuf, Failure> {
+    let asked = config.data_dir.as_deref();
+    let path = asked.unwrap_or(Path::new(".forebay")).to_owned();
+    let place =
+        place::choose(asked, config.database_url.is_none()).map_err(|source| Failure::Folder { path, source })?;
+    if let Some(note) = &place.note {
+        say(note);
+    }
+    Ok(place.folder)
+}
+
+/// Applies what is missing of the schema, and fills an empty shop.
+pub(crate) async fn bring_up_to_date(config: &Config, database: &Database) -> Result<(), Failure> {
+    say("bringing the schema up to date");
+    migrate(&database.options).await?;
+    if let Some(scale) = config.seed {
+        seed(&database.options, scale, say).await?;
+    }
+    Ok(())
+}

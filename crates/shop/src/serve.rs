@@ -1,0 +1,81 @@
+//! `shop serve`: one service alone, on a database that others start and bring up to date.
+
+use std::path::PathBuf;
+
+use forebay_auth::{AUDIENCE, ISSUER, SigningKey};
+use forebay_platform::{admit::Admit, db::Db, identity::Verifier};
+use sqlx::postgres::PgConnectOptions;
+
+use crate::{
+    App, Config, Failure, Purpose, Service, Services, Signals, claim,
+    console::say,
+    database::{self, DatabaseError},
+    running::{self, address, listen},
+    schema, up, waiting,
+};
+
+/// Waits for the database and its schema, serves one service until the first signal, and drains. Migrates nothing.
+///
+/// # Errors
+///
+/// See [`Failure`].
+pub async fn serve(config: Config, service: Service, mut signals: Signals) -> Result<(), Failure> {
+    // A port that is taken is told at once. But it is not held while there is nobody to answer: whoever dials it is
+    // refused, and dials another replica.
+    drop((listen(config.http, "FOREBAY_HTTP").await?, listen(config.admin, "FOREBAY_ADMIN").await?));
+    let app = tokio::select! {
+        app = prepare(&config, service) => app?,
+        () = signals.next() => {
+            say("stopped before it was up");
+            return Ok(());
+        }
+    };
+    let http = listen(config.http, "FOREBAY_HTTP").await?;
+    let admin = listen(config.admin, "FOREBAY_ADMIN").await?;
+    let (public, own) = (address(&http), address(&admin));
+    say(&format!("{} is open: http://{public} (metrics, probes, pool: http://{own})", service.name()));
+    running::run(app, http, admin, None, signals).await
+}
+
+async fn prepare(config: &Config, service: Service) -> Result<App, Failure> {
+    let Config { database_url, start_wait, drain_delay, drain, .. } = config;
+    let url = database_url.as_ref().ok_or(DatabaseError::NoUrl)?;
+    let options = database::options(url)?;
+    let connection = waiting::until_ready(&claim::options(&options), *start_wait, say).await?;
+    let (db, claim) = running::pool(config, Purpose::Serve(service), &options, connection).await?;
+    Ok(App {
+        services: services(config, service, &db, &options)?,
+        db,
+        probe: claim.session(),
+        claim: Some(claim),
+        drain_delay: *drain_delay,
+        drain: *drain,
+        admin_extra: axum::Router::new(),
+    })
+}
+
+fn services(config: &Config, service: Service, db: &Db, options: &PgConnectOptions) -> Result<Services, Failure> {
+    let (db, admit) = (db.clone(), Admit::new(db, config.time_limits));
+    let mut services = Services::default();
+    match service {
+        Service::Catalog => services.catalog = Some(forebay_catalog::State::new(db, admit)),
+        Service::Auth => services.auth = Some(forebay_auth::State::new(db, admit, signing_key(config)?)),
+        Service::Checkout => {
+            let jwks = config.jwks.clone().ok_or(Failure::NoKeys)?;
+            let verifier = Verifier::remote(ISSUER, AUDIENCE, jwks);
+            services.keys = Some(verifier.clone());
+            let (payments, ttl) = (running::payments(config, options), config.reservation_ttl);
+            services.checkout = Some(forebay_checkout::State::new(db, admit, verifier, payments, ttl));
+        }
+    }
+    Ok(services)
+}
+
+/// The only service that needs a folder is the one that keeps a key in it.
+fn signing_key(config: &Config) -> Result<SigningKey, Failure> {
+    let folder = match &config.signing_key_file {
+        Some(_) => PathBuf::new(),
+        None => schema::folder(config)?,
+    };
+    Ok(up::signing_key(config, &folder)?)
+}

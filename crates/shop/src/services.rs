@@ -1,0 +1,69 @@
+//! Which of the three services a process serves.
+
+use std::time::Duration;
+
+use axum::Router;
+use forebay_auth::SigningKey;
+use forebay_checkout::Payments;
+use forebay_platform::{admit::Admit, db::Db, identity::Verifier, serve};
+
+/// One of the three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Service {
+    /// Products.
+    Catalog,
+    /// Accounts.
+    Auth,
+    /// Carts and orders.
+    Checkout,
+}
+
+impl Service {
+    /// As it is called on the command line, in metrics and in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Catalog => "catalog",
+            Self::Auth => "auth",
+            Self::Checkout => "checkout",
+        }
+    }
+}
+
+/// The state of each service that this process serves; a process may serve one, or all on one pool.
+#[derive(Clone, Debug, Default)]
+pub struct Services {
+    /// Products.
+    pub catalog: Option<forebay_catalog::State>,
+    /// Accounts.
+    pub auth: Option<forebay_auth::State>,
+    /// Carts and orders. Where it is served its sweeper runs: several at once settle each order once.
+    pub checkout: Option<forebay_checkout::State>,
+    /// Whose keys have to be fetched, and fetched again, while they are served.
+    pub keys: Option<Verifier>,
+}
+
+impl Services {
+    /// All three behind one door, on one pool, verifying what they signed themselves. Stock stays reserved for an order
+    /// that is not paid for `reservation_ttl`.
+    #[must_use]
+    pub fn all(db: &Db, admit: &Admit, signing_key: SigningKey, payments: Payments, reservation_ttl: Duration) -> Self {
+        let (db, admit, verifier) = (|| db.clone(), || admit.clone(), signing_key.verifier());
+        Self {
+            catalog: Some(forebay_catalog::State::new(db(), admit())),
+            auth: Some(forebay_auth::State::new(db(), admit(), signing_key)),
+            checkout: Some(forebay_checkout::State::new(db(), admit(), verifier, payments, reservation_ttl)),
+            keys: None,
+        }
+    }
+
+    /// Their public API. What none of them knows is a 404.
+    pub fn router(&self) -> Router {
+        let services = [
+            ("catalog", self.catalog.clone().map(forebay_catalog::router)),
+            ("auth", self.auth.clone().map(forebay_auth::router)),
+            ("checkout", self.checkout.clone().map(forebay_checkout::router)),
+        ];
+        let served = services.into_iter().filter_map(|(name, router)| Some((name, router?)));
+        serve::public(served.fold(Router::new(), |all, (name, router)| all.merge(serve::measured(router, name))))
+    }
+}

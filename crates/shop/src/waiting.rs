@@ -1,0 +1,129 @@
+//! Waits for a database that somebody else starts and brings up to date.
+
+use std::time::Duration;
+
+use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
+use tokio::time::{Instant, timeout};
+
+use crate::database;
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A look that takes longer has failed.
+const LOOK_LIMIT: Duration = Duration::from_secs(3);
+/// Between two lines that say what is waited for.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// What there was to wait for until the time was up.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// The database does not answer.
+    #[error(
+        "the database at {at} did not answer within {} s: {reason}. Is it running, and is DATABASE_URL right? \
+         FOREBAY_START_WAIT_MS says how long to wait", limit.as_secs_f32()
+    )]
+    Database {
+        /// Host and port, without the password.
+        at: String,
+        /// What happened when it was asked last.
+        reason: String,
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// It answers, and this program is newer than its schema.
+    #[error(
+        "the schema of the database at {at} is older than this program: {missing} of its {known} migrations were not \
+         applied within {} s. Run `shop migrate` with the same DATABASE_URL, or `shop seed`, which also fills an empty shop",
+        limit.as_secs_f32()
+    )]
+    Schema {
+        /// Host and port, without the password.
+        at: String,
+        /// Migrations that the database lacks.
+        missing: usize,
+        /// Those of this program.
+        known: usize,
+        /// How long they were waited for.
+        limit: Duration,
+    },
+}
+
+/// What one look found.
+#[derive(Debug)]
+enum Lacking {
+    Answer(String),
+    Migrations { missing: usize, known: usize },
+}
+
+/// Waits until the database answers and has every migration that this program knows, for `limit` at most; the connection
+/// that found it so. `progress` hears when the waiting begins, and every five seconds from then on. Dropping the future
+/// ends it.
+///
+/// # Errors
+///
+/// What was still missing when the time was up.
+pub async fn until_ready(
+    options: &PgConnectOptions,
+    limit: Duration,
+    progress: impl Fn(&str),
+) -> Result<PgConnection, NotReady> {
+    let at = database::address(options);
+    let (began, mut said) = (Instant::now(), None);
+    let mut connection = None;
+    loop {
+        let looked = timeout(LOOK_LIMIT, look(&mut connection, options)).await;
+        let lacking = match looked.unwrap_or_else(|_elapsed| Err(Lacking::slow())) {
+            Ok(ready) => return Ok(ready),
+            Err(lacking) => lacking,
+        };
+        if began.elapsed() >= limit {
+            return Err(lacking.after(limit, at));
+        }
+        if said.is_none_or(|said: Instant| said.elapsed() >= SAY_EVERY) {
+            said = Some(Instant::now());
+            progress(&lacking.line(&at, limit.saturating_sub(began.elapsed())));
+        }
+        tokio::time::sleep(LOOK_EVERY.min(limit.saturating_sub(began.elapsed()))).await;
+    }
+}
+
+/// Looks over the connection of the last look, or a new one, and leaves it behind where it can be used again.
+async fn look(kept: &mut Option<PgConnection>, options: &PgConnectOptions) -> Result<PgConnection, Lacking> {
+    let mut connection = match kept.take() {
+        Some(connection) => connection,
+        None => options.connect().await.map_err(Lacking::answer)?,
+    };
+    let (missing, known) = database::missing(&mut connection).await.map_err(Lacking::answer)?;
+    if missing == 0 {
+        return Ok(connection);
+    }
+    *kept = Some(connection);
+    Err(Lacking::Migrations { missing, known })
+}
+
+impl Lacking {
+    fn answer(error: sqlx::Error) -> Self {
+        Self::Answer(error.to_string())
+    }
+
+    fn slow() -> Self {
+        Self::Answer(format!("no answer within {} s", LOOK_LIMIT.as_secs()))
+    }
+
+    fn line(&self, at: &str, left: Duration) -> String {
+        let left = left.as_secs_f32();
+        match self {
+            Self::Answer(reason) => format!("waiting for the database at {at}, {left:.0} s more: {reason}"),
+            Self::Migrations { missing, known } => format!(
+                "waiting for the schema, {left:.0} s more: {missing} of {known} migrations are missing (`shop migrate` applies them)"
+            ),
+        }
+    }
+
+    fn after(self, limit: Duration, at: String) -> NotReady {
+        match self {
+            Self::Answer(reason) => NotReady::Database { at, reason, limit },
+            Self::Migrations { missing, known } => NotReady::Schema { at, missing, known, limit },
+        }
+    }
+}

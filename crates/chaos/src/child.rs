@@ -13,11 +13,12 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use forebay_auth::SigningKey;
 use forebay_checkout::Payments;
+use forebay_platform::admin::ProbeSession;
 use forebay_platform::admit::{Admit, TimeLimits};
 use forebay_platform::db::{Db, PoolMetrics};
 use forebay_platform::serve::Drained;
 use forebay_pool::{Pool, Staffing};
-use forebay_shop::App;
+use forebay_shop::{App, Services};
 use serde::Deserialize;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -115,15 +116,15 @@ fn app(config: &ChildConfig, log: LogCount) -> Result<App, RunError> {
     let payments = Payments::simulated(ledger, PAYMENT_LATENCY, 0);
     let verifier = signing_key.verifier();
     let checkout = forebay_checkout::State::new(db.clone(), admit.clone(), verifier, payments.clone(), RESERVATION_TTL);
+    let services = Services::all(&db, &admit, signing_key, payments, RESERVATION_TTL);
     let faults = Faults::new(db.clone());
     let board = Board { db: db.clone(), database: pooled, faults, log, checkout, actions: AtomicU32::new(0) };
     Ok(App {
         db,
-        admit,
-        signing_key,
-        payments,
-        reservation_ttl: RESERVATION_TTL,
-        probe: database.application_name("shop-probe"),
+        services,
+        probe: ProbeSession::new(database.application_name("shop-probe")),
+        claim: None,
+        drain_delay: Duration::ZERO,
         drain: DRAIN,
         admin_extra: routes(Arc::new(board)),
     })

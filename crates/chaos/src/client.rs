@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderName};
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http::uri::Authority;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -17,6 +18,8 @@ use crate::record::{Refusal, Reply};
 /// An attempt without an answer is given up after this long. It is longer than the legacy pool's acquire time-out:
 /// with the two equal, no 503 would ever be seen.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
+/// No answer of a shop comes near this many bytes. A larger one counts as broken: it is something else's.
+const LARGEST_BODY: usize = 8 * 1024 * 1024;
 
 /// What a user's request says, apart from where it is sent.
 #[derive(Clone, Debug)]
@@ -52,6 +55,28 @@ impl Ask {
     }
 }
 
+/// An answer as it came.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// All of the body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// There was no connection, for this reason: nothing was sent.
+    Unreachable(String),
+    /// The connection broke: whether the request was carried out is unknown.
+    Broken,
+    /// Nothing came within [`ATTEMPT_TIMEOUT`]: whether the request was carried out is unknown.
+    TimedOut,
+}
+
 /// An answer that arrived, or did not.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -62,16 +87,25 @@ pub struct Answer {
 }
 
 /// Sends requests to one address over kept-alive connections. Cheap to clone; clones share the connections.
+///
+/// A request for which a kept connection turns out to be closed before anything was sent goes out on a new one, unseen, as
+/// browsers do.
 #[derive(Clone, Debug)]
 pub struct Caller {
     client: Client<HttpConnector, Full<Bytes>>,
-    to: SocketAddr,
+    to: Authority,
 }
 
 impl Caller {
     /// A client of the server at `to`.
     #[must_use]
     pub fn new(to: SocketAddr) -> Self {
+        Self::of(to.to_string().parse().expect("every socket address is an authority"))
+    }
+
+    /// A client of the server of that name and port; without a port it is 80.
+    #[must_use]
+    pub fn of(to: Authority) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Self { client: Client::builder(TokioExecutor::new()).build(connector), to }
@@ -81,18 +115,29 @@ impl Caller {
     ///
     /// If the future is dropped, the connection is closed, as a browser does.
     pub async fn attempt(&self, ask: &Ask) -> Answer {
-        match tokio::time::timeout(ATTEMPT_TIMEOUT, self.exchange(ask)).await {
-            Ok(Some((status, body))) => Answer { reply: reply(status, &body), body },
-            Ok(None) => Answer { reply: Reply::Lost, body: Bytes::new() },
-            Err(_) => Answer { reply: Reply::TimedOut, body: Bytes::new() },
+        match self.ask(ask).await {
+            Ok(Response { status, body, .. }) => Answer { reply: reply(status, &body), body },
+            Err(NoAnswer::Unreachable(_) | NoAnswer::Broken) => Answer { reply: Reply::Lost, body: Bytes::new() },
+            Err(NoAnswer::TimedOut) => Answer { reply: Reply::TimedOut, body: Bytes::new() },
         }
     }
 
-    async fn exchange(&self, ask: &Ask) -> Option<(StatusCode, Bytes)> {
-        let response = self.client.request(self.request(ask)).await.ok()?;
-        let status = response.status();
-        let body = response.into_body().collect().await.ok()?.to_bytes();
-        Some((status, body))
+    /// The same with all that the answer says.
+    ///
+    /// # Errors
+    /// No answer came; see [`NoAnswer`].
+    pub async fn ask(&self, ask: &Ask) -> Result<Response, NoAnswer> {
+        tokio::time::timeout(ATTEMPT_TIMEOUT, self.exchange(ask)).await.unwrap_or(Err(NoAnswer::TimedOut))
+    }
+
+    async fn exchange(&self, ask: &Ask) -> Result<Response, NoAnswer> {
+        let response = self.client.request(self.request(ask)).await.map_err(|error| match error.is_connect() {
+            true => NoAnswer::Unreachable(cause(&error)),
+            false => NoAnswer::Broken,
+        })?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(|_cut_off| NoAnswer::Broken)?.to_bytes();
+        Ok(Response { status: head.status, headers: head.headers, body })
     }
 
     fn request(&self, ask: &Ask) -> Request<Full<Bytes>> {
@@ -106,6 +151,11 @@ impl Caller {
         let body = ask.body.clone().unwrap_or_default();
         request.body(Full::from(body)).expect("paths and headers are built from ids and tokens")
     }
+}
+
+/// The innermost error, which says what really happened.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map_or_else(String::new, ToString::to_string)
 }
 
 #[derive(Deserialize)]

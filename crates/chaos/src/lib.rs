@@ -6,6 +6,8 @@
 //! From data to verdict: [`scenario`] says what happens when, [`schedule`] writes down every user beforehand,
 //! [`stage`] starts an arm, [`crowd`] plays the users, [`director`] the faults, [`sampler`] looks on. [`measure`] and
 //! [`marks`] are pure functions over the recording, [`verdict`] and [`report`] the end.
+//!
+//! [`drive`] stands beside the plays: a load on a shop that somebody else started, and may break.
 #![warn(missing_docs)]
 
 pub mod alert;
@@ -18,6 +20,7 @@ pub mod clock;
 pub mod correctness;
 pub mod crowd;
 pub mod director;
+pub mod drive;
 pub mod fault;
 pub mod host;
 pub mod leftovers;

@@ -1,10 +1,15 @@
-//! `forebay-chaos replay`: plays the outage on the legacy pool and on ours, and judges both.
+//! `forebay-chaos replay` plays the outage on the legacy pool and on ours, and judges both; `forebay-chaos drive` puts a
+//! load on a shop that runs, and judges what its clients saw.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use forebay_chaos::arm::{Arm, CHILD};
+use forebay_chaos::drive::arrivals::Mix;
+use forebay_chaos::drive::judgement::Failures;
+use forebay_chaos::drive::target::Target;
+use forebay_chaos::drive::{self, DriveError, PATIENCE, PUNCTUAL, Plan};
 use forebay_chaos::play::{PlayError, Theatre};
 use forebay_chaos::progress::Progress;
 use forebay_chaos::replay::{self, Options, Programme, ReplayError};
@@ -31,6 +36,10 @@ enum Command {
     /// Plays the outage of the postmortem on both pools. Exit code: 0 held, 1 verdict failed, 2 invalid run,
     /// 3 the machine lacks something, 130 interrupted.
     Replay(ReplayArgs),
+    /// Puts a steady load on a running shop through its public address, reads every order back, and judges what clients
+    /// saw. Exit code: 0 held, 1 verdict failed, 2 the run proves nothing, 3 there is no such shop or the machine lacks
+    /// something, 130 interrupted before there was a verdict. Ctrl-C ends the load early, and it is judged.
+    Drive(DriveArgs),
     /// The child process of a play.
     #[command(name = CHILD, hide = true)]
     ShopUnderFaults,
@@ -61,6 +70,69 @@ struct ReplayArgs {
     out: PathBuf,
 }
 
+#[derive(Args, Debug)]
+struct DriveArgs {
+    /// The shop's public address.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    at: Target,
+    /// How long journeys arrive.
+    #[arg(long, default_value = "30", value_parser = seconds)]
+    seconds: f64,
+    /// Journeys a second. Each makes one to five requests, and none waits for another.
+    #[arg(long, default_value = "50", value_parser = rate)]
+    rate: f64,
+    /// What they do.
+    #[arg(long, value_enum, default_value = "shop")]
+    mix: Mix,
+    /// The verdict fails if more of the requests failed, repetitions included. [default: any may]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    max_failed: Option<f64>,
+    /// The verdict fails if a first attempt was answered with anything but 2xx, or not at all.
+    #[arg(long, conflicts_with = "max_failed")]
+    no_failed_request: bool,
+    /// File for the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Seed of the journeys: the same seed sends the same ones.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    between(text, 1.0, 86_400.0)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    between(text, 0.1, 10_000.0)
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    between(text.trim_end_matches('%').trim_end(), 0.0, 100.0)
+}
+
+fn between(text: &str, least: f64, most: f64) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|error: std::num::ParseFloatError| error.to_string())?;
+    if (least..=most).contains(&number) { Ok(number) } else { Err(format!("must lie between {least} and {most}")) }
+}
+
+impl DriveArgs {
+    fn plan(self) -> Plan {
+        let Self { at, seconds, rate, mix, max_failed, no_failed_request, out, seed } = self;
+        let failures = match (max_failed, no_failed_request) {
+            (_, true) => Failures::NoFirstAttempt,
+            (Some(most), false) => Failures::Percent(most),
+            (None, false) => Failures::Any,
+        };
+        let (punctual, patience, command) = (PUNCTUAL, PATIENCE, command());
+        Plan { at, seconds, rate, mix, failures, seed, out, punctual, patience, command }
+    }
+}
+
+/// The command line, for a report.
+fn command() -> String {
+    std::env::args().skip(1).fold("forebay-chaos".to_owned(), |all, next| all + " " + &next)
+}
+
 fn speed(text: &str) -> Result<f64, String> {
     let speed: f64 = text.parse().map_err(|error: std::num::ParseFloatError| error.to_string())?;
     if (1.0..=FASTEST).contains(&speed) {
@@ -79,7 +151,7 @@ impl ReplayArgs {
             quick,
             arm,
             out,
-            command: std::env::args().skip(1).fold("forebay-chaos".to_owned(), |all, next| all + " " + &next),
+            command: command(),
         }
     }
 }
@@ -95,6 +167,19 @@ fn main() -> ExitCode {
             Err(error) => fail(&error, 1),
         },
         Command::Replay(args) => runtime.block_on(replay(args.options())),
+        Command::Drive(args) => runtime.block_on(drive(&args.plan())),
+    }
+}
+
+async fn drive(plan: &Plan) -> ExitCode {
+    let stop = match Stop::on_signals() {
+        Ok(stop) => stop,
+        Err(error) => return fail(&error, ENVIRONMENT),
+    };
+    match drive::run(plan, &stop, Progress::default()).await {
+        Ok(report) => ExitCode::from(report.judgement.outcome.exit_code()),
+        Err(error @ DriveError::Interrupted) => fail(&error, INTERRUPTED),
+        Err(error) => fail(&error, ENVIRONMENT),
     }
 }
 

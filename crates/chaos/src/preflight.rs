@@ -45,7 +45,11 @@ pub fn check(overload: bool) -> Result<(), PreflightError> {
     Ok(())
 }
 
-fn raise_open_files(needed: u64) -> Result<(), PreflightError> {
+/// Raises the limit of open files as far as it goes.
+///
+/// # Errors
+/// [`PreflightError::OpenFiles`], where it stays below `needed`.
+pub fn raise_open_files(needed: u64) -> Result<(), PreflightError> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {
         return Ok(());

@@ -1,12 +1,12 @@
-//! Ctrl-C: asked once, everything is stopped in order.
+//! Ctrl-C: asked once, everything is stopped in order; who has no patience for that asks again.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Whether somebody asked to stop. Cheap to clone.
+/// Whether somebody asked to stop, and how often. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    asked: watch::Receiver<bool>,
+    asked: watch::Receiver<u32>,
 }
 
 impl Stop {
@@ -16,14 +16,14 @@ impl Stop {
     /// The system's.
     pub fn on_signals() -> std::io::Result<Self> {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let (sender, asked) = watch::channel(false);
+        let (sender, asked) = watch::channel(0_u32);
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
-                sender.send_replace(true);
+                sender.send_modify(|times| *times = times.saturating_add(1));
             }
         });
         Ok(Self { asked })
@@ -32,7 +32,7 @@ impl Stop {
     /// Never asks, for tests.
     #[must_use]
     pub fn never() -> Self {
-        let (sender, asked) = watch::channel(false);
+        let (sender, asked) = watch::channel(0_u32);
         tokio::spawn(async move {
             sender.closed().await;
         });
@@ -41,8 +41,17 @@ impl Stop {
 
     /// Completes when somebody asked to stop.
     pub async fn asked(&self) {
+        self.asked_times(1).await;
+    }
+
+    /// Completes when somebody asked twice: not even what takes its time shall be waited for.
+    pub async fn asked_again(&self) {
+        self.asked_times(2).await;
+    }
+
+    async fn asked_times(&self, times: u32) {
         let mut asked = self.asked.clone();
-        if asked.wait_for(|asked| *asked).await.is_err() {
+        if asked.wait_for(|asked| *asked >= times).await.is_err() {
             // Nobody can ask any more.
             std::future::pending::<()>().await;
         }
@@ -51,6 +60,6 @@ impl Stop {
     /// Whether somebody has asked already.
     #[must_use]
     pub fn was_asked(&self) -> bool {
-        *self.asked.borrow()
+        *self.asked.borrow() > 0
     }
 }

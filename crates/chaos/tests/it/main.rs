@@ -1,7 +1,9 @@
-//! Real faults on a real shop, a few seconds long.
+//! Real faults on a real shop, a few seconds long, and the judge of its clients on one that lies.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod drive;
 mod end;
+mod fake_shop;
 mod faults;
 mod short_play;
 

@@ -1,0 +1,9 @@
+#!/bin/sh
+# The shop's own role and database: an ordinary role, so that the connections that the server keeps for superusers stay
+# free for whoever has to look after it. Runs once, when the volume is made.
+set -eu
+psql --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --no-password --dbname postgres \
+    --set password="$FOREBAY_DB_PASSWORD" <<'SQL'
+create role forebay login password :'password';
+create database forebay owner forebay;
+SQL

@@ -214,9 +214,10 @@ async fn every_declared_metric_moves() {
     assert_eq!(shop.admin.post("/pool", &[], order).await.unwrap().0, 200);
     shop.is_locked_out().await;
     let shop = &shop;
-    eventually("a failed attempt to connect is counted", || async move {
+    eventually("failed attempts to connect are counted, and somebody refused for them", || async move {
         _ = shop.http.text("/v1/products").await;
-        shop.admin.text("/metrics").await.unwrap().1.contains("pool_connect_failures_total")
+        let text = shop.admin.text("/metrics").await.unwrap().1;
+        text.contains("pool_connect_failures_total") && !text.contains("pool_unavailable_total 0")
     })
     .await;
     shop.scrape(&mut seen).await;

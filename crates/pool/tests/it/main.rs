@@ -11,7 +11,6 @@ mod macros;
 mod outside;
 mod overlay;
 mod parts;
-mod start_stop;
 mod traces;
 mod transactions;
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Each crate with those of ours that it may depend on, development aside.
-const MAY_IMPORT: [(&str, &[&str]); 11] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("pool-core", &[]),
     ("embedded", &[]),
     ("pool", &["pool-core"]),
@@ -15,6 +15,10 @@ const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("checkout", &["platform", "pool"]),
     ("shop", &["catalog", "auth", "checkout", "platform", "pool", "embedded"]),
     ("wire", &[]),
+    ("races", &["pool-core", "races-sqlx", "races-stream", "races-tokio"]),
+    ("races-sqlx", &["races-tokio"]),
+    ("races-stream", &[]),
+    ("races-tokio", &[]),
     ("sim", &["pool-core"]),
     ("chaos", &["shop", "platform", "pool", "embedded", "sim", "catalog", "auth", "checkout"]),
 ];

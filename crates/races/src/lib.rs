@@ -1,0 +1,52 @@
+//! The pool, built from the sources of `forebay-pool` itself, so that a test chooses who comes first: its locks and tasks are
+//! [`shuttle`]'s, its clock and its server are values in memory. The sources do not know of it. They say `tokio` and `sqlx`,
+//! and other crates go by these names here; they say `crate::sync`, and there is another one below.
+//!
+//! What is left out: the door (`http`), which only asks the pool, and the overlay over sqlx's own pool, which has its own desk.
+
+#[path = "../../pool/src"]
+mod sources {
+    pub(crate) mod acquire;
+    pub(crate) mod admission;
+    pub(crate) mod cleaning;
+    pub(crate) mod config;
+    pub(crate) mod conn;
+    pub(crate) mod connect;
+    pub(crate) mod control;
+    pub(crate) mod detached;
+    pub(crate) mod driver;
+    pub(crate) mod error;
+    pub(crate) mod lease;
+    pub(crate) mod loan;
+    pub(crate) mod observer;
+    pub(crate) mod pool;
+    pub(crate) mod raw;
+    pub(crate) mod side_door;
+    pub(crate) mod statement;
+    pub(crate) mod tx;
+}
+
+/// In place of the standard library's.
+mod sync {
+    pub(crate) use shuttle::sync::atomic::AtomicU64;
+    pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+}
+
+use sources::{
+    acquire, admission, cleaning, config, conn, connect, control, detached, driver, error, lease, loan, observer, pool,
+    raw, side_door, statement, tx,
+};
+
+pub use acquire::Acquire;
+pub use admission::Admission;
+pub use config::{Config, InvalidConfig, ServerRole};
+pub use conn::LeaseConn;
+pub use detached::Detached;
+pub use error::{AcquireError, Holder, PoolError, Timeout, classify};
+pub use forebay_pool_core::{Class, Event, Fixed, Mode, Resize, Rules, Snapshot, Staffing};
+pub use lease::Lease;
+pub use observer::{Observer, Unobserved};
+pub use pool::Pool;
+pub use raw::Raw;
+pub use side_door::SideDoor;
+pub use tx::{Isolation, Tx, TxOptions};

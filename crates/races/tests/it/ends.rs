@@ -1,0 +1,94 @@
+use forebay_races::{AcquireError, Class, Resize};
+use sqlx::server::{self, Manners};
+use tokio::runtime::spawn;
+
+use crate::schedules::Pace::{Hasty, Patient};
+use crate::schedules::explore;
+use crate::world::{World, all, chance, config, linger, rules, work};
+
+#[test]
+fn bounds_that_move_in_the_middle_of_traffic_lose_nothing() {
+    explore(&[Patient, Hasty], Manners { most: 4, revokes: false }, |pace| async move {
+        let world = World::new(config(rules()));
+        world.move_bounds();
+        let mover = {
+            let world = world.clone();
+            spawn(async move {
+                for _ in 0..4 {
+                    linger(chance(6)).await;
+                    let (ceiling, limit) = (2 + chance(3), 1 + chance(3));
+                    let resize = Resize { ceiling: Some(ceiling), limit: Some(limit), min_idle: Some(chance(3)) };
+                    world.pool.resize(resize).expect("bounds that hold");
+                    if chance(2) == 0 {
+                        world.pool.flush_idle();
+                    }
+                }
+                let back = Resize { ceiling: Some(3), limit: Some(2), min_idle: Some(0) };
+                world.pool.resize(back).expect("bounds that hold");
+            })
+        };
+        let crowd = (0..4).map(|holder| {
+            let world = world.clone();
+            spawn(async move {
+                let answer = world.visit(Class::Normal, holder).await;
+                assert!(answer.is_ok() || pace == Hasty, "{answer:?}");
+            })
+        });
+        all(crowd.chain([mover]).collect()).await;
+        world.settle().await;
+    });
+}
+
+#[test]
+fn a_pool_that_closes_answers_everybody_and_ends_with_the_last_lease() {
+    explore(&[Patient, Hasty], Manners { most: 3, revokes: false }, |pace| async move {
+        let world = World::new(config(rules()));
+        let crowd = (0..5).map(|holder| {
+            let world = world.clone();
+            spawn(async move {
+                linger(chance(4)).await;
+                match world.acquire(Class::Normal).await {
+                    Ok(mut lease) => {
+                        work(&mut lease, holder, chance(3)).await.expect("a lease that is out stays");
+                        server::leave(holder);
+                    }
+                    Err(AcquireError::Closed { .. }) => {}
+                    Err(error) => assert!(pace == Hasty, "{error:?}"),
+                }
+            })
+        });
+        let closers = (0..2).map(|_| {
+            let world = world.clone();
+            spawn(async move {
+                linger(chance(12)).await;
+                world.pool.close().await;
+                let closed = world.pool.snapshot();
+                assert_eq!((closed.open(), closed.waiting), (0, 0), "{closed:?}");
+            })
+        });
+        all(crowd.chain(closers).collect()).await;
+        world.end().await;
+    });
+}
+
+#[test]
+fn callers_have_an_answer_while_the_server_refuses_connections() {
+    explore(&[Patient, Hasty], Manners { most: 3, revokes: false }, |_| async {
+        server::refuse(true);
+        let world = World::new(config(rules()));
+        let crowd = (0..4).map(|holder| {
+            let world = world.clone();
+            spawn(async move { drop(world.visit(Class::Normal, holder).await) })
+        });
+        let repair = spawn(async {
+            tokio::time::sleep(std::time::Duration::from_millis(chance(2_000).into())).await;
+            server::refuse(false);
+        });
+        all(crowd.chain([repair]).collect()).await;
+        // The breaker may be open still.
+        while world.visit(Class::Normal, 9).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        world.settle().await;
+    });
+}

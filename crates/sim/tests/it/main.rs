@@ -1,6 +1,0 @@
-//! The world as a whole: what it must conserve, and what pools do in it.
-
-mod incident;
-mod ours;
-mod repeatable;
-mod short;

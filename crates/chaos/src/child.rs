@@ -17,7 +17,7 @@ use forebay_platform::admin::ProbeSession;
 use forebay_platform::admit::{Admit, TimeLimits};
 use forebay_platform::db::{Db, PoolMetrics};
 use forebay_platform::serve::Drained;
-use forebay_pool::{Pool, Staffing};
+use forebay_pool::Pool;
 use forebay_shop::{App, Services};
 use serde::Deserialize;
 use sqlx::PgPool;
@@ -137,8 +137,7 @@ fn db(arm: Arm, database: PgConnectOptions) -> Result<Db, RunError> {
         Arm::Stock60 => Ok(Db::stock(stock(database, 60))),
         Arm::Resilient => {
             let config = forebay_pool::Config::named(POOL_SESSIONS);
-            let pool = Pool::connect_with(database, config, Box::<Staffing>::default(), Box::new(PoolMetrics))?;
-            Ok(Db::forebay(pool))
+            Ok(Db::forebay(Pool::builder(database, config).observer(PoolMetrics).connect()?))
         }
     }
 }

@@ -161,20 +161,22 @@ impl Db {
         }
     }
 
-    /// Refuses new requests and waits until the leases are back, no longer than `limit`. Says how many are still out.
+    /// Refuses new requests and waits until the leases are back, no longer than `limit`. Says how many were still out: ours
+    /// takes them back then, and a line for each says where it was taken.
     pub async fn close(&self, limit: Duration) -> u32 {
-        let closing = async {
-            match &self.source {
-                Source::Forebay(pool) => pool.close().await,
-                Source::Stock(stock) => stock.close().await,
+        match &self.source {
+            Source::Forebay(pool) => {
+                let late = pool.drain(limit).await.late;
+                for holder in &late {
+                    let (service, site, held_ms) = (self.service, holder.site, holder.held.as_millis());
+                    tracing::warn!(service, %site, held_ms, "a lease did not come back in time, and was taken back");
+                }
+                u32::try_from(late.len()).unwrap_or(u32::MAX)
             }
-        };
-        match tokio::time::timeout(limit, closing).await {
-            Ok(()) => 0,
-            Err(_elapsed) => {
-                let snapshot = self.snapshot();
-                snapshot.in_use + snapshot.suspects
-            }
+            Source::Stock(stock) => match tokio::time::timeout(limit, stock.close()).await {
+                Ok(()) => 0,
+                Err(_elapsed) => self.snapshot().in_use,
+            },
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use forebay_pool_core::{Acquired, Refusal, WaiterId};
 
-use crate::loan::Loan;
+use crate::loan::{Borrower, Loan};
 use crate::pool::{Shared, now};
 use crate::{AcquireError, Admission, Lease};
 
@@ -31,7 +31,7 @@ enum Step {
 /// What a waiter has been told so far.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Pending { waker: Waker, admission: Admission, site: &'static Location<'static> },
+    Pending { waker: Waker, borrower: Borrower },
     Granted(Arc<Loan>),
     Refused(Refusal),
 }
@@ -44,12 +44,14 @@ impl Acquire {
     fn start(&mut self, waker: &Waker) -> Poll<Result<Lease, AcquireError>> {
         let now = now();
         let Self { shared, admission, site, step } = self;
+        let borrower = Borrower::here(admission.class(), site);
+        let mut nested = None;
         let answer = shared.with(now, |state| {
             match state.ledger.acquire(now, admission.ask(now + shared.config.acquire_timeout)) {
-                Acquired::Leased(slot) => Poll::Ready(Ok(state.lend(slot, admission.class(), site, now))),
+                Acquired::Leased(slot) => Poll::Ready(Ok(state.lend(slot, borrower, now))),
                 Acquired::Waiting(id) => {
-                    let answer = Answer::Pending { waker: waker.clone(), admission: admission.clone(), site };
-                    state.waiters.insert(id, answer);
+                    state.waiters.insert(id, Answer::Pending { waker: waker.clone(), borrower });
+                    nested = state.note_nested(borrower);
                     *step = Step::Waiting { id, since: now };
                     Poll::Pending
                 }
@@ -58,6 +60,10 @@ impl Acquire {
                 }
             }
         });
+        if let Some(held) = nested {
+            let pool = shared.config.name.as_str();
+            tracing::warn!(pool, %site, %held, "a task that holds a lease waits for another: with every place held so, none comes back");
+        }
         answer.map(|outcome| self.finish(outcome, now, now))
     }
 
@@ -92,6 +98,9 @@ impl Acquire {
         match outcome {
             Ok(loan) => {
                 self.admission.begin();
+                if now != since {
+                    self.shared.observer.handed_over(class, now.saturating_duration_since(loan.acquired));
+                }
                 self.shared.observer.acquired(class, now.saturating_duration_since(since));
                 Ok(Lease::new(loan, Arc::clone(&self.shared)))
             }

@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
 
 use crate::connect::{Backend, Session};
-use crate::loan::{Answer, Soiled, Taken, command, in_step};
+use crate::loan::{Answer, Soiled, Taken, command, drain, in_step};
 use crate::pool::{Seat, Shared, now};
 use crate::statement::Trace;
 
@@ -50,7 +50,7 @@ async fn purify(shared: &Shared, soiled: Soiled) -> (Option<Session>, Health) {
         if in_transaction {
             command(&mut session.connection, "ROLLBACK").await?;
         }
-        reset(&mut session.connection, trace).await?;
+        reset(shared, &mut session.connection, trace).await?;
         if read_only { session.health(shared.config.role).await } else { Ok(Health::Well) }
     };
     if let Ok(Ok(health)) = timeout(shared.config.cleanup_timeout, work).await {
@@ -62,7 +62,7 @@ async fn purify(shared: &Shared, soiled: Soiled) -> (Option<Session>, Health) {
 }
 
 /// Takes away what the last user left in the session.
-async fn reset(connection: &mut PgConnection, trace: Trace) -> Result<(), sqlx::Error> {
+async fn reset(shared: &Shared, connection: &mut PgConnection, trace: Trace) -> Result<(), sqlx::Error> {
     match trace {
         Trace::None => return Ok(()),
         Trace::Session => command(connection, "DISCARD ALL").await?,
@@ -77,7 +77,9 @@ async fn reset(connection: &mut PgConnection, trace: Trace) -> Result<(), sqlx::
         },
     }
     // The server has forgotten the prepared statements too.
-    connection.clear_cached_statements().await
+    connection.clear_cached_statements().await?;
+    shared.dialer.connector.prepare(connection).await?;
+    drain(connection).await.map(drop)
 }
 
 /// Only when the server has stopped working for it is its place free again.

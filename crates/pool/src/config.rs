@@ -4,6 +4,8 @@ use forebay_pool_core::{Class, Rules};
 
 use crate::TxOptions;
 
+mod text;
+
 /// Every knob of the pool, with its unit in its type.
 ///
 /// ```
@@ -124,15 +126,14 @@ impl Config {
         self.setting(CHECK_INTERVAL_KEY).and_then(postgres_time).unwrap_or(CHECK_INTERVAL)
     }
 
-    /// The settings of a session, with those that follow from the rules.
-    pub(crate) fn session(&self) -> Vec<(String, String)> {
+    /// The settings of a session that follow from the rules in force.
+    pub(crate) fn belts(&self, rules: &Rules) -> Vec<(String, String)> {
         const BELT: &str = "idle_in_transaction_session_timeout";
-        let mut session = self.session.clone();
-        if !session.iter().any(|(key, _)| key == BELT) {
-            let bound = self.rules.revoke_after.map_or(0, |bound| bound.as_millis() + 1_000);
-            session.push((BELT.to_owned(), bound.to_string()));
+        if self.setting(BELT).is_some() {
+            return Vec::new();
         }
-        session
+        let bound = rules.revoke_after.map_or(0, |bound| bound.as_millis() + 1_000);
+        vec![(BELT.to_owned(), bound.to_string())]
     }
 }
 

@@ -3,9 +3,40 @@
 use forebay_pool_core::Health;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::ServerRole;
 use crate::loan::drain;
+use crate::{Connector, ServerRole};
+
+/// Opens connections: no more at once than the rules allow, the control connection's dial among them.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    /// With the pool's name and the session's settings, but for those that follow from the rules.
+    pub(crate) options: PgConnectOptions,
+    pub(crate) connector: Box<dyn Connector>,
+    pub(crate) turns: Semaphore,
+}
+
+impl Dialer {
+    /// Waits until one more may be opened; the place is kept until the value is dropped.
+    pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
+        self.turns.acquire().await.expect("it is never closed")
+    }
+
+    /// What to dial with now.
+    pub(crate) async fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
+        self.connector.options(self.options.clone()).await
+    }
+
+    /// Lets so many be opened at once from now on. Those under way go on.
+    pub(crate) async fn set_turns(&self, before: u32, now: u32) {
+        self.turns.add_permits(now.saturating_sub(before) as usize);
+        let fewer = before.saturating_sub(now);
+        if fewer > 0 {
+            self.turns.acquire_many(fewer).await.expect("it is never closed").forget();
+        }
+    }
+}
 
 /// One backend of the server: its process, and when it began, since the server gives the number of one that is gone to
 /// another, which may be somebody else's.
@@ -27,9 +58,13 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects, and asks for backend and role in one round trip.
-    pub(crate) async fn open(options: &PgConnectOptions, wanted: ServerRole) -> Result<Self, sqlx::Error> {
-        let mut connection = options.connect().await?;
+    /// Connects with these settings too, asks for backend and role in one round trip, and prepares the session.
+    pub(crate) async fn open(
+        dialer: &Dialer,
+        belts: Vec<(String, String)>,
+        wanted: ServerRole,
+    ) -> Result<Self, sqlx::Error> {
+        let mut connection = dialer.options().await?.options(belts).connect().await?;
         let question = format!(
             "select pg_backend_pid(), {STARTED}, pg_is_in_recovery() from pg_stat_get_activity(pg_backend_pid())"
         );
@@ -41,7 +76,12 @@ impl Session {
         match wanted {
             ServerRole::Primary if standby => Err(wrong_role("a standby", "a primary")),
             ServerRole::Standby if !standby => Err(wrong_role("a primary", "a standby")),
-            _ => Ok(Self { connection, backend }),
+            _ => {
+                dialer.connector.prepare(&mut connection).await?;
+                // What an error of the hook's own making left unread.
+                drain(&mut connection).await?;
+                Ok(Self { connection, backend })
+            }
         }
     }
 

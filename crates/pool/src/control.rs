@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
-use crate::connect::{Backend, STARTED};
+use crate::connect::{Backend, Dialer, STARTED};
 use crate::loan::drain;
 
 /// The way to the control connection's task. A clone is the same way; the task ends with the last one.
@@ -59,10 +58,10 @@ impl Control {
     const GRACE: Duration = Duration::from_millis(1);
 
     /// Starts its task on this runtime.
-    pub(crate) fn start(runtime: &tokio::runtime::Handle, options: PgConnectOptions, allowed: bool) -> Self {
+    pub(crate) fn start(runtime: &tokio::runtime::Handle, dialer: Arc<Dialer>, name: &str, allowed: bool) -> Self {
         let (orders, receiver) = mpsc::channel(Self::CAPACITY);
         let permission = Permission { allowed: AtomicBool::new(allowed), warmed: AtomicBool::new(false) };
-        let line = Line { options, connection: None, not_before: None };
+        let line = Line { dialer, name: format!("{name} control"), connection: None, not_before: None };
         runtime.spawn(run(line, receiver));
         Self { orders, state: Arc::new(permission) }
     }
@@ -128,7 +127,9 @@ impl Control {
 
 /// The connection itself, held by its task.
 struct Line {
-    options: PgConnectOptions,
+    dialer: Arc<Dialer>,
+    /// The server shows it under this name.
+    name: String,
     connection: Option<PgConnection>,
     /// After a failed attempt.
     not_before: Option<Instant>,
@@ -147,7 +148,9 @@ impl Line {
         if self.not_before.is_some_and(|at| Instant::now() < at) {
             return false;
         }
-        match timeout(Self::LIMIT, self.options.connect()).await {
+        let _turn = self.dialer.turn().await;
+        let dialing = async { self.dialer.options().await?.application_name(&self.name).connect().await };
+        match timeout(Self::LIMIT, dialing).await {
             Ok(Ok(connection)) => {
                 self.connection = Some(connection);
                 true

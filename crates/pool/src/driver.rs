@@ -48,10 +48,10 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
             Action::Clean(slot) => errands.clean.extend(state.take_soiled(slot).map(|taken| (slot, taken))),
             Action::Close { slot, .. } => errands.close.extend(state.close(slot).map(|closing| (slot, closing))),
             Action::Grant { waiter, slot } => {
-                let Some(Answer::Pending { waker, admission, site }) = state.waiters.remove(&waiter) else {
+                let Some(Answer::Pending { waker, borrower }) = state.waiters.remove(&waiter) else {
                     unreachable!("the ledger grants only to those who wait");
                 };
-                let loan = state.lend(slot, admission.class(), site, now);
+                let loan = state.lend(slot, borrower, now);
                 state.waiters.insert(waiter, Answer::Granted(loan));
                 errands.wake.push(waker);
             }
@@ -84,7 +84,8 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
 fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) {
     let Some(loan) = state.loan(slot) else { return };
     let holder = loan.holder(now);
-    let taken = loan.revoke(now);
+    let (taken, waker) = if state.ends_leases { loan.seize(now) } else { (loan.revoke(now), None) };
+    errands.wake.extend(waker);
     let was_taken = taken.is_some();
     if let Some(taken) = taken {
         *state.seat(slot) = Seat::Soiled(taken);
@@ -239,7 +240,9 @@ async fn run_opening(shared: Arc<Shared>, opening: Opening) {
     let limit = opening.limit();
     let begun = now();
     let mut attempt = Attempt { shared: Arc::clone(&shared), opening: Some(opening) };
-    let outcome = match timeout(limit, Session::open(&shared.options, shared.config.role)).await {
+    let _turn = shared.dialer.turn().await;
+    let opening = Session::open(&shared.dialer, shared.belts(), shared.config.role);
+    let outcome = match timeout(limit, opening).await {
         Ok(outcome) => outcome,
         Err(_elapsed) => Err(sqlx::Error::Io(std::io::Error::new(
             std::io::ErrorKind::TimedOut,

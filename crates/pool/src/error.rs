@@ -146,10 +146,10 @@ impl std::error::Error for AcquireError {}
 pub enum PoolError {
     /// There was no connection.
     Acquire(AcquireError),
-    /// The pool took this lease's connection back, since it ran no statement for so long. What was not committed is
-    /// rolled back.
+    /// The pool took this lease's connection back, since it ran no statement for so long, or since the pool closes and has
+    /// waited long enough ([`crate::Pool::drain`]). What was not committed is rolled back.
     Revoked {
-        /// How long no statement had run.
+        /// How long no statement had run; zero where one ran and the pool closes.
         held_idle: Duration,
     },
     /// The connection is not here: a stream of this lease was forgotten half-way.
@@ -171,6 +171,9 @@ impl fmt::Display for PoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Acquire(error) => error.fmt(f),
+            Self::Revoked { held_idle } if held_idle.is_zero() => {
+                write!(f, "the pool was closed, and took this connection back")
+            }
             Self::Revoked { held_idle } => {
                 write!(f, "the pool took this connection back: no statement had run on it for {held_idle:?}")
             }

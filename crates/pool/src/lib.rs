@@ -64,10 +64,12 @@
 
 mod acquire;
 mod admission;
+mod builder;
 mod cleaning;
 mod config;
 mod conn;
 mod connect;
+mod connector;
 mod control;
 mod detached;
 mod driver;
@@ -80,24 +82,29 @@ pub mod overlay;
 mod pool;
 mod raw;
 mod side_door;
+mod start_stop;
 mod statement;
 mod sync;
 mod tx;
 
 pub use acquire::Acquire;
 pub use admission::Admission;
+pub use builder::Builder;
 pub use config::{Config, InvalidConfig, ServerRole};
 pub use conn::LeaseConn;
+pub use connector::Connector;
 pub use detached::Detached;
 pub use error::{AcquireError, Holder, PoolError, Timeout, classify};
 pub use forebay_pool_core::{
-    Class, Event, Fixed, Mode, Resize, Rules, Sample, ShedReason, Sizer, Snapshot, Staffing, Target, Totals,
+    Breaker, Class, CloseReason, Event, Fixed, Mode, OpenReason, Resize, Rules, Sample, ShedReason, Sizer, Snapshot,
+    Staffing, Target, Totals,
 };
 pub use lease::Lease;
 pub use observer::{Observer, Unobserved};
 pub use pool::Pool;
 pub use raw::Raw;
 pub use side_door::SideDoor;
+pub use start_stop::{Drained, NotReady};
 pub use tx::{Isolation, Tx, TxOptions};
 
 /// The examples of the README hold.

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use forebay_pool_core::{Activity, Class, SlotId};
+use tokio::task;
 
 use crate::connect::{Backend, Session};
 use crate::error::{Holder, PoolError};
@@ -22,13 +23,28 @@ pub(crate) use running::{Statement, command, drain, in_step};
 #[derive(Debug)]
 pub(crate) struct Loan {
     pub(crate) slot: SlotId,
-    pub(crate) class: Class,
-    pub(crate) site: &'static Location<'static>,
+    pub(crate) borrower: Borrower,
     pub(crate) acquired: Instant,
     pub(crate) backend: Backend,
     /// Moves with every row of an answer: odd while the consumer has its turn, even while the server has.
     turn: AtomicU64,
     desk: Mutex<Desk>,
+}
+
+/// Who asks for a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Borrower {
+    pub(crate) class: Class,
+    pub(crate) site: &'static Location<'static>,
+    /// The task that polls, if one does.
+    pub(crate) task: Option<task::Id>,
+}
+
+impl Borrower {
+    /// The task is the present one.
+    pub(crate) fn here(class: Class, site: &'static Location<'static>) -> Self {
+        Self { class, site, task: task::try_id() }
+    }
 }
 
 #[derive(Debug)]
@@ -150,8 +166,7 @@ impl Loan {
 
     pub(crate) fn new(
         slot: SlotId,
-        class: Class,
-        site: &'static Location<'static>,
+        borrower: Borrower,
         acquired: Instant,
         session: Session,
         limit: Option<Duration>,
@@ -167,7 +182,7 @@ impl Loan {
             limit,
             conflict: false,
         };
-        Self { slot, class, site, acquired, backend, turn: AtomicU64::new(0), desk: Mutex::new(desk) }
+        Self { slot, borrower, acquired, backend, turn: AtomicU64::new(0), desk: Mutex::new(desk) }
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -261,6 +276,9 @@ impl Loan {
     /// Asked whenever a statement has to wait: says whether it has waited for too long, and is woken when it has.
     fn poll_given_up(&self, context: &Context<'_>) -> Poll<PoolError> {
         let mut desk = self.desk();
+        if let Place::Ended { held_idle } = desk.place {
+            return Poll::Ready(PoolError::Revoked { held_idle });
+        }
         let Place::Running { waker, given_up, .. } = &mut desk.place else { return Poll::Pending };
         if let Some(silent) = *given_up {
             return Poll::Ready(PoolError::Silent { waited: silent });
@@ -313,7 +331,8 @@ impl Loan {
             Activity::Running => Duration::ZERO,
         };
         let held = now.saturating_duration_since(self.acquired);
-        Holder { site: self.site, class: self.class, held, held_idle }
+        let Borrower { site, class, .. } = self.borrower;
+        Holder { site, class, held, held_idle }
     }
 
     // --- its end ----------------------------------------------------------------------------------------------
@@ -328,6 +347,22 @@ impl Loan {
         self.turn.fetch_or(Self::ENDED, Ordering::Relaxed);
         desk.place = Place::Ended { held_idle };
         Some(Taken::Backend(self.backend))
+    }
+
+    /// Takes the connection back whatever its holder does with it: what runs on it is ended. Whom to wake for it.
+    pub(crate) fn seize(&self, now: Instant) -> (Option<Taken>, Option<Waker>) {
+        if let Some(taken) = self.revoke(now) {
+            return (Some(taken), None);
+        }
+        let mut desk = self.desk();
+        let waker = match &mut desk.place {
+            Place::Running { waker, .. } => waker.take(),
+            Place::Raw => None,
+            _ => return (None, None),
+        };
+        self.turn.fetch_or(Self::ENDED, Ordering::Relaxed);
+        desk.place = Place::Ended { held_idle: Duration::ZERO };
+        (Some(Taken::Backend(self.backend)), waker)
     }
 
     /// Ends the loan, unless the connection was taken back before.

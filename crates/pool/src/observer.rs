@@ -12,6 +12,11 @@ pub trait Observer: std::fmt::Debug + Send + Sync {
         let _ = (class, waited);
     }
 
+    /// A caller that had waited took its connection up so long after it was granted: how late its task was woken and polled.
+    fn handed_over(&self, class: Class, latency: Duration) {
+        let _ = (class, latency);
+    }
+
     /// A request for a connection was refused.
     fn refused(&self, class: Class, error: &AcquireError) {
         let _ = (class, error);

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, PoisonError};
@@ -6,26 +6,25 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use async_stream::stream;
-use forebay_pool_core::{Class, Ledger, Resize, Return, Rules, Sizer, SlotId, Snapshot, Staffing, WaiterId};
+use forebay_pool_core::{Class, Ledger, Resize, Return, Rules, SlotId, Snapshot, WaiterId};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use sqlx::postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::acquire::{Acquire, Answer};
+use crate::builder::Builder;
 use crate::cleaning::{Closing, control_places};
-use crate::connect::Session;
+use crate::connect::{Dialer, Session};
 use crate::control::Control;
 use crate::driver::{self, Errands};
 use crate::error::Details;
-use crate::loan::{Loan, Returned, Soiled, Taken};
+use crate::loan::{Borrower, Loan, Returned, Soiled, Taken};
 use crate::sync::{Mutex, MutexGuard};
 use crate::tx::Retries;
-use crate::{
-    AcquireError, Admission, Config, Holder, InvalidConfig, Lease, Observer, PoolError, Tx, TxOptions, Unobserved,
-};
+use crate::{AcquireError, Admission, Config, Holder, InvalidConfig, Lease, Observer, PoolError, Tx, TxOptions};
 
 /// A pool of Postgres connections. A clone is cheap and is the same pool.
 ///
@@ -49,7 +48,7 @@ pub struct Pool {
 /// What all clones, leases and tasks of one pool share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) options: PgConnectOptions,
+    pub(crate) dialer: Arc<Dialer>,
     pub(crate) observer: Box<dyn Observer>,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) control: Control,
@@ -77,6 +76,12 @@ pub(crate) struct State {
     pub(crate) statement_limit: Option<Duration>,
     /// Places below the ceiling that the ledger does not know of: the control connection's.
     pub(crate) control_places: u32,
+    /// As the pool's user wrote them: their bounds count the control connection.
+    rules: Rules,
+    /// Whether a lease is ended whatever its holder does: the pool has waited long enough for it.
+    pub(crate) ends_leases: bool,
+    /// Where callers have waited whose own task held a lease.
+    nested_at: HashSet<&'static Location<'static>>,
 }
 
 /// Where a slot's connection is, seen from the pool.
@@ -146,14 +151,27 @@ impl State {
     }
 
     /// Resizes the ledger by bounds that count the control connection; says how many places that has now.
-    fn resize(&mut self, now: Instant, mut resize: Resize, control: bool) -> Result<u32, Vec<String>> {
-        let present = self.ledger.snapshot(now);
-        let ceiling = resize.ceiling.unwrap_or(present.ceiling + self.control_places);
-        let places = control_places(control, ceiling);
-        let room = ceiling - places;
-        resize.ceiling = resize.ceiling.map(|_| room);
-        resize.min_idle = resize.min_idle.map(|least| if least <= ceiling { least.min(room) } else { least });
-        self.ledger.resize(now, resize)?;
+    fn resize(&mut self, now: Instant, resize: Resize, control: bool) -> Result<u32, Vec<String>> {
+        let ceiling = resize.ceiling.unwrap_or(self.rules.ceiling);
+        let start = self.rules.initial_limit;
+        let min_idle = resize.min_idle.unwrap_or(self.rules.min_idle);
+        let rules = Rules { min_idle, ceiling, initial_limit: start.min(ceiling), ..self.rules.clone() };
+        let places = self.set_rules(now, rules, control)?;
+        // A ceiling that is lowered for a while leaves the limit of the start to come back to.
+        self.rules.initial_limit = start;
+        self.ledger.resize(now, Resize { limit: resize.limit, ..Resize::default() })?;
+        Ok(places)
+    }
+
+    /// Gives the ledger rules whose bounds count the control connection; says how many places that has now.
+    fn set_rules(&mut self, now: Instant, rules: Rules, control: bool) -> Result<u32, Vec<String>> {
+        let faults = rules.faults();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let places = control_places(control, rules.ceiling);
+        self.ledger.set_rules(now, ledger_rules(&rules, places))?;
+        self.rules = rules;
         self.control_places = places;
         Ok(places)
     }
@@ -181,18 +199,24 @@ impl State {
     }
 
     /// Lends the resting connection of this slot.
-    pub(crate) fn lend(
-        &mut self,
-        slot: SlotId,
-        class: Class,
-        site: &'static Location<'static>,
-        now: Instant,
-    ) -> Arc<Loan> {
+    pub(crate) fn lend(&mut self, slot: SlotId, borrower: Borrower, now: Instant) -> Arc<Loan> {
         let session = self.take(slot).expect("the ledger lends only what rests");
-        let loan = Arc::new(Loan::new(slot, class, site, now, session, self.statement_limit));
+        let loan = Arc::new(Loan::new(slot, borrower, now, session, self.statement_limit));
         *self.seat(slot) = Seat::Lent(Arc::clone(&loan));
         self.look_at.get_or_insert(now + Self::LOOK_EVERY);
         loan
+    }
+
+    /// Counts a caller who has to wait although its task holds a lease; says where that was taken, the first time that a
+    /// caller waits like this at its site.
+    pub(crate) fn note_nested(&mut self, borrower: Borrower) -> Option<&'static Location<'static>> {
+        let task = borrower.task?;
+        let held = self.seats.iter().find_map(|seat| match seat {
+            Seat::Lent(loan) if loan.borrower.task == Some(task) => Some(loan.borrower.site),
+            _ => None,
+        })?;
+        self.ledger.note_nested();
+        self.nested_at.insert(borrower.site).then_some(held)
     }
 
     fn snapshot(&self, now: Instant) -> Snapshot {
@@ -249,6 +273,11 @@ impl Shared {
         value
     }
 
+    /// The settings of the next session that follow from the rules in force.
+    pub(crate) fn belts(&self) -> Vec<(String, String)> {
+        self.config.belts(&self.lock().rules)
+    }
+
     /// A lease that its holder had.
     pub(crate) fn release(self: &Arc<Self>, loan: &Arc<Loan>) {
         self.take_back(loan, Return::Clean);
@@ -272,7 +301,7 @@ impl Shared {
             *state.seat(loan.slot) = seat;
             state.ledger.release(now, loan.slot, how);
         });
-        self.observer.released(loan.class, now.saturating_duration_since(loan.acquired));
+        self.observer.released(loan.borrower.class, now.saturating_duration_since(loan.acquired));
         session
     }
 
@@ -288,7 +317,7 @@ impl Shared {
             *state.seat(loan.slot) = seat;
             state.ledger.release(now, loan.slot, how);
         });
-        self.observer.released(loan.class, now.saturating_duration_since(loan.acquired));
+        self.observer.released(loan.borrower.class, now.saturating_duration_since(loan.acquired));
     }
 }
 
@@ -309,31 +338,27 @@ impl Pool {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn connect(options: PgConnectOptions, config: Config) -> Result<Self, InvalidConfig> {
-        Self::connect_with(options, config, Box::new(Staffing::default()), Box::new(Unobserved))
+        Builder::new(options, config).connect()
     }
 
-    /// The same, with the size controller and the observer of your choice.
-    ///
-    /// # Errors
-    /// Every fault of the configuration at once.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    pub fn connect_with(
-        options: PgConnectOptions,
-        config: Config,
-        sizer: Box<dyn Sizer>,
-        observer: Box<dyn Observer>,
-    ) -> Result<Self, InvalidConfig> {
+    /// The same, with a size controller, an observer or a connector of your choice.
+    pub fn builder(options: PgConnectOptions, config: Config) -> Builder {
+        Builder::new(options, config)
+    }
+
+    pub(crate) fn build(builder: Builder) -> Result<Self, InvalidConfig> {
+        let Builder { options, config, sizer, observer, connector } = builder;
         let faults = config.faults();
         if !faults.is_empty() {
             return Err(InvalidConfig { faults });
         }
-        let options = options.application_name(&config.name).options(config.session());
+        let options = options.application_name(&config.name).options(config.session.clone());
+        let turns = Semaphore::new(config.rules.openings_at_once as usize);
+        let dialer = Arc::new(Dialer { options, connector, turns });
         let now = now();
         let control_places = control_places(config.control, config.rules.ceiling);
         let runtime = tokio::runtime::Handle::current();
-        let line = options.clone().application_name(&format!("{} control", config.name));
+        let control = Control::start(&runtime, Arc::clone(&dialer), &config.name, control_places > 0);
         let state = State {
             ledger: Ledger::new(ledger_rules(&config.rules, control_places), sizer, now),
             seats: Vec::new(),
@@ -344,13 +369,16 @@ impl Pool {
             overdue: Vec::new(),
             statement_limit: config.statement_limit(),
             control_places,
+            rules: config.rules.clone(),
+            ends_leases: false,
+            nested_at: HashSet::new(),
         };
         let shared = Arc::new(Shared {
             config,
-            options,
+            dialer,
             observer,
             retries: Retries::default(),
-            control: Control::start(&runtime, line, control_places > 0),
+            control,
             runtime,
             alarm: Arc::default(),
             drained: Notify::new(),
@@ -390,7 +418,7 @@ impl Pool {
         let now = now();
         let loan = self.shared.with(now, |state| {
             let slot = state.ledger.try_acquire(now, admission.ask(now))?;
-            Some(state.lend(slot, admission.class(), site, now))
+            Some(state.lend(slot, Borrower::here(admission.class(), site), now))
         })?;
         admission.begin();
         self.shared.observer.acquired(admission.class(), Duration::ZERO);
@@ -454,6 +482,32 @@ impl Pool {
         Ok(())
     }
 
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        self.shared.lock().rules.clone()
+    }
+
+    /// Changes any rule at run time. No lease is ended by it, and who waits keeps the end of its wait. A shorter lifetime
+    /// counts from now. A longer `revoke_after` is kept in full by connections opened from now on: the server ends idle
+    /// transactions of those before a second after the old bound.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them; nothing has changed then.
+    pub fn set_rules(&self, rules: Rules) -> Result<(), InvalidConfig> {
+        let now = now();
+        let Shared { config, dialer, runtime, control, .. } = &*self.shared;
+        let wide = rules.openings_at_once;
+        let (places, before) = self.shared.with(now, |state| {
+            let before = state.rules.openings_at_once;
+            (state.set_rules(now, rules, config.control), before)
+        });
+        control.allow(places.map_err(|faults| InvalidConfig { faults })? > 0);
+        let dialer = Arc::clone(dialer);
+        runtime.spawn(async move { dialer.set_turns(before, wide).await });
+        Ok(())
+    }
+
     /// Closes every idle connection; what is needed is opened anew.
     pub fn flush_idle(&self) {
         let now = now();
@@ -480,9 +534,10 @@ impl Pool {
         &self.shared.config.name
     }
 
-    /// Refuses new requests and waiters, closes what is idle, and waits until the last lease is back and closed.
+    /// Refuses new requests and waiters, closes what is idle, and waits until the last lease is back and closed, however
+    /// long that takes; see [`Pool::drain`] for a limit.
     ///
-    /// Dropping the future stops the wait, not the closing. Bound it with a time limit of your own.
+    /// Dropping the future stops the wait, not the closing.
     pub async fn close(&self) {
         let now = now();
         self.shared.with(now, |state| state.ledger.close(now));
@@ -494,6 +549,17 @@ impl Pool {
             drained.await;
         }
         self.shared.control.close().await;
+    }
+
+    /// Takes every lease back that is out, and says whose they are.
+    pub(crate) fn end_leases(&self) -> Vec<Holder> {
+        let now = now();
+        self.shared.with(now, |state| {
+            let holders = state.holders(now);
+            state.ends_leases = true;
+            state.ledger.take_all_back();
+            holders
+        })
     }
 
     /// An admission for callers that have none: class normal, within the acquire limit.

@@ -21,7 +21,8 @@ pub struct SideDoor {
 impl Pool {
     /// Takes so many places of this pool, as many as there are below the ceiling at most, and opens sqlx's own pool on
     /// them. So the sum of all connections stays below the ceiling; but nothing that this pool does for leases is done
-    /// there, and sqlx's pool has the faults that it has.
+    /// there, and sqlx's pool has the faults that it has. A [`crate::Connector`] prepares its sessions too, but is asked for
+    /// options only once.
     ///
     /// ```no_run
     /// use forebay_pool::{Admission, Class, Pool};
@@ -55,7 +56,13 @@ impl Pool {
             }
             let options =
                 PgPoolOptions::new().max_connections(places.max(1)).acquire_timeout(shared.config.acquire_timeout);
-            let pool = options.connect_lazy_with(shared.options.clone());
+            let (dialer, belts) = (Arc::clone(&shared.dialer), shared.belts());
+            let connect = dialer.options().await?.options(belts);
+            let options = options.after_connect(move |connection, _| {
+                let dialer = Arc::clone(&dialer);
+                Box::pin(async move { dialer.connector.prepare(connection).await })
+            });
+            let pool = options.connect_lazy_with(connect);
             Ok(SideDoor { pool, berths: Some(berths), runtime: shared.runtime.clone() })
         }
     }

@@ -66,7 +66,7 @@ impl<'l> Tx<'l> {
                 self.catch_up().await?;
             }
         }
-        let options = options.or_else(|| self.shared.config.transaction_of(self.loan.class));
+        let options = options.or_else(|| self.shared.config.transaction_of(self.loan.borrower.class));
         let begin = options.map_or_else(|| "BEGIN".into_sql_str(), TxOptions::begin);
         if let Some(limit) = options.and_then(|options| options.statement_timeout) {
             let before = self.loan.set_limit(Some(limit).filter(|limit| !limit.is_zero()));

@@ -9,7 +9,7 @@ use forebay_platform::{
     serve::Drained,
     telemetry::Metrics,
 };
-use forebay_pool::{Pool, Staffing};
+use forebay_pool::Pool;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::net::TcpListener;
 
@@ -36,8 +36,8 @@ pub(crate) async fn pool(
     let share = Share { process: purpose.process(), ceiling: config.pool.rules.ceiling, beside: purpose.beside() };
     let granted = Granted::ask(connection, &claim::options(options), share).await?;
     Metrics::of_process();
-    let (sizer, observer) = (Box::new(Staffing::default()), Box::new(PoolMetrics));
-    let db = Db::forebay(Pool::connect_with(options.clone(), config.pool.clone(), sizer, observer)?);
+    let pool = Pool::builder(options.clone(), config.pool.clone()).observer(PoolMetrics).connect()?;
+    let db = Db::forebay(pool);
     Ok((db.clone(), Arc::new(granted.of(db))))
 }
 

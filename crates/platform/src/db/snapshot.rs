@@ -1,6 +1,7 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use forebay_pool::{Holder, Snapshot};
+use forebay_pool::{Class, CloseReason, Holder, OpenReason, Snapshot};
 use serde::Serialize;
 
 /// The pool in numbers, as `/pool` shows it. Times are milliseconds.
@@ -10,12 +11,18 @@ pub struct DbSnapshot {
     pub kind: &'static str,
     /// How many leases may be out at once, below the reserve.
     pub limit: u32,
+    /// What the size controller would make of the limit if no bound and no person stood in its way.
+    pub recommended_limit: u32,
+    /// Whether a person has put the limit where it is.
+    pub pinned: bool,
     /// How many more critical work may take.
     pub reserve: u32,
     /// How many connections may exist.
     pub ceiling: u32,
     /// Connections kept open without traffic.
     pub min_idle: u32,
+    /// Connections kept though nobody uses them, since so many were needed lately.
+    pub kept: u32,
     /// Leases out and used, and connections being cleaned.
     pub in_use: u32,
     /// Leases out that run no statement; their places were given to others.
@@ -24,8 +31,22 @@ pub struct DbSnapshot {
     pub idle: u32,
     /// Connections being opened.
     pub opening: u32,
+    /// Connections being pinged.
+    pub checking: u32,
+    /// Connections being cleaned.
+    pub quarantined: u32,
+    /// Connections being closed.
+    pub closing: u32,
     /// Callers that wait.
     pub waiting: u32,
+    /// The same by class.
+    pub waiting_by_class: BTreeMap<&'static str, u32>,
+    /// How long the oldest of them has waited.
+    pub oldest_wait_ms: f64,
+    /// `closed`, `open` or `half_open`: whether connections can be opened.
+    pub breaker: &'static str,
+    /// How often all connections were replaced because the server had changed.
+    pub era: u32,
     /// The mean time a lease is out.
     pub mean_hold_ms: f64,
     /// How long the next waiter of class normal would wait.
@@ -34,6 +55,10 @@ pub struct DbSnapshot {
     pub oldest_hold_ms: f64,
     /// The leases that are out for longest.
     pub longest_holders: Vec<HolderView>,
+    /// Connections opened since the start, by what for.
+    pub opened_for: BTreeMap<&'static str, u64>,
+    /// Connections closed since the start, by why.
+    pub closed_for: BTreeMap<&'static str, u64>,
     /// Since the start.
     pub totals: TotalsView,
 }
@@ -74,6 +99,11 @@ pub struct TotalsView {
     pub quarantined: u64,
     pub limit_raised: u64,
     pub limit_lowered: u64,
+    pub unused: u64,
+    pub checks_well: u64,
+    pub checks_failed: u64,
+    pub cleared: u64,
+    pub nested: u64,
     pub busy_seconds: f64,
 }
 
@@ -87,18 +117,30 @@ impl DbSnapshot {
         Self {
             kind,
             limit: snapshot.limit,
+            recommended_limit: snapshot.recommended_limit,
+            pinned: snapshot.pinned,
             reserve: snapshot.reserve,
             ceiling: snapshot.ceiling,
             min_idle: snapshot.min_idle,
+            kept: snapshot.kept,
             in_use: snapshot.leased + snapshot.quarantined,
             suspects: snapshot.suspects,
             idle: snapshot.idle,
             opening: snapshot.opening,
+            checking: snapshot.checking,
+            quarantined: snapshot.quarantined,
+            closing: snapshot.closing,
             waiting: snapshot.waiting,
+            waiting_by_class: Class::ALL.iter().map(|class| (class.name(), snapshot.waiting_of(*class))).collect(),
+            oldest_wait_ms: ms(snapshot.oldest_wait),
+            breaker: snapshot.breaker.name(),
+            era: snapshot.era,
             mean_hold_ms: ms(snapshot.mean_hold),
             predicted_wait_ms: ms(snapshot.predicted_wait),
             oldest_hold_ms: ms(snapshot.oldest_lease),
             longest_holders: holders.into_iter().take(10).map(HolderView::from).collect(),
+            opened_for: OpenReason::ALL.map(|reason| (reason.name(), totals.opened_for(reason))).into(),
+            closed_for: CloseReason::ALL.map(|reason| (reason.name(), totals.closed_for(reason))).into(),
             totals: TotalsView {
                 granted: totals.granted,
                 released: totals.released,
@@ -117,6 +159,11 @@ impl DbSnapshot {
                 quarantined: totals.quarantined,
                 limit_raised: totals.limit_raised,
                 limit_lowered: totals.limit_lowered,
+                unused: totals.unused,
+                checks_well: totals.checks_well,
+                checks_failed: totals.checks_failed,
+                cleared: totals.cleared,
+                nested: totals.nested,
                 busy_seconds: totals.busy_seconds,
             },
         }

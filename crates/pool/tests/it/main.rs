@@ -11,6 +11,7 @@ mod macros;
 mod outside;
 mod overlay;
 mod parts;
+mod start_stop;
 mod traces;
 mod transactions;
 

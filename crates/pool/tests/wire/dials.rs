@@ -92,7 +92,6 @@ async fn a_slow_handshake_is_waited_for_and_two_are_under_way_at_once() {
 }
 
 #[tokio::test]
-#[ignore = "the first dial of the control connection goes beside two openings (Control::warm): three at once"]
 async fn the_control_connection_waits_for_its_turn_to_dial() {
     let site = Site::new(rules()).await;
     site.dials(Dials::Delay(Duration::from_millis(150))).await;
@@ -152,7 +151,6 @@ async fn a_server_without_room_for_more_is_served_from_with_what_there_is() {
 }
 
 #[tokio::test]
-#[ignore = "State::resize takes the ceiling that the server taught for the configured one, and switches control off"]
 async fn new_bounds_while_the_server_has_no_room_leave_the_control_connection_alone() {
     let site = Site::new(rules()).await;
     let mut held = site.lease().await;

@@ -17,7 +17,7 @@ use forebay_platform::{
     db::{Db, PoolMetrics},
     telemetry::Metrics,
 };
-use forebay_pool::{Admission, Class, Config, Mode, Pool, Rules, Staffing};
+use forebay_pool::{Admission, Class, Config, Mode, Pool, Rules};
 use forebay_shop::{App, Scale, Services, migrate, seed};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -152,14 +152,20 @@ impl Strict {
         sqlx::query("SELECT 1").execute(&mut tx.conn()).await.unwrap();
     }
 
-    /// A pool that only reports lets somebody wait whom it would have refused.
+    /// A pool that only reports lets somebody wait whom it would have refused, who holds a lease already; and somebody who
+    /// walks away.
     async fn only_reports(&self) {
         let rules = Rules { ceiling: 2, initial_limit: 1, min_idle: 1, mode: Mode::ReportOnly, ..Rules::default() };
         let config = Config { rules, ..Config::named("reporting") };
         let db = Db::forebay(Pool::connect(self.database.options(), config).unwrap());
-        let _held = db.acquire(&Self::admission(Duration::from_secs(5))).await.unwrap();
-        db.acquire(&Self::admission(Duration::from_millis(5))).await.unwrap_err();
-        db.export_metrics();
+        let waiting = tokio::spawn(async move {
+            let _held = db.acquire(&Self::admission(Duration::from_secs(5))).await.unwrap();
+            db.acquire(&Self::admission(Duration::from_millis(5))).await.unwrap_err();
+            let patient = Self::admission(Duration::from_secs(5));
+            tokio::time::timeout(Duration::from_millis(5), db.acquire(&patient)).await.unwrap_err();
+            db.export_metrics();
+        });
+        waiting.await.unwrap();
     }
 
     /// From now on nobody can connect to the database.
@@ -187,12 +193,13 @@ fn pool(options: PgConnectOptions) -> Pool {
         initial_limit: 2,
         min_idle: 1,
         queue_capacity: 8,
+        check_after_idle: Duration::ZERO,
         suspect_after: Duration::from_millis(300),
         revoke_after: Some(Duration::from_millis(600)),
         ..Rules::default()
     };
     let config = Config { rules, ..Config::named("strict") };
-    Pool::connect_with(options, config, Box::new(Staffing::default()), Box::new(PoolMetrics)).unwrap()
+    Pool::builder(options, config).observer(PoolMetrics).connect().unwrap()
 }
 
 #[tokio::test]
@@ -207,9 +214,10 @@ async fn every_declared_metric_moves() {
     assert_eq!(shop.admin.post("/pool", &[], order).await.unwrap().0, 200);
     shop.is_locked_out().await;
     let shop = &shop;
-    eventually("a failed attempt to connect is counted", || async move {
+    eventually("failed attempts to connect are counted, and somebody refused for them", || async move {
         _ = shop.http.text("/v1/products").await;
-        shop.admin.text("/metrics").await.unwrap().1.contains("pool_connect_failures_total")
+        let text = shop.admin.text("/metrics").await.unwrap().1;
+        text.contains("pool_connect_failures_total") && !text.contains("pool_unavailable_total 0")
     })
     .await;
     shop.scrape(&mut seen).await;

@@ -1,0 +1,95 @@
+//! The experiments. Each asks one question and answers with a [`Report`].
+//!
+//! X* is the most that the default machine can do: 1,330 statements of 10 ms a second, with 35 of them at once.
+
+use std::time::Duration;
+
+use forebay_pool_core::Class;
+
+use crate::lab::{Case, Lab, Measure, names};
+use crate::measure::{Record, share};
+use crate::report::{Report, Table};
+use crate::scenario::Phase;
+
+mod spike;
+mod steady;
+
+/// An experiment by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Experiment {
+    /// Its subcommand, and the name of its files.
+    pub name: &'static str,
+    /// What it asks.
+    pub question: &'static str,
+    run: fn(&Lab) -> (Vec<String>, Findings),
+}
+
+/// What an experiment found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    tables: Vec<Table>,
+    charts: Vec<crate::report::Chart>,
+}
+
+impl Experiment {
+    /// Runs it.
+    #[must_use]
+    pub fn run(&self, lab: &Lab) -> Report {
+        let (method, Findings { tables, charts }) = (self.run)(lab);
+        let Self { name, question, .. } = *self;
+        Report { name, question, method, seeds: lab.seeds, tables, charts }
+    }
+}
+
+/// All of them, in the order in which they build on each other.
+pub const ALL: [Experiment; 2] = [
+    Experiment { name: "e1-steady", question: "how much can be done, with how many at once?", run: steady::run },
+    Experiment { name: "e2-spike", question: "what is left of it in a spike?", run: spike::run },
+];
+
+/// The most that the default machine can do, in statements of 10 ms a second.
+pub const CAPACITY: f64 = 1_330.0;
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn phase(name: &'static str, from: u64, to: u64) -> Phase {
+    Phase { name, from: secs(from), to: secs(to) }
+}
+
+/// A moment in seconds; never is infinite.
+fn or_never(moment: Option<Duration>) -> f64 {
+    moment.map_or(f64::INFINITY, |moment| moment.as_secs_f64())
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+/// Good answers between two moments, in percent of X*.
+fn goodput<'a>(name: &'static str, from: u64, to: u64) -> Measure<'a> {
+    Measure::new(name, 1, move |record| 100.0 * record.goodput(secs(from), secs(to)) / CAPACITY)
+}
+
+/// Good answers to critical work within a phase, in percent of the requests that came in it.
+fn critical_success(record: &Record, phase: &str) -> f64 {
+    let tally = record.of(phase, Class::Critical);
+    100.0 * share(tally.good, tally.requests)
+}
+
+/// The most connections in use, and the highest limit, between two moments.
+fn mean_limit(record: &Record, from: u64, to: u64) -> f64 {
+    let bins = record.between(secs(from), secs(to));
+    let sum: u64 = bins.iter().map(|bin| u64::from(bin.gauge.limit)).sum();
+    share(sum, u64::try_from(bins.len()).unwrap_or(u64::MAX))
+}
+
+/// A table with a row for each case and a column for each measure.
+fn table(lab: &Lab, what: &str, caption: &str, cases: &[Case], measures: &[Measure<'_>]) -> Table {
+    let cells = lab.measure(what, cases, measures);
+    let mut columns = vec![String::new()];
+    columns.extend(names(measures));
+    let rows = cases.iter().map(|case| case.name.clone()).zip(cells).collect();
+    Table { caption: caption.to_owned(), columns, rows }
+}

@@ -1,0 +1,6 @@
+//! The world as a whole: what it must conserve, and what pools do in it.
+
+mod incident;
+mod ours;
+mod repeatable;
+mod short;

@@ -59,14 +59,16 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// The routes of this service. Refresh is critical: whoever is logged in must not be logged out by our overload. The key
+/// The routes of this service. Refresh is critical: whoever is logged in must not be logged out by our overload. A login is
+/// of high class, since nothing is bought without. The key
 /// set has no door before it: it needs no lease, and those who ask for it serve others.
 pub fn router(state: State) -> Router {
     let normal = state.admit.class(Class::Normal);
+    let high = state.admit.class(Class::High);
     let critical = state.admit.class(Class::Critical);
     Router::new()
-        .route("/v1/auth/register", post(routes::register).layer(normal.clone()))
-        .route("/v1/auth/login", post(routes::login).layer(normal))
+        .route("/v1/auth/register", post(routes::register).layer(normal))
+        .route("/v1/auth/login", post(routes::login).layer(high))
         .route("/v1/auth/refresh", post(routes::refresh).layer(critical))
         .route("/.well-known/jwks.json", get(routes::key_set))
         .method_not_allowed_fallback(problem::method_not_allowed)

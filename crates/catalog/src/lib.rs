@@ -48,13 +48,12 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// The routes of this service.
+/// The routes of this service. One product is of high class: carts and orders begin there.
 pub fn router(state: State) -> Router {
-    let door = state.admit.class(Class::Normal);
+    let (normal, high) = (state.admit.class(Class::Normal), state.admit.class(Class::High));
     Router::new()
-        .route("/v1/products", get(routes::list))
-        .route("/v1/products/{id_or_slug}", get(routes::product))
-        .route_layer(door)
+        .route("/v1/products", get(routes::list).route_layer(normal))
+        .route("/v1/products/{id_or_slug}", get(routes::product).route_layer(high))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(state)
 }

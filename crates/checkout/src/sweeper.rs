@@ -152,7 +152,7 @@ async fn settle_all(state: &State, now: OffsetDateTime, swept: &mut Swept) -> Re
 }
 
 async fn overdue(db: &Db, now: OffsetDateTime, after: &Place) -> Result<Vec<Overdue>, SweepError> {
-    let mut lease = db.acquire(&admission(Class::Normal)).await?;
+    let mut lease = db.acquire(&admission(Class::Background)).await?;
     Ok(store::orders::overdue(&mut lease.conn(), now - SETTLE_AFTER, after, BATCH).await?)
 }
 
@@ -184,7 +184,7 @@ async fn write(db: &Db, order: &Order, charge: &Charge, now: OffsetDateTime) -> 
 }
 
 async fn forget_keys(db: &Db, now: OffsetDateTime) -> Result<u64, SweepError> {
-    let mut lease = db.acquire(&admission(Class::Normal)).await?;
+    let mut lease = db.acquire(&admission(Class::Background)).await?;
     Ok(store::keys::forget(&mut lease.conn(), now).await?)
 }
 

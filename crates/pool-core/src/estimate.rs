@@ -52,7 +52,7 @@ impl Estimate {
         } else {
             burst
         };
-        base * class.patience()
+        class.patience(base)
     }
 }
 

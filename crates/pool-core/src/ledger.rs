@@ -10,6 +10,7 @@ use crate::slots::{Hold, Phase, Slots};
 use crate::{Action, CloseReason, Event, Mode, Refusal, Rules, Sizer, SlotId, Snapshot, Totals, WaiterId};
 
 mod bounds;
+mod calendar;
 mod door;
 mod flush;
 mod openings;
@@ -18,6 +19,7 @@ mod service;
 mod tick;
 mod watch;
 
+use calendar::Calendar;
 use flush::Flush;
 use openings::Openings;
 use retirement::Retirement;
@@ -40,9 +42,10 @@ pub struct Ledger {
     estimate: Estimate,
     peaks: Peaks,
     ticker: Ticker,
+    calendar: Calendar,
     grants: u32,
     /// By rank: since when somebody of this rank or a more important one waits without a pause.
-    queueing_since: [Option<Instant>; 3],
+    queueing_since: [Option<Instant>; Rank::COUNT],
     closed: bool,
     actions: VecDeque<Action>,
     totals: Totals,
@@ -66,8 +69,9 @@ impl Ledger {
             estimate: Estimate::new(now),
             peaks: Peaks::new(now, rules.idle_timeout),
             ticker: Ticker::new(now),
+            calendar: Calendar::new(now),
             grants: 0,
-            queueing_since: [None; 3],
+            queueing_since: [None; Rank::COUNT],
             closed: false,
             actions: VecDeque::new(),
             totals: Totals::default(),
@@ -358,9 +362,8 @@ impl Ledger {
         self.totals.busy_seconds += self.busy_since_note(now);
         let in_use = self.slots.counts().in_use();
         self.peaks.note(now, in_use);
-        let asked_for = in_use as usize + self.queue.len();
-        self.ticker.offered +=
-            now.saturating_duration_since(self.noted_at) * u32::try_from(asked_for).unwrap_or(u32::MAX);
+        let asked_for = in_use.saturating_add(self.waiting_for_a_place());
+        self.ticker.offered += now.saturating_duration_since(self.noted_at) * asked_for;
         self.noted_at = self.noted_at.max(now);
     }
 }

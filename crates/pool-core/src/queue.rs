@@ -39,7 +39,7 @@ impl Checks {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     next: u64,
-    ranks: [BTreeMap<WaiterId, Waiter>; 3],
+    ranks: [BTreeMap<WaiterId, Waiter>; Rank::COUNT],
     ends: BTreeSet<(Instant, WaiterId, Rank)>,
     by_class: [u32; Class::ALL.len()],
 }
@@ -110,6 +110,11 @@ impl Queue {
     /// How many wait in this rank or in a more important one.
     pub(crate) fn ahead_of(&self, rank: Rank) -> usize {
         self.ranks[..=rank.index()].iter().map(BTreeMap::len).sum()
+    }
+
+    /// How many wait in this rank.
+    pub(crate) fn of(&self, rank: Rank) -> usize {
+        self.ranks[rank.index()].len()
     }
 
     pub(crate) fn has(&self, rank: Rank) -> bool {

@@ -30,7 +30,8 @@ pub struct Rules {
     pub queue_capacity: u32,
     /// Whether admission refuses. Default [`Mode::Enforce`].
     pub mode: Mode,
-    /// The base wait budget while no queue stands: a burst may wait this long. Default 50 ms.
+    /// The base wait budget while no queue stands: a burst may wait this long, and each class its multiple of it
+    /// ([`crate::Class`]). Default 50 ms.
     pub burst_wait: Duration,
     /// Connections opened at once. Default 2.
     pub openings_at_once: u32,

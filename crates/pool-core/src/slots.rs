@@ -36,6 +36,12 @@ pub(crate) enum Phase {
     Closing,
 }
 
+impl Phase {
+    const fn is_background(&self) -> bool {
+        matches!(self, Self::Leased(Hold { rank: Rank::Background, suspect: false, .. }))
+    }
+}
+
 /// What the ledger knows of one lease.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Hold {
@@ -56,6 +62,8 @@ pub(crate) struct Counts {
     pub(crate) suspect: u32,
     pub(crate) quarantined: u32,
     pub(crate) closing: u32,
+    /// Of the productive leases, those of background work.
+    pub(crate) background: u32,
 }
 
 impl Counts {
@@ -72,6 +80,16 @@ impl Counts {
     /// What counts against the limit: leases in use, and connections the server may still be working for.
     pub(crate) const fn in_use(self) -> u32 {
         self.leased + self.quarantined
+    }
+
+    fn add(&mut self, phase: &Phase) {
+        *self.of(phase) += 1;
+        self.background += u32::from(phase.is_background());
+    }
+
+    fn subtract(&mut self, phase: &Phase) {
+        *self.of(phase) -= 1;
+        self.background -= u32::from(phase.is_background());
     }
 
     fn of(&mut self, phase: &Phase) -> &mut u32 {
@@ -150,15 +168,15 @@ impl Slots {
         let entry = &mut self.entries[index as usize];
         entry.phase = Some(Phase::Opening);
         entry.life = Life::default();
-        self.counts.opening += 1;
+        self.counts.add(&Phase::Opening);
         SlotId { index, generation: entry.generation }
     }
 
     /// The only writer of a phase: moves the slot, its count, and its place on the idle stack together.
     pub(crate) fn shift(&mut self, slot: SlotId, to: Phase) {
         let from = self.phase(slot).expect("only a slot that exists is moved");
-        *self.counts.of(&from) -= 1;
-        *self.counts.of(&to) += 1;
+        self.counts.subtract(&from);
+        self.counts.add(&to);
         if let Phase::Idle { .. } = from {
             self.leave_idle(slot);
         }
@@ -175,7 +193,7 @@ impl Slots {
     /// The connection is no more: its id is never valid again.
     pub(crate) fn remove(&mut self, slot: SlotId) {
         let from = self.phase(slot).expect("only a slot that exists is removed");
-        *self.counts.of(&from) -= 1;
+        self.counts.subtract(&from);
         self.expire(slot, None);
         let entry = &mut self.entries[slot.index()];
         entry.phase = None;
@@ -216,12 +234,16 @@ impl Slots {
         self.expiries.first().copied()
     }
 
-    /// Nobody is to be replaced later than this.
+    /// Nobody is to be replaced later than this; or nobody at all.
     pub(crate) fn expire_all_by(&mut self, latest: Option<Instant>) {
-        let all = std::mem::take(&mut self.expiries);
-        for (at, slot) in all {
-            self.entries[slot.index()].life.expires = None;
-            self.expire(slot, latest.map(|latest| at.min(latest)));
+        for index in 0..self.entries.len() {
+            let Entry { generation, phase, life } = &self.entries[index];
+            if matches!(phase, None | Some(Phase::Opening | Phase::Closing)) {
+                continue;
+            }
+            let slot = SlotId { index: u32::try_from(index).expect("the ceiling is a u32"), generation: *generation };
+            let at = latest.map(|latest| life.expires.map_or(latest, |at| at.min(latest)));
+            self.expire(slot, at);
         }
     }
 

@@ -99,10 +99,6 @@ pub struct Totals {
     pub granted: u64,
     /// Leases that came back.
     pub released: u64,
-    /// Requests shed, critical class.
-    pub shed_critical: u64,
-    /// Requests shed, normal class.
-    pub shed_normal: u64,
     /// Requests that would have been shed in report-only mode.
     pub would_shed: u64,
     /// Waiters whose deadline passed.
@@ -151,6 +147,12 @@ impl Totals {
     #[must_use]
     pub const fn shed_for(&self, class: Class, reason: ShedReason) -> u64 {
         self.shed[class.index()][reason as usize]
+    }
+
+    /// Requests of this class that were shed, for whatever reason.
+    #[must_use]
+    pub fn shed_of(&self, class: Class) -> u64 {
+        self.shed[class.index()].iter().sum()
     }
 
     /// Connections opened for this.

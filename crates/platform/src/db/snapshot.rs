@@ -55,6 +55,8 @@ pub struct DbSnapshot {
     pub oldest_hold_ms: f64,
     /// The leases that are out for longest.
     pub longest_holders: Vec<HolderView>,
+    /// Requests shed since the start, by class.
+    pub shed: BTreeMap<&'static str, u64>,
     /// Connections opened since the start, by what for.
     pub opened_for: BTreeMap<&'static str, u64>,
     /// Connections closed since the start, by why.
@@ -84,8 +86,6 @@ pub struct HolderView {
 pub struct TotalsView {
     pub granted: u64,
     pub released: u64,
-    pub shed_critical: u64,
-    pub shed_normal: u64,
     pub would_shed: u64,
     pub timed_out: u64,
     pub cancelled: u64,
@@ -139,13 +139,12 @@ impl DbSnapshot {
             predicted_wait_ms: ms(snapshot.predicted_wait),
             oldest_hold_ms: ms(snapshot.oldest_lease),
             longest_holders: holders.into_iter().take(10).map(HolderView::from).collect(),
+            shed: Class::ALL.iter().map(|class| (class.name(), totals.shed_of(*class))).collect(),
             opened_for: OpenReason::ALL.map(|reason| (reason.name(), totals.opened_for(reason))).into(),
             closed_for: CloseReason::ALL.map(|reason| (reason.name(), totals.closed_for(reason))).into(),
             totals: TotalsView {
                 granted: totals.granted,
                 released: totals.released,
-                shed_critical: totals.shed_critical,
-                shed_normal: totals.shed_normal,
                 would_shed: totals.would_shed,
                 timed_out: totals.timed_out,
                 cancelled: totals.cancelled,

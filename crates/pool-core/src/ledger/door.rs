@@ -72,16 +72,13 @@ impl Ledger {
     }
 
     pub(super) fn shed(&mut self, now: Instant, class: Class, rank: Rank, reason: ShedReason) -> Refusal {
-        if !self.has_place(rank) {
+        // Whoever only its class's share holds back says nothing of how many places there should be.
+        if self.slots.counts().in_use() >= self.places(rank) {
             self.ticker.refused = self.ticker.refused.saturating_add(1);
         }
         self.totals.shed[class.index()][reason as usize] += 1;
-        match class {
-            Class::Critical => self.totals.shed_critical += 1,
-            Class::Normal => self.totals.shed_normal += 1,
-        }
-        let retry_after = self.predicted_wait(now, Rank::Normal).clamp(Duration::from_secs(1), Duration::from_secs(30));
-        Refusal::Shed { class, reason, retry_after }
+        let capacity = f64::from(self.permits()) / self.estimate.hold().as_secs_f64().max(1e-6);
+        Refusal::Shed { class, reason, retry_after: self.calendar.book(now, capacity) }
     }
 
     /// How long a newcomer of this rank would wait behind those that are served before it.
@@ -99,8 +96,15 @@ impl Ledger {
         let servers = if growing { most } else { most.min(alive).max(1) };
         let saturated = places == 0 && !self.queue.is_empty();
         let missing = servers.saturating_sub(alive).min(u32::try_from(waiters).unwrap_or(u32::MAX));
-        self.estimate.wait(now, waiters, servers, saturated)
-            + self.openings.time_for(missing, self.rules.openings_at_once)
+        let wait = self.estimate.wait(now, waiters, servers, saturated)
+            + self.openings.time_for(missing, self.rules.openings_at_once);
+        if rank == Rank::Background { wait.max(self.wait_for_share(now)) } else { wait }
+    }
+
+    /// How long background work would wait for a place of its share.
+    fn wait_for_share(&self, now: Instant) -> Duration {
+        let waiters = (self.queue.of(Rank::Background) + 1).saturating_sub(self.share_left() as usize);
+        self.estimate.wait(now, waiters, self.share(), false)
     }
 
     pub(super) fn budget(&self, now: Instant, rank: Rank, class: Class) -> Duration {
@@ -140,7 +144,24 @@ impl Ledger {
         self.permits() + if rank.uses_reserve() { self.reserve() } else { 0 }
     }
 
+    /// The most places that background work may have.
+    fn share(&self) -> u32 {
+        (self.permits() / 5).max(1)
+    }
+
+    fn share_left(&self) -> u32 {
+        self.share().saturating_sub(self.slots.counts().background)
+    }
+
     pub(super) fn has_place(&self, rank: Rank) -> bool {
-        self.slots.counts().in_use() < self.places(rank)
+        let within_share = rank != Rank::Background || self.share_left() > 0;
+        within_share && self.slots.counts().in_use() < self.places(rank)
+    }
+
+    /// Waiters that more places would help: background work beyond its share is not among them.
+    pub(super) fn waiting_for_a_place(&self) -> u32 {
+        let background = self.queue.of(Rank::Background);
+        let others = self.queue.len() - background;
+        u32::try_from(others + background.min(self.share_left() as usize)).unwrap_or(u32::MAX)
     }
 }

@@ -228,8 +228,7 @@ impl Ledger {
         let used = self.slots.counts().in_use();
         let urgent = self.queue.ahead_of(Rank::Critical) > 0;
         let places = self.places(if urgent { Rank::Critical } else { Rank::Normal });
-        let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
-        waiting.min(places.saturating_sub(used))
+        self.waiting_for_a_place().min(places.saturating_sub(used))
     }
 
     /// Idle connections to have, as far as leases do not fill the minimum by themselves. After a failure at least one:

@@ -78,12 +78,16 @@ impl Ledger {
     }
 
     /// Whose turn it is: strict priority, but against starvation one grant in twenty goes to the lowest rank that waits,
-    /// and one to the second.
+    /// and one to those between it and the first, in turn.
     fn next_rank(&self) -> Option<Rank> {
         let mut waiting = Rank::ALL.into_iter().filter(|rank| self.queue.has(*rank) && self.has_place(*rank));
         match self.grants % 20 {
             19 => waiting.next_back(),
-            9 => waiting.clone().nth(1).or_else(|| waiting.next()),
+            9 => {
+                let between = waiting.clone().count().saturating_sub(2).max(1);
+                let turn = 1 + (self.grants / 20) as usize % between;
+                waiting.clone().nth(turn).or_else(|| waiting.next())
+            }
             _ => waiting.next(),
         }
     }

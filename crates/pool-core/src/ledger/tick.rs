@@ -95,13 +95,15 @@ impl Ledger {
     fn beat(&mut self, now: Instant) {
         self.note(now);
         let counts = self.slots.counts();
+        let calm = self.ticker.refused == 0 && !self.is_standing(now, Rank::Low);
+        self.calendar.note(now, self.totals.released, calm);
         let offered = self.ticker.take_offered(now, self.estimate.hold());
         let sample = Sample {
             limit: self.limit,
             room: self.room(),
             peak: self.ticker.peak,
             offered,
-            standing: self.is_standing(now, Rank::Normal) && !self.has_place(Rank::Normal),
+            standing: self.is_standing(now, Rank::Low) && !self.has_place(Rank::Low),
             refused: self.ticker.refused,
         };
         self.ticker.peak = counts.in_use();

@@ -148,3 +148,19 @@ fn a_lifetime_shortened_at_run_time_counts_for_those_that_exist() {
     world.advance(Duration::from_millis(5_500));
     assert_eq!(world.openings.len(), 1);
 }
+
+#[test]
+fn a_lifetime_that_is_given_at_run_time_counts_for_those_that_had_none() {
+    let mut world = World::new(Rules { lifetime: None, ..rules() });
+    open_all(&mut world);
+    world.advance(Duration::from_secs(1_000));
+    assert_eq!(world.closed_for(CloseReason::Aged), 0);
+    let young = Rules { lifetime: Some(Duration::from_secs(10)), ..world.ledger.rules() };
+    world.change(|ledger, now| ledger.set_rules(now, young).expect("they hold"));
+    for _ in 0..20 {
+        world.advance(SECOND);
+        world.open_all();
+        world.close_all();
+    }
+    assert!(world.closed_for(CloseReason::Aged) >= 4, "all of the first ones");
+}

@@ -2,6 +2,7 @@
 
 mod ageing;
 mod cases;
+mod classes;
 mod model;
 mod rules;
 mod server;

@@ -27,6 +27,8 @@ pub(crate) struct World {
     era: u32,
     flushed: Option<Instant>,
     begun: Instant,
+    /// For each grant to a waiter, whether somebody more important waited.
+    inversions: Vec<bool>,
     revoke_fails: bool,
     /// The numbers before the call whose decisions are carried out.
     before: Snapshot,
@@ -37,6 +39,7 @@ pub(crate) struct Lent {
     pub(crate) slot: SlotId,
     pub(crate) idle_since: Option<Instant>,
     pub(crate) suspect: bool,
+    pub(crate) background: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,7 +74,13 @@ impl Queued {
 }
 
 fn rank(class: Class, continuation: bool) -> usize {
-    if continuation { 0 } else { 1 + usize::from(class == Class::Normal) }
+    let place = Class::ALL.iter().position(|other| *other == class).expect("all of them");
+    if continuation { 0 } else { 1 + place }
+}
+
+/// The most places that background work may have.
+fn share(snapshot: &Snapshot) -> usize {
+    (snapshot.limit as usize / 5).max(1)
 }
 
 /// How an attempt to open a connection ends.
@@ -109,6 +118,7 @@ impl World {
             era: 0,
             flushed: None,
             begun: now,
+            inversions: Vec::new(),
             revoke_fails: false,
         };
         world.ledger.handle_timeout(now);
@@ -144,7 +154,7 @@ impl World {
                 let own = rank(class, continuation);
                 assert!(!self.waiting.iter().any(|other| other.rank() <= own), "nobody overtakes");
                 self.is_the_warmest(slot);
-                self.lend(slot, continuation || class == Class::Critical);
+                self.lend(slot, class, continuation);
             }
             Acquired::Waiting(id) => self.waiting.push(Queued { id, class, continuation, deadline }),
             Acquired::Refused(_) => {}
@@ -158,7 +168,7 @@ impl World {
         self.before = self.snapshot();
         if let Some(slot) = self.ledger.try_acquire(self.now, ask) {
             self.is_the_warmest(slot);
-            self.lend(slot, class == Class::Critical);
+            self.lend(slot, class, false);
         }
         self.act();
     }
@@ -182,14 +192,18 @@ impl World {
     }
 
     /// Lends it, unless that would be one more than may be out: at or above the limit nobody is granted anything.
-    fn lend(&mut self, slot: SlotId, uses_reserve: bool) {
+    fn lend(&mut self, slot: SlotId, class: Class, continuation: bool) {
         let now = self.snapshot();
+        let uses_reserve = continuation || class == Class::Critical;
+        let background = !continuation && class == Class::Background;
+        let share = share(&self.before).max(share(&now));
+        assert!(!background || self.background() < share, "background work above its share of {share}");
         let most = |snapshot: &Snapshot| snapshot.limit + if uses_reserve { snapshot.reserve } else { 0 };
         let places = most(&self.before).max(most(&now));
         assert!(self.in_use() < places as usize, "{} in use, and granted above {places}", self.in_use());
         let at = self.idle.iter().position(|idle| idle.slot == slot).expect("only an idle connection is lent");
         self.idle.remove(at);
-        self.leased.push(Lent { slot, idle_since: None, suspect: false });
+        self.leased.push(Lent { slot, idle_since: None, suspect: false, background });
     }
 
     fn rests(&mut self, slot: SlotId, since: Instant) {
@@ -396,7 +410,17 @@ impl World {
         let queued = self.waiting.remove(at);
         let earlier = |other: &Queued| other.rank() == queued.rank() && other.id < queued.id;
         assert!(!self.waiting.iter().any(earlier), "first come, first served within a rank");
-        self.lend(slot, queued.uses_reserve());
+        // The last twenty: strict priority but for the declared floor.
+        self.inversions.push(self.waiting.iter().any(|other| other.rank() < queued.rank()));
+        let last = self.inversions.len().saturating_sub(20);
+        let inverted = self.inversions[last..].iter().filter(|inverted| **inverted).count();
+        assert!(inverted <= 2, "{inverted} of the last twenty went to the less important");
+        self.lend(slot, queued.class, queued.continuation);
+    }
+
+    /// Background work that uses its connections.
+    fn background(&self) -> usize {
+        self.leased.iter().filter(|lent| lent.background && !lent.suspect).count()
     }
 
     fn observe(&mut self, slot: SlotId) {
@@ -459,7 +483,8 @@ impl World {
         let used = self.in_use();
         for queued in &self.waiting {
             let places = snapshot.limit + if queued.uses_reserve() { snapshot.reserve } else { 0 };
-            if used >= places as usize {
+            let background = !queued.continuation && queued.class == Class::Background;
+            if used >= places as usize || background && self.background() >= share(&snapshot) {
                 continue;
             }
             assert!(!self.has_fresh_idle(), "{queued:?} waits beside a connection that could be lent");

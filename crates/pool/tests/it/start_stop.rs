@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use forebay_pool::{
-    AcquireError, Admission, Class, Config, Connector, InvalidConfig, NotReady, Pool, PoolError, Rules, classify,
+    AcquireError, Admission, Class, Config, Connector, InvalidConfig, Mode, NotReady, Pool, PoolError, Resize, Rules,
+    classify,
 };
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
@@ -183,7 +184,8 @@ async fn a_detached_connection_is_left_alone_by_a_drain_and_counted() {
 
 #[tokio::test]
 async fn a_task_that_waits_for_a_second_lease_is_counted() {
-    let site = Site::new(rules()).await;
+    let site = Site::new(Rules { mode: Mode::Off, ..rules() }).await;
+    site.pool.resize(Resize { limit: Some(4), ..Resize::default() }).expect("within bounds");
     let pool = site.pool.clone();
     let task = tokio::spawn(async move {
         let limit = pool.snapshot().limit + pool.snapshot().reserve;

@@ -1,0 +1,109 @@
+//! Who goes first, how long each class waits, and what background work may have.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use forebay_pool_core::{Acquired, Class, Mode, Refusal, Resize, Return, Rules, ShedReason};
+
+use crate::world::World;
+
+/// So many connections, as a limit that stays where it is.
+fn world(limit: u32, mode: Mode) -> World {
+    let rules = Rules { min_idle: 0, initial_limit: limit, ceiling: limit * 2, mode, ..Rules::default() };
+    let mut world = World::with_open(rules, limit + limit.div_ceil(10));
+    world.ledger.resize(world.now, Resize { limit: Some(limit), ..Resize::default() }).expect("within bounds");
+    world
+}
+
+fn fill(world: &mut World) {
+    while world.in_use() < world.snapshot().limit as usize {
+        assert!(matches!(world.ask(Class::High, 60_000), Acquired::Leased(_)));
+    }
+}
+
+#[test]
+fn background_work_has_a_fifth_of_the_limit_and_others_have_the_rest() {
+    let mut world = world(10, Mode::Off);
+    for _ in 0..5 {
+        world.ask(Class::Background, 60_000);
+    }
+    assert_eq!((world.in_use(), world.waiting.len()), (2, 3), "two of ten");
+    for _ in 0..8 {
+        assert!(matches!(world.ask(Class::Low, 60_000), Acquired::Leased(_)), "others are not held back by it");
+    }
+    let first = world.leased[0].slot;
+    world.release(first, Return::Clean);
+    assert_eq!((world.in_use(), world.waiting.len()), (10, 2), "one goes, the next one comes");
+}
+
+#[test]
+fn background_work_that_waits_for_its_share_asks_for_no_more_connections() {
+    let mut world = world(10, Mode::Off);
+    let open = world.open();
+    for _ in 0..50 {
+        world.ask(Class::Background, 60_000);
+    }
+    assert_eq!((world.open(), world.openings.len()), (open, 0));
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.snapshot().recommended_limit, 10, "nor for a higher limit");
+}
+
+#[test]
+fn nobody_starves_and_the_more_important_go_first() {
+    let mut world = world(1, Mode::Off);
+    fill(&mut world);
+    for _ in 0..200 {
+        for class in Class::ALL.iter().filter(|class| **class != Class::Critical) {
+            world.ask(*class, 600_000);
+        }
+    }
+    // Critical work may use the reserve: two at once.
+    let mut granted: BTreeMap<&str, u32> = BTreeMap::new();
+    for _ in 0..100 {
+        let before: Vec<_> = world.waiting.clone();
+        let slot = world.leased[0].slot;
+        world.release(slot, Return::Clean);
+        for gone in before.iter().filter(|queued| !world.waiting.iter().any(|left| left.id == queued.id)) {
+            *granted.entry(gone.class.name()).or_default() += 1;
+        }
+    }
+    assert_eq!(granted["background"], 5, "one in twenty: {granted:?}");
+    assert!(granted["high"] >= 90, "{granted:?}");
+    assert!(granted["normal"] + granted["low"] >= 3, "those between get a turn: {granted:?}");
+}
+
+#[test]
+fn each_class_waits_as_long_as_its_importance_allows() {
+    let mut waited = Vec::new();
+    for class in [Class::High, Class::Normal, Class::Low] {
+        let mut world = world(10, Mode::Enforce);
+        fill(&mut world);
+        let Acquired::Waiting(id) = world.ask(class, 60_000) else { panic!("there is room in the queue") };
+        let mut elapsed = Duration::ZERO;
+        while !world.refused.contains_key(&id) {
+            world.advance(Duration::from_millis(1));
+            elapsed += Duration::from_millis(1);
+        }
+        assert!(matches!(world.refused[&id], Refusal::Shed { reason: ShedReason::Sojourn, .. }));
+        waited.push(elapsed.as_millis());
+    }
+    // Twice the budget of 100, 50 and 25 ms.
+    assert_eq!(waited, [200, 100, 50]);
+}
+
+#[test]
+fn those_who_are_refused_are_told_to_come_back_one_after_the_other() {
+    let mut world = world(10, Mode::Enforce);
+    fill(&mut world);
+    let mut told = Vec::new();
+    for _ in 0..2_000 {
+        if let Acquired::Refused(Refusal::Shed { retry_after, .. }) = world.ask(Class::Normal, 60_000) {
+            told.push(retry_after);
+        }
+    }
+    assert!(told.len() > 1_000 && told.is_sorted());
+    assert!(told[0] >= Duration::from_millis(200) && told[told.len() - 1] <= Duration::from_secs(30));
+    // A hold of 10 ms is assumed at first: ten places serve 1,000 a second, and half of it is given away.
+    let apart = told[1_000] - told[0];
+    assert_eq!(apart, Duration::from_secs(2));
+}

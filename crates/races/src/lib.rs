@@ -2,16 +2,20 @@
 //! [`shuttle`]'s, its clock and its server are values in memory. The sources do not know of it. They say `tokio` and `sqlx`,
 //! and other crates go by these names here; they say `crate::sync`, and there is another one below.
 //!
-//! What is left out: the door (`http`), which only asks the pool, and the overlay over sqlx's own pool, which has its own desk.
+//! What is left out: the door (`http`), which only asks the pool, and what hands
+//! over to sqlx's own pool (`side_door`, `overlay`).
 
+#[expect(dead_code, reason = "what only the parts left out need")]
 #[path = "../../pool/src"]
 mod sources {
     pub(crate) mod acquire;
     pub(crate) mod admission;
+    pub(crate) mod builder;
     pub(crate) mod cleaning;
     pub(crate) mod config;
     pub(crate) mod conn;
     pub(crate) mod connect;
+    pub(crate) mod connector;
     pub(crate) mod control;
     pub(crate) mod detached;
     pub(crate) mod driver;
@@ -21,7 +25,7 @@ mod sources {
     pub(crate) mod observer;
     pub(crate) mod pool;
     pub(crate) mod raw;
-    pub(crate) mod side_door;
+    pub(crate) mod start_stop;
     pub(crate) mod statement;
     pub(crate) mod tx;
 }
@@ -33,14 +37,16 @@ mod sync {
 }
 
 use sources::{
-    acquire, admission, cleaning, config, conn, connect, control, detached, driver, error, lease, loan, observer, pool,
-    raw, side_door, statement, tx,
+    acquire, admission, builder, cleaning, config, conn, connect, connector, control, detached, driver, error, lease,
+    loan, observer, pool, raw, start_stop, statement, tx,
 };
 
 pub use acquire::Acquire;
 pub use admission::Admission;
+pub use builder::Builder;
 pub use config::{Config, InvalidConfig, ServerRole};
 pub use conn::LeaseConn;
+pub use connector::Connector;
 pub use detached::Detached;
 pub use error::{AcquireError, Holder, PoolError, Timeout, classify};
 pub use forebay_pool_core::{Class, Event, Fixed, Mode, Resize, Rules, Snapshot, Staffing};
@@ -48,5 +54,5 @@ pub use lease::Lease;
 pub use observer::{Observer, Unobserved};
 pub use pool::Pool;
 pub use raw::Raw;
-pub use side_door::SideDoor;
+pub use start_stop::{Drained, NotReady};
 pub use tx::{Isolation, Tx, TxOptions};

@@ -80,8 +80,8 @@ impl World {
     pub(crate) fn new(config: Config) -> Self {
         let control = usize::from(config.control);
         let told = Arc::<Told>::default();
-        let listener = Box::new(Listener(Arc::clone(&told)));
-        let pool = Pool::connect_with(PgConnectOptions::new(), config, Box::new(Fixed), listener);
+        let builder = Pool::builder(PgConnectOptions::new(), config).sizer(Fixed);
+        let pool = builder.observer(Listener(Arc::clone(&told))).connect();
         Self {
             pool: pool.expect("the rules hold"),
             control,

@@ -13,7 +13,13 @@ pub mod time;
 /// Tokio's own: they know no runtime, and a task is woken by its waker. Whatever can come between two of their calls does so
 /// at the pool's locks.
 pub mod sync {
-    pub use real::sync::{Notify, mpsc, oneshot};
+    pub use real::sync::{Notify, Semaphore, SemaphorePermit, mpsc, oneshot};
+}
+
+/// Which task it is.
+pub mod task {
+    pub use shuttle::current::try_get_current_task as try_id;
+    pub use shuttle::scheduler::TaskId as Id;
 }
 
 /// The first of two to be ready; which is asked first is left to chance.

@@ -11,8 +11,16 @@ use crate::measure::{Record, share};
 use crate::report::{Report, Table};
 use crate::scenario::Phase;
 
+mod ablation;
+mod drift;
+mod herd;
+mod incident;
+mod map;
+mod priority;
+mod regret;
 mod spike;
 mod steady;
+mod tracking;
 
 /// An experiment by name.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +50,21 @@ impl Experiment {
 }
 
 /// All of them, in the order in which they build on each other.
-pub const ALL: [Experiment; 2] = [
+pub const ALL: [Experiment; 10] = [
     Experiment { name: "e1-steady", question: "how much can be done, with how many at once?", run: steady::run },
     Experiment { name: "e2-spike", question: "what is left of it in a spike?", run: spike::run },
+    Experiment { name: "e3-incident", question: "does it come back from the incident?", run: incident::run },
+    Experiment { name: "e4-map", question: "when does it not come back?", run: map::run },
+    Experiment { name: "e5-regret", question: "what does a wrong size cost?", run: regret::run },
+    Experiment {
+        name: "e6-tracking",
+        question: "how fast does it follow a database that changes?",
+        run: tracking::run,
+    },
+    Experiment { name: "e7-drift", question: "what is left after a long overload?", run: drift::run },
+    Experiment { name: "e8-priority", question: "is critical work served whatever the rest does?", run: priority::run },
+    Experiment { name: "e9-herd", question: "do refused clients come back as a second wave?", run: herd::run },
+    Experiment { name: "e13-ablation", question: "which part earns what?", run: ablation::run },
 ];
 
 /// The most that the default machine can do, in statements of 10 ms a second.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use forebay_pool_core::{Class, OpenFailure};
 
 /// One attempt of one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// Whose.
     pub index: u32,

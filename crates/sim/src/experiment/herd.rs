@@ -9,7 +9,7 @@ use crate::client::{Client, Pause, Population};
 use crate::contender::Contender;
 use crate::lab::{Case, Lab, Measure};
 use crate::load::Profile;
-use crate::measure::Record;
+use crate::measure::{Record, share};
 use crate::rival::Fixed;
 use crate::scenario::Scenario;
 
@@ -65,12 +65,18 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
     ];
     let measures = [
         Measure::new("extra attempts per refused request", 2, |record| record.all("spike").extra_per_refused()),
+        Measure::new("refusals afterwards per refused request", 2, per_refused),
         Measure::new("refusals after the spike", 0, |record| count(record.all("after").refused)),
         Measure::new("peak return, X*", 1, return_peak),
         Measure::new("recovery, s", 1, |record| or_never(record.recovery(secs(ENDS)))),
         Measure::new("users of the spike lost, %", 1, |record| 100.0 * record.all("spike").hit_share()),
     ];
     (method, Findings { tables: vec![table(lab, "e9", "", &cases, &measures)], charts: Vec::new() })
+}
+
+/// Everybody's refusals after the spike, those of requests that came later included, for each that was refused in it.
+fn per_refused(record: &Record) -> f64 {
+    share(record.all("after").refused, record.all("spike").refused_requests)
 }
 
 const fn whole_seconds() -> Pause {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::{CAPACITY, Findings, critical_success, goodput, mean_limit, millis, or_never, phase, secs, table};
 use crate::contender::{Contender, all, ours, sheds};
 use crate::lab::{Case, Lab, Measure};
-use crate::load::Profile;
-use crate::report::Chart;
-use crate::scenario::Scenario;
+use crate::load::{Burstiness, Profile};
+use crate::measure::{Record, share};
+use crate::report::{Chart, Table};
+use crate::scenario::{Load, Scenario};
 
 const BEGINS: u64 = 10;
 const ENDS: u64 = 40;
@@ -34,9 +35,9 @@ pub(super) fn measures<'a>() -> Vec<Measure<'a>> {
     ]
 }
 
-fn served_afterwards(record: &crate::measure::Record) -> f64 {
+fn served_afterwards(record: &Record) -> f64 {
     let after = record.all("after");
-    crate::measure::share(after.good, after.requests)
+    share(after.good, after.requests)
 }
 
 pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
@@ -60,7 +61,31 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
         );
     }
     let factors = table(lab, "e2 factors", "Smaller spikes:", &factors, &measures());
-    (method, Findings { tables: vec![main, factors], charts: vec![chart(&cases)] })
+    let bursts = bursts(lab);
+    (method, Findings { tables: vec![main, factors, bursts], charts: vec![chart(&cases)] })
+}
+
+/// Traffic that the database can do on average and not in its bursts.
+fn bursts(lab: &Lab) -> Table {
+    let half = Duration::from_millis(500);
+    let load = Load::Open {
+        profile: Profile::steady(0.7 * CAPACITY),
+        burstiness: Burstiness::Switched { busy: half, calm: 3 * half, calm_rate: 0.2 },
+    };
+    let scenario = Scenario { load, ..Scenario::plain(Profile::steady(0.0), secs(60)) };
+    let cases: Vec<Case> = all().iter().map(|contender| Case::new(&scenario, contender)).collect();
+    let measures = [
+        Measure::new("requests with a good answer, %", 1, |record| {
+            let all = record.all("all");
+            100.0 * share(all.good, all.requests)
+        }),
+        Measure::new("critical good, %", 1, |record| critical_success(record, "all")),
+        Measure::new("wait p99, ms", 0, |record| millis(record.all("all").wait.percentile(99.0))),
+        Measure::new("answer p99, ms", 0, |record| millis(record.all("all").latency.percentile(99.0))),
+        Measure::new("mean limit", 0, |record| mean_limit(record, 0, 60)),
+    ];
+    let caption = "Bursts: 0.7 X* on average for 60 s, in turns 2.4 X* for about 0.5 s and 0.14 X* for about 1.5 s:";
+    table(lab, "e2 bursts", caption, &cases, &measures)
 }
 
 fn chart(cases: &[Case]) -> Chart {

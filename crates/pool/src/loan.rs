@@ -339,8 +339,11 @@ impl Loan {
 
     /// Takes the connection back, unless a statement runs on it.
     pub(crate) fn revoke(&self, now: Instant) -> Option<Taken> {
-        let mut desk = self.desk();
-        let held_idle = now.saturating_duration_since(self.idle_since(&mut desk, now)?);
+        self.revoke_idle(&mut self.desk(), now)
+    }
+
+    fn revoke_idle(&self, desk: &mut Desk, now: Instant) -> Option<Taken> {
+        let held_idle = now.saturating_duration_since(self.idle_since(desk, now)?);
         if matches!(desk.place, Place::Here { .. }) {
             return desk.leave(Place::Revoked { held_idle }).map(Taken::Session);
         }
@@ -351,10 +354,11 @@ impl Loan {
 
     /// Takes the connection back whatever its holder does with it: what runs on it is ended. Whom to wake for it.
     pub(crate) fn seize(&self, now: Instant) -> (Option<Taken>, Option<Waker>) {
-        if let Some(taken) = self.revoke(now) {
+        // Under one lock: a statement that ended between two looks would be seen by neither.
+        let mut desk = self.desk();
+        if let Some(taken) = self.revoke_idle(&mut desk, now) {
             return (Some(taken), None);
         }
-        let mut desk = self.desk();
         let waker = match &mut desk.place {
             Place::Running { waker, .. } => waker.take(),
             Place::Raw => None,

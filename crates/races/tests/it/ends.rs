@@ -1,10 +1,13 @@
+use std::time::Duration;
+
 use forebay_races::{AcquireError, Class, Resize};
 use sqlx::server::{self, Manners};
 use tokio::runtime::spawn;
+use tokio::time::sleep;
 
 use crate::schedules::Pace::{Hasty, Patient};
 use crate::schedules::explore;
-use crate::world::{World, all, chance, config, linger, rules, work};
+use crate::world::{World, all, chance, config, is_revoked, linger, rules, work};
 
 #[test]
 fn bounds_that_move_in_the_middle_of_traffic_lose_nothing() {
@@ -71,6 +74,41 @@ fn a_pool_that_closes_answers_everybody_and_ends_with_the_last_lease() {
     });
 }
 
+/// Whatever a holder does when the time is over, it is told, and nothing of it is left.
+#[test]
+fn a_drain_takes_back_what_is_late_in_the_middle_of_anything() {
+    explore(&[Patient, Hasty], Manners { most: 4, revokes: true }, |_| async {
+        let mut config = config(rules());
+        (config.control, config.rules.ceiling) = (true, 4);
+        let world = World::new(config);
+        let crowd = (0..4).map(|holder| {
+            let world = world.clone();
+            spawn(async move {
+                let Ok(mut lease) = world.acquire(Class::Normal).await else { return };
+                // Until it is taken back.
+                while let Ok(()) = work(&mut lease, holder, chance(9)).await {
+                    linger(chance(3)).await;
+                    sleep(Duration::from_millis(chance(2).into())).await;
+                }
+                let again = work(&mut lease, holder, 0).await;
+                assert!(is_revoked(&again.expect_err("it was told before")));
+                server::leave(holder);
+            })
+        });
+        let drainer = {
+            let world = world.clone();
+            spawn(async move {
+                sleep(Duration::from_millis(chance(20).into())).await;
+                let drained = world.pool.drain(Duration::from_millis(10)).await;
+                assert!(drained.late.len() <= 3, "{drained:?}");
+            })
+        };
+        all(crowd.chain([drainer]).collect()).await;
+        world.pool.close().await;
+        world.end().await;
+    });
+}
+
 #[test]
 fn callers_have_an_answer_while_the_server_refuses_connections() {
     explore(&[Patient, Hasty], Manners { most: 3, revokes: false }, |_| async {
@@ -81,13 +119,13 @@ fn callers_have_an_answer_while_the_server_refuses_connections() {
             spawn(async move { drop(world.visit(Class::Normal, holder).await) })
         });
         let repair = spawn(async {
-            tokio::time::sleep(std::time::Duration::from_millis(chance(2_000).into())).await;
+            sleep(Duration::from_millis(chance(2_000).into())).await;
             server::refuse(false);
         });
         all(crowd.chain([repair]).collect()).await;
         // The breaker may be open still.
         while world.visit(Class::Normal, 9).await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(100)).await;
         }
         world.settle().await;
     });

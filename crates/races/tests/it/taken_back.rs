@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use forebay_races::{Class, PoolError, Rules, classify};
+use forebay_races::{Class, Rules};
 use futures_util::StreamExt;
 use sqlx::server::{self, Manners};
 use sqlx::{AssertSqlSafe, Executor};
@@ -9,15 +9,11 @@ use tokio::time::sleep;
 
 use crate::schedules::Pace::{Hasty, Patient};
 use crate::schedules::explore;
-use crate::world::{World, all, chance, config, linger, rules, work};
+use crate::world::{World, all, chance, config, is_revoked, linger, rules, work};
 
 fn strict() -> Rules {
     let after = Duration::from_millis(100);
     Rules { suspect_after: after, revoke_after: Some(2 * after), ..rules() }
-}
-
-fn is_revoked(error: &sqlx::Error) -> bool {
-    matches!(classify(error), Some(PoolError::Revoked { .. }))
 }
 
 /// A while around the times at which the pool looks at leases.

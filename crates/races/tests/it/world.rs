@@ -2,7 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use forebay_races::{AcquireError, Admission, Class, Config, Fixed, Holder, Lease, Mode, Observer, Pool, Rules};
+use forebay_races::{
+    AcquireError, Admission, Class, Config, Fixed, Holder, Lease, Mode, Observer, Pool, PoolError, Rules, classify,
+};
 use futures_util::future::join_all;
 use shuttle::future::JoinHandle;
 use shuttle::rand::{Rng, thread_rng};
@@ -228,6 +230,11 @@ impl World {
 pub(crate) async fn work(lease: &mut Lease, holder: u32, lasts: u32) -> Result<(), sqlx::Error> {
     let statement = sqlx::raw_sql(AssertSqlSafe(format!("select by({holder}, {lasts})")));
     (&mut **lease).execute(statement).await.map(drop)
+}
+
+/// Whether a holder was told that it has its connection no more.
+pub(crate) fn is_revoked(error: &sqlx::Error) -> bool {
+    matches!(classify(error), Some(PoolError::Revoked { .. }))
 }
 
 /// Waits for all of them.

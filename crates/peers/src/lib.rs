@@ -1,0 +1,24 @@
+//! Measures the pool against its rivals, in one interleaved run: in every round each pool takes its turn, in an order
+//! drawn anew, so that whatever else the machine does meets all of them alike. Ratios are taken within a round.
+//!
+//! A [`Row`] is one question. Its turns write [`book::Figure`]s; [`targets`] judge them; [`report`] and [`plot`] show them.
+
+#![warn(missing_docs)]
+
+pub mod book;
+mod error;
+pub mod machine;
+mod peer;
+mod plan;
+pub mod plot;
+mod pools;
+pub mod report;
+mod rows;
+mod run;
+mod stage;
+pub mod targets;
+
+pub use error::BenchError;
+use peer::{Held, Peer, Refused, Statement};
+pub use plan::{Plan, Row};
+pub use run::run;

@@ -1,0 +1,122 @@
+//! The machine that a report speaks of, and what `/proc` says of processor time.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the figures were measured, and with what.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Machine {
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// The processor's name.
+    pub processor: String,
+    /// Memory in GiB.
+    pub memory_gib: u64,
+    /// The kernel.
+    pub kernel: String,
+    /// The server's version.
+    pub postgres: String,
+    /// Runnable tasks, on average over the minute before the run: others were at work if it is far from 0.
+    pub load_before: f64,
+    /// Names and versions of what was measured.
+    pub packages: Vec<(String, String)>,
+}
+
+impl Machine {
+    /// This one.
+    #[must_use]
+    pub fn here(postgres: String) -> Self {
+        let memory = field("/proc/meminfo", "MemTotal");
+        let memory = memory.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+        let load = fs::read_to_string("/proc/loadavg").ok();
+        Self {
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            processor: field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned()),
+            memory_gib: memory.unwrap_or(0).div_ceil(1 << 20),
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
+            postgres,
+            load_before: load.and_then(|text| text.split(' ').next()?.parse().ok()).unwrap_or(0.0),
+            packages: ["sqlx", "deadpool", "bb8", "tokio"].map(|name| (name.to_owned(), locked(name))).to_vec(),
+        }
+    }
+}
+
+/// The version of a package that this was built with.
+fn locked(name: &str) -> String {
+    let lock = include_str!("../../../Cargo.lock");
+    let entry = lock.split("[[package]]").find(|entry| entry.contains(&format!("\nname = \"{name}\"\n")));
+    let version = entry.and_then(|entry| entry.split("version = \"").nth(1)?.split('"').next());
+    version.unwrap_or("unknown").to_owned()
+}
+
+fn field(file: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.split_once(':').map(|(_, value)| value.trim().to_owned())
+}
+
+/// Processor time used so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Processor {
+    client: Duration,
+    server: Duration,
+}
+
+impl Processor {
+    /// Of this process, and of the living children of the server. `None` where the kernel does not tell.
+    #[must_use]
+    pub fn now(postmaster: u32) -> Option<Self> {
+        let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        let client = Duration::try_from(used).ok()?;
+        let backends = entries(Path::new("/proc")).filter(|process| parent(process) == Some(postmaster));
+        let server: Duration = backends.filter_map(|backend| time_of(&backend)).sum();
+        (server > Duration::ZERO).then_some(Self { client, server })
+    }
+
+    /// Microseconds of client and server since then.
+    #[must_use]
+    pub fn since(self, before: Self) -> (f64, f64) {
+        let micros = |later: Duration, earlier| later.saturating_sub(earlier).as_secs_f64() * 1e6;
+        (micros(self.client, before.client), micros(self.server, before.server))
+    }
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = std::path::PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let numbered = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().parse::<u32>().is_ok();
+    entries.filter(move |entry| numbered(entry)).map(|entry| entry.path())
+}
+
+/// In nanoseconds, where `stat` counts hundredths of a second.
+fn time_of(task: &Path) -> Option<Duration> {
+    let text = fs::read_to_string(task.join("schedstat")).ok()?;
+    text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+}
+
+fn parent(process: &Path) -> Option<u32> {
+    let text = fs::read_to_string(process.join("stat")).ok()?;
+    // The second field is the name in brackets, and may contain anything.
+    text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_versions_of_what_is_measured_are_known() {
+        for name in ["sqlx", "deadpool", "bb8", "tokio"] {
+            assert_ne!(locked(name), "unknown", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_process_with_children_at_work_has_used_processor_time() {
+        let parent = parent(Path::new("/proc/self")).expect("every process has one");
+        let now = Processor::now(parent).expect("the kernel tells");
+        assert!(now.client > Duration::ZERO && now.server > Duration::ZERO);
+    }
+}

@@ -1,0 +1,65 @@
+use std::time::Duration;
+
+use forebay_pool::{AcquireError, Admission, Class, Config, Fixed, Lease, Pool, Rules, Unobserved};
+use sqlx::postgres::PgConnectOptions;
+
+use crate::{BenchError, Held, Peer, Refused, Statement};
+
+/// Ours.
+#[derive(Clone, Debug)]
+pub(crate) struct Forebay {
+    pool: Pool,
+    /// One admission for every acquire; otherwise each has its own, as requests have.
+    standing: Option<Admission>,
+}
+
+impl Forebay {
+    /// Nothing tuned.
+    pub(crate) fn by_default(options: &PgConnectOptions) -> Result<Self, BenchError> {
+        let pool = Pool::connect(options.clone(), Config::named("bench")).map_err(BenchError::turn)?;
+        Ok(Self { pool, standing: None })
+    }
+
+    /// A limit that stays where it is. The ceiling has room on top of it for the reserve and the control connection.
+    pub(crate) fn fixed(options: &PgConnectOptions, size: u32) -> Result<Self, BenchError> {
+        let ceiling = size + size.div_ceil(10) + 1;
+        let rules = Rules { min_idle: size, initial_limit: size, ceiling, ..Rules::default() };
+        let config = Config { rules, ..Config::named("bench") };
+        let pool = Pool::connect_with(options.clone(), config, Box::new(Fixed), Box::new(Unobserved));
+        Ok(Self { pool: pool.map_err(BenchError::turn)?, standing: None })
+    }
+
+    /// The same pool with one admission for all its acquires.
+    pub(crate) fn continuing(self) -> Self {
+        Self { standing: Some(Admission::within(Class::Normal, Rules::LONGEST)), ..self }
+    }
+
+    pub(crate) const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+impl Peer for Forebay {
+    type Lease = Lease;
+
+    async fn acquire(&self, within: Duration) -> Result<Lease, Refused> {
+        let answer = match &self.standing {
+            Some(admission) => self.pool.acquire(admission).await,
+            None => self.pool.acquire(&Admission::within(Class::Normal, within)).await,
+        };
+        answer.map_err(|error| match error {
+            AcquireError::Shed { .. } | AcquireError::Timeout(_) => Refused::Busy,
+            error => Refused::Failed(error.to_string()),
+        })
+    }
+
+    async fn close(self) {
+        self.pool.close().await;
+    }
+}
+
+impl Held for Lease {
+    async fn run(&mut self, statement: Statement) -> sqlx::Result<()> {
+        statement.on(&mut **self).await
+    }
+}

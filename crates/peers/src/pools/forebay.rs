@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use forebay_pool::{AcquireError, Admission, Class, Config, Fixed, Lease, Pool, Rules, Unobserved};
+use forebay_pool::{AcquireError, Admission, Class, Config, Fixed, Lease, Pool, Rules};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::{BenchError, Held, Peer, Refused, Statement};
@@ -25,7 +25,7 @@ impl Forebay {
         let ceiling = size + size.div_ceil(10) + 1;
         let rules = Rules { min_idle: size, initial_limit: size, ceiling, ..Rules::default() };
         let config = Config { rules, ..Config::named("bench") };
-        let pool = Pool::connect_with(options.clone(), config, Box::new(Fixed), Box::new(Unobserved));
+        let pool = Pool::builder(options.clone(), config).sizer(Fixed).connect();
         Ok(Self { pool: pool.map_err(BenchError::turn)?, standing: None })
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Each crate with those of ours that it may depend on, development aside.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("pool-core", &[]),
     ("embedded", &[]),
     ("pool", &["pool-core"]),
@@ -20,6 +20,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("races-stream", &[]),
     ("races-tokio", &[]),
     ("sim", &["pool-core"]),
+    ("peers", &["pool", "embedded"]),
     ("chaos", &["shop", "platform", "pool", "embedded", "sim", "catalog", "auth", "checkout"]),
 ];
 

@@ -20,7 +20,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("races-stream", &[]),
     ("races-tokio", &[]),
     ("sim", &["pool-core"]),
-    ("peers", &["pool", "embedded"]),
+    ("peers", &["pool", "embedded", "wire"]),
     ("chaos", &["shop", "platform", "pool", "embedded", "sim", "catalog", "auth", "checkout"]),
 ];
 

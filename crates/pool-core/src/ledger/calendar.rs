@@ -21,7 +21,7 @@ impl Calendar {
     const PART: f64 = 0.5;
     /// The least that counts as left over, as a part of all.
     const LEAST: f64 = 0.05;
-    const SOONEST: Duration = Duration::from_millis(200);
+    pub(super) const SOONEST: Duration = Duration::from_millis(200);
     /// Clients that repeat at once book moments too: those who come when they are told are not sent away for minutes by them.
     const LATEST: Duration = Duration::from_secs(30);
     /// Over how many seconds the usual traffic is a mean.

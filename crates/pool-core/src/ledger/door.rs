@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::Ledger;
+use super::calendar::Calendar;
 use super::tick::Ticker;
 use crate::class::Rank;
 use crate::command::Ask;
@@ -16,6 +17,9 @@ impl Ledger {
             self.totals.unavailable += 1;
             return Err(refusal);
         }
+        if ask.deadline <= now {
+            return Err(self.too_late(ask));
+        }
         let rank = Rank::of(ask.class, ask.continuation);
         if !self.is_served_at_once(rank) && self.queue.len() >= self.rules.queue_capacity as usize {
             return self.when_full(now, ask, rank);
@@ -28,6 +32,18 @@ impl Ledger {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Its deadline has passed: nothing is begun for it, though a connection were free. That says nothing of how full it is
+    /// here, so that no moment is booked for its return.
+    fn too_late(&mut self, ask: &Ask) -> Refusal {
+        let (class, continuation, reason) = (ask.class, ask.continuation, ShedReason::Deadline);
+        if continuation || self.rules.mode != Mode::Enforce {
+            self.totals.timed_out += 1;
+            return Refusal::Timeout { waited: Duration::ZERO, continuation };
+        }
+        self.totals.shed[class.index()][reason as usize] += 1;
+        Refusal::Shed { class, reason, retry_after: Calendar::SOONEST }
     }
 
     /// The queue is full: somebody less important would give way. Work that has begun is never shed; with nobody to give

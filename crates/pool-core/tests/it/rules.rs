@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use forebay_pool_core::{Acquired, Class, Event, Refusal, Resize, Return, Rules, ShedReason};
+use forebay_pool_core::{Acquired, Class, Event, Mode, Refusal, Resize, Return, Rules, ShedReason};
 
 use crate::world::World;
 
@@ -67,6 +67,20 @@ fn a_request_that_cannot_finish_in_time_is_shed_at_the_door() {
     let mut world = full();
     let answer = world.ask(Class::Normal, 1);
     assert!(matches!(answer, Acquired::Refused(Refusal::Shed { reason: ShedReason::Deadline, .. })), "{answer:?}");
+}
+
+#[test]
+fn a_request_whose_deadline_has_passed_is_given_no_idle_connection() {
+    let mut world = World::with_open(rules(), 2);
+    let answer = world.ask(Class::Critical, 0);
+    let Acquired::Refused(Refusal::Shed { reason, retry_after, .. }) = answer else { panic!("{answer:?}") };
+    assert_eq!(reason, ShedReason::Deadline);
+    assert!(retry_after < Duration::from_secs(1), "it says nothing of how full it is: {retry_after:?}");
+    let answer = world.acquire(Class::Normal, true, 0);
+    assert!(matches!(answer, Acquired::Refused(Refusal::Timeout { continuation: true, .. })), "{answer:?}");
+    world.ledger.set_rules(world.now, Rules { mode: Mode::Off, ..rules() }).expect("they hold");
+    let answer = world.ask(Class::Normal, 0);
+    assert!(matches!(answer, Acquired::Refused(Refusal::Timeout { continuation: false, .. })), "{answer:?}");
 }
 
 #[test]
@@ -259,7 +273,7 @@ fn while_every_place_is_taken_the_reserves_connections_are_open() {
 
 #[test]
 fn a_full_queue_gives_way_to_more_important_work_and_begun_work_is_not_shed() {
-    let mut world = World::with_open(Rules { queue_capacity: 3, mode: forebay_pool_core::Mode::Off, ..rules() }, 11);
+    let mut world = World::with_open(Rules { queue_capacity: 3, mode: Mode::Off, ..rules() }, 11);
     world.ledger.resize(world.now, Resize { limit: Some(10), ..Resize::default() }).expect("within bounds");
     for _ in 0..10 {
         world.ask(Class::Normal, 10_000);
@@ -331,7 +345,7 @@ fn durations_that_no_clock_can_add_are_faults() {
 #[test]
 fn a_limit_and_its_reserve_fit_into_any_ceiling_without_flapping() {
     for ceiling in 2..200 {
-        let mut world = World::new(Rules { initial_limit: 1, ceiling, mode: forebay_pool_core::Mode::Off, ..rules() });
+        let mut world = World::new(Rules { initial_limit: 1, ceiling, mode: Mode::Off, ..rules() });
         for _ in 0..400 {
             world.ask(Class::Normal, 100_000);
         }

@@ -9,8 +9,7 @@ use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::domain::{Order, PlaceOrder};
 use crate::error::Error;
-use crate::payments::Charge;
-use crate::settlement::settle;
+use crate::settlement::write_down;
 use crate::store::keys::{Claim, Kept};
 use crate::{State, store, transaction};
 
@@ -43,11 +42,14 @@ pub(crate) async fn place(state: &State, admission: &Admission, placement: Place
         Begun::Answered(answer) => return Ok(answer.replayed()),
     };
     // From here on work has been done: whatever fails, the answer is that the order is pending.
+    if admission.remaining().is_zero() {
+        return Ok(pending(&order, &"nobody waits for the payment any more"));
+    }
     let charge = match state.payments.charge(&order.bill(), &placement.request.payment_token).await {
         Ok(charge) => charge,
         Err(unknown) => return Ok(pending(&order, &unknown)),
     };
-    match finish(state, admission, &order, &charge).await {
+    match write_down(&state.db, &order, &charge, OffsetDateTime::now_utc()).await {
         Ok(answer) => Ok(answer),
         Err(error) => Ok(pending(&order, &error)),
     }
@@ -103,14 +105,6 @@ async fn resume(conn: &mut Conn<'_>, claim: &Claim<'_>) -> Result<Begun, Error> 
             order.map(Begun::Pending).ok_or(Error::InFlight)
         }
     }
-}
-
-/// Tx B, as a continuation: never shed.
-async fn finish(state: &State, admission: &Admission, order: &Order, charge: &Charge) -> Result<Answer, Error> {
-    let mut lease = state.db.acquire(admission).await?;
-    let mut tx = lease.begin().await?;
-    let settled = settle(&mut tx, order, charge, OffsetDateTime::now_utc()).await;
-    transaction::end(tx, settled).await
 }
 
 fn pending(order: &Order, reason: &dyn std::fmt::Display) -> Answer {

@@ -1,22 +1,29 @@
 //! Tx B: the one way out of `pending_payment`, for handlers and the sweeper alike.
 
-use forebay_platform::db::Tx;
+use forebay_platform::db::{Db, Tx};
+use forebay_pool::{Admission, Class};
 use time::OffsetDateTime;
 
 use crate::answer::Answer;
 use crate::domain::{Order, Status};
 use crate::error::Error;
 use crate::payments::{Charge, Outcome};
-use crate::store;
+use crate::{store, transaction};
+
+/// Writes what the provider said, on a lease of its own: never shed, and whether or not somebody still waits for it, since
+/// what was charged must be written down.
+pub(crate) async fn write_down(db: &Db, order: &Order, charge: &Charge, now: OffsetDateTime) -> Result<Answer, Error> {
+    let admission = Admission::without_deadline(Class::Critical);
+    admission.begin();
+    let mut lease = db.acquire(&admission).await?;
+    let mut tx = lease.begin().await?;
+    let settled = settle(&mut tx, order, charge, now).await;
+    transaction::end(tx, settled).await
+}
 
 /// Writes what the provider said, all of it in `tx`; the caller commits. Where someone else was first, nothing is
 /// written and the answer is theirs.
-pub(crate) async fn settle(
-    tx: &mut Tx<'_>,
-    order: &Order,
-    charge: &Charge,
-    now: OffsetDateTime,
-) -> Result<Answer, Error> {
+async fn settle(tx: &mut Tx<'_>, order: &Order, charge: &Charge, now: OffsetDateTime) -> Result<Answer, Error> {
     let settled = Order { status: Status::after(charge.outcome), ..order.clone() };
     let answer = Answer::about(&settled);
     if !store::orders::leave_pending(&mut tx.conn(), &settled, charge, now).await? {

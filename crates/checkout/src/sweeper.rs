@@ -5,14 +5,13 @@ use forebay_pool::{AcquireError, Admission, Class};
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::domain::Order;
 use crate::error::Error;
 use crate::payments::{Charge, Outcome, Unknown};
-use crate::settlement::settle;
+use crate::settlement::write_down;
 use crate::store::orders::{Overdue, Place};
-use crate::{State, store, transaction};
+use crate::{State, store};
 
 /// A handler gets this long before its order is looked at. Too short would be waste, but never wrong.
 const SETTLE_AFTER: time::Duration = time::Duration::seconds(15);
@@ -20,7 +19,6 @@ const SETTLE_AFTER: time::Duration = time::Duration::seconds(15);
 /// long as its reservation runs; and if someone does charge it, the provider decides who was first.
 const GIVE_UP_AFTER: time::Duration = time::Duration::seconds(60);
 const EVERY: std::time::Duration = std::time::Duration::from_secs(5);
-const DEADLINE: std::time::Duration = std::time::Duration::from_secs(2);
 /// No step of a sweep takes longer, also where the database's host is gone and nobody says so.
 const LONGEST_STEP: std::time::Duration = std::time::Duration::from_secs(10);
 /// After so many orders in a row without an answer there is none to be had for the rest either.
@@ -152,13 +150,13 @@ async fn settle_all(state: &State, now: OffsetDateTime, swept: &mut Swept) -> Re
 }
 
 async fn overdue(db: &Db, now: OffsetDateTime, after: &Place) -> Result<Vec<Overdue>, SweepError> {
-    let mut lease = db.acquire(&admission(Class::Background)).await?;
+    let mut lease = db.acquire(&Admission::without_deadline(Class::Background)).await?;
     Ok(store::orders::overdue(&mut lease.conn(), now - SETTLE_AFTER, after, BATCH).await?)
 }
 
 async fn settle_one(state: &State, overdue: &Overdue, now: OffsetDateTime) -> Result<Option<Outcome>, Unsettled> {
     let Some(charge) = ask(state, overdue, now).await? else { return Ok(None) };
-    write(&state.db, &overdue.order, &charge, now).await?;
+    write_down(&state.db, &overdue.order, &charge, now).await?;
     Ok(Some(charge.outcome))
 }
 
@@ -172,22 +170,7 @@ async fn ask(state: &State, overdue: &Overdue, now: OffsetDateTime) -> Result<Op
     state.payments.look_up(&bill).await
 }
 
-/// Never shed: the provider has decided, and what it decided must be written down.
-async fn write(db: &Db, order: &Order, charge: &Charge, now: OffsetDateTime) -> Result<(), Error> {
-    let admission = admission(Class::Critical);
-    admission.begin();
-    let mut lease = db.acquire(&admission).await?;
-    let mut tx = lease.begin().await?;
-    let settled = settle(&mut tx, order, charge, now).await;
-    transaction::end(tx, settled).await?;
-    Ok(())
-}
-
 async fn forget_keys(db: &Db, now: OffsetDateTime) -> Result<u64, SweepError> {
-    let mut lease = db.acquire(&admission(Class::Background)).await?;
+    let mut lease = db.acquire(&Admission::without_deadline(Class::Background)).await?;
     Ok(store::keys::forget(&mut lease.conn(), now).await?)
-}
-
-fn admission(class: Class) -> Admission {
-    Admission::new(class, (Instant::now() + DEADLINE).into_std())
 }

@@ -44,7 +44,7 @@ impl Acquire {
     fn start(&mut self, waker: &Waker) -> Poll<Result<Lease, AcquireError>> {
         let now = now();
         let Self { shared, admission, site, step } = self;
-        let borrower = Borrower::here(admission.class(), site);
+        let borrower = Borrower::here(admission, site);
         let mut nested = None;
         let answer = shared.with(now, |state| {
             match state.ledger.acquire(now, admission.ask(now + shared.config.acquire_timeout)) {

@@ -36,16 +36,50 @@ impl Admission {
         Self::new(class, now.checked_add(limit).unwrap_or(now + Rules::LONGEST))
     }
 
+    /// The same, of use whenever it is done: for work that nobody waits for. Each of its acquires waits no longer than
+    /// [`crate::Config::acquire_timeout`].
+    #[must_use]
+    pub fn without_deadline(class: Class) -> Self {
+        Self::within(class, Rules::LONGEST)
+    }
+
+    /// For callers that have none.
+    pub(crate) fn plain() -> Self {
+        Self::without_deadline(Class::Normal)
+    }
+
+    /// Brings the deadline forward to `limit` from now, where it is later: what a caller says that it will wait.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use forebay_pool::{Admission, Class};
+    /// let admission = Admission::within(Class::Normal, Duration::from_secs(2)).or_sooner(Duration::from_millis(300));
+    /// assert!(admission.remaining() <= Duration::from_millis(300));
+    /// ```
+    #[must_use]
+    pub fn or_sooner(mut self, limit: Duration) -> Self {
+        let sooner = crate::pool::now().checked_add(limit);
+        self.deadline = sooner.map_or(self.deadline, |sooner| self.deadline.min(sooner));
+        self
+    }
+
     /// The class it was given at the door.
     #[must_use]
     pub const fn class(&self) -> Class {
         self.class
     }
 
-    /// When its answer is of no use any more.
+    /// When its answer is of no use any more. From then on no lease is given for it, and no statement begun on a lease that
+    /// it has: [`crate::PoolError::TooLate`]. What runs then is ended, but for a COMMIT.
     #[must_use]
     pub const fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// What is left until then; zero when it has passed. Give this to whoever is called next, not the whole again.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(crate::pool::now())
     }
 
     /// Whether it has held a connection, so that something may have been executed.

@@ -19,7 +19,7 @@ use crate::statement::{Effect, Request};
 /// inside a transaction that goes on: there the next statement waits for its end.
 ///
 /// The server may be silent for no longer than `statement_timeout` and 250 ms: then the statement fails with
-/// [`crate::PoolError::Silent`]. While the rows of a [`fetch`](Executor::fetch) are not asked for, the lease is held idle.
+/// [`crate::PoolError::Silent`]; so it does at the deadline of the [`crate::Admission`] that the lease was taken with. While the rows of a [`fetch`](Executor::fetch) are not asked for, the lease is held idle.
 #[derive(Debug)]
 pub struct LeaseConn {
     pub(crate) loan: Arc<Loan>,
@@ -27,9 +27,12 @@ pub struct LeaseConn {
 }
 
 impl LeaseConn {
-    /// Takes the connection out for a statement that will do this.
+    /// Takes the connection out for a statement that will do this, unless it is too late for it.
     pub(crate) async fn start(&self, effect: Effect) -> Result<Statement<'_>, sqlx::Error> {
-        let mut statement = self.loan.take()?;
+        self.prepare(self.loan.take_in_time()?, effect).await
+    }
+
+    async fn prepare<'s>(&'s self, mut statement: Statement<'s>, effect: Effect) -> Result<Statement<'s>, sqlx::Error> {
         self.loan.within(statement.begin(&self.shared.control)).await??;
         statement.expect(effect);
         Ok(statement)
@@ -51,14 +54,14 @@ impl LeaseConn {
 
     /// Runs a command of the pool's own, of which it keeps account itself.
     pub(crate) async fn command(&self, sql: SqlStr) -> Result<(), sqlx::Error> {
-        let mut statement = self.start(Effect::NONE).await?;
+        let mut statement = self.prepare(self.loan.take()?, Effect::NONE).await?;
         let answer = self.loan.within(statement.connection().execute(sqlx::raw_sql(sql))).await;
         self.finish(statement, answer).await.map(drop)
     }
 
     /// Reads what a statement that was cut short left unread, and rolls back what was abandoned.
     pub(crate) async fn catch_up(&self) -> Result<(), sqlx::Error> {
-        let statement = self.start(Effect::NONE).await?;
+        let statement = self.prepare(self.loan.take()?, Effect::NONE).await?;
         self.finish(statement, Ok(Ok(()))).await
     }
 }

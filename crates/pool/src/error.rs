@@ -154,7 +154,11 @@ pub enum PoolError {
     },
     /// The connection is not here: a stream of this lease was forgotten half-way.
     Lost,
-    /// The server said nothing for longer than the statement may take. Whether it was done is unknown; it is cancelled.
+    /// The request's deadline had passed, so that the statement did not begin. Its transaction, if there is one, counts as
+    /// failed.
+    TooLate,
+    /// The server said nothing for longer than the statement may take, or until the request's deadline. Whether it was done
+    /// is unknown; it is cancelled.
     Silent {
         /// For how long it said nothing.
         waited: Duration,
@@ -178,6 +182,7 @@ impl fmt::Display for PoolError {
                 write!(f, "the pool took this connection back: no statement had run on it for {held_idle:?}")
             }
             Self::Lost => write!(f, "the connection is held by a stream that was never finished nor dropped"),
+            Self::TooLate => write!(f, "the request's deadline had passed: the statement was not begun"),
             Self::Silent { waited } => {
                 write!(f, "the server has not answered for {waited:?}: whether it was done is unknown")
             }
@@ -217,7 +222,7 @@ impl From<PoolError> for sqlx::Error {
             PoolError::Acquire(AcquireError::Timeout(_)) => io::ErrorKind::TimedOut,
             PoolError::Acquire(_) => io::ErrorKind::WouldBlock,
             PoolError::Revoked { .. } | PoolError::Lost => io::ErrorKind::NotConnected,
-            PoolError::Silent { .. } => io::ErrorKind::TimedOut,
+            PoolError::TooLate | PoolError::Silent { .. } => io::ErrorKind::TimedOut,
             PoolError::Aborted | PoolError::ByText => io::ErrorKind::Other,
             PoolError::OutcomeUnknown => io::ErrorKind::ConnectionReset,
         };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use forebay_pool_core::{Activity, Class, SlotId};
 use tokio::task;
 
+use crate::Admission;
 use crate::connect::{Backend, Session};
 use crate::error::{Holder, PoolError};
 use crate::statement::{Effect, Trace};
@@ -38,12 +39,14 @@ pub(crate) struct Borrower {
     pub(crate) site: &'static Location<'static>,
     /// The task that polls, if one does.
     pub(crate) task: Option<task::Id>,
+    /// When what they do is of no use any more.
+    pub(crate) deadline: Instant,
 }
 
 impl Borrower {
     /// The task is the present one.
-    pub(crate) fn here(class: Class, site: &'static Location<'static>) -> Self {
-        Self { class, site, task: task::try_id() }
+    pub(crate) fn here(admission: &Admission, site: &'static Location<'static>) -> Self {
+        Self { class: admission.class(), site, task: task::try_id(), deadline: admission.deadline() }
     }
 }
 
@@ -72,6 +75,8 @@ enum Place {
     /// A statement has it. Its turn as it was seen last, and since when it is so.
     Running {
         seen: (u64, Instant),
+        /// When it is of no use any more.
+        until: Option<Instant>,
         waker: Option<Waker>,
         given_up: Option<Duration>,
     },
@@ -230,6 +235,22 @@ impl Loan {
         desk.answer != Answer::Drained || desk.savepoint.is_some()
     }
 
+    /// The limit of a transaction's statements, where it names `named`: no longer than until the deadline. `None` leaves the
+    /// session's.
+    ///
+    /// # Errors
+    /// The deadline has passed.
+    pub(crate) fn limit_within(&self, named: Option<Duration>) -> Result<Option<Duration>, PoolError> {
+        /// What the server can be told; a deadline beyond is none.
+        const LONGEST: Duration = Duration::from_millis(i32::MAX.unsigned_abs() as u64);
+        let left = self.borrower.deadline.saturating_duration_since(crate::pool::now());
+        if left.is_zero() {
+            return Err(PoolError::TooLate);
+        }
+        let limit = named.or(self.desk().limit).filter(|limit| !limit.is_zero()).unwrap_or(LONGEST);
+        Ok(if left < limit { Some(left) } else { named })
+    }
+
     /// How long the server may be silent, in place of the limit until now, which is returned.
     pub(crate) fn set_limit(&self, limit: Option<Duration>) -> Option<Duration> {
         std::mem::replace(&mut self.desk().limit, limit)
@@ -259,14 +280,14 @@ impl Loan {
     /// Looks how long the server has been silent. A statement that has waited for too long gives up when it is woken.
     pub(crate) fn look(&self, now: Instant) -> Option<Waker> {
         let mut desk = self.desk();
-        let limit = desk.limit?.saturating_add(GRACE);
+        let limit = desk.limit.map_or(Duration::MAX, |limit| limit.saturating_add(GRACE));
         let paused = self.idle_since(&mut desk, now).is_some();
-        let Place::Running { seen, waker, given_up } = &mut desk.place else { return None };
+        let Place::Running { seen, until, waker, given_up } = &mut desk.place else { return None };
         if paused || given_up.is_some() {
             return None;
         }
         let silent = now.saturating_duration_since(seen.1);
-        if silent < limit {
+        if silent < limit && until.is_none_or(|until| now < until) {
             return None;
         }
         *given_up = Some(silent);
@@ -390,28 +411,43 @@ impl Loan {
         Some(if soiled.is_clean() { Returned::Clean(soiled.session) } else { Returned::Dirty(soiled) })
     }
 
-    /// Takes the connection out for one statement.
+    /// Takes the connection out for one command of ours, which is not ended at the deadline: a COMMIT would be lost.
     pub(crate) fn take(&self) -> Result<Statement<'_>, PoolError> {
         let now = crate::pool::now();
-        self.take_out(|turn| Place::Running { seen: (turn, now), waker: None, given_up: None })
+        self.take_out(|turn, _| Place::running(turn, now, None))
+    }
+
+    /// Takes the connection out for one statement, unless the deadline has passed. In a transaction the server knows it too,
+    /// and its error is waited for.
+    pub(crate) fn take_in_time(&self) -> Result<Statement<'_>, PoolError> {
+        let (now, deadline) = (crate::pool::now(), self.borrower.deadline);
+        if deadline <= now {
+            // Whoever overlooks the error shall not store the rest without it.
+            self.fail();
+            return Err(PoolError::TooLate);
+        }
+        self.take_out(|turn, transaction| {
+            let grace = if transaction == Transaction::Open { GRACE } else { Duration::ZERO };
+            Place::running(turn, now, Some(deadline + grace))
+        })
     }
 
     /// Takes the connection out for somebody who does with it what they like.
     pub(crate) fn take_raw(&self) -> Result<Statement<'_>, PoolError> {
-        let mut statement = self.take_out(|_| Place::Raw)?;
+        let mut statement = self.take_out(|_, _| Place::Raw)?;
         statement.is_raw();
         self.desk().trace = Trace::Unknown;
         Ok(statement)
     }
 
-    fn take_out(&self, place: impl FnOnce(u64) -> Place) -> Result<Statement<'_>, PoolError> {
+    fn take_out(&self, place: impl FnOnce(u64, Transaction) -> Place) -> Result<Statement<'_>, PoolError> {
         let mut desk = self.desk();
         // An answer that was dropped half-read has left it odd.
         let turn = self.turn.load(Ordering::Relaxed).next_multiple_of(2);
         self.turn.store(turn, Ordering::Relaxed);
         match std::mem::replace(&mut desk.place, Place::Returned) {
             Place::Here { session, .. } => {
-                desk.place = place(turn);
+                desk.place = place(turn, desk.transaction);
                 let answer = std::mem::replace(&mut desk.answer, Answer::CutShort);
                 let before = Before { answer, transaction: desk.transaction, savepoint: desk.savepoint };
                 Ok(Statement::new(self, session, before))
@@ -431,6 +467,12 @@ impl Loan {
         if effect.opens && desk.transaction == Transaction::None {
             desk.transaction = Transaction::ByText;
         }
+    }
+}
+
+impl Place {
+    const fn running(turn: u64, now: Instant, until: Option<Instant>) -> Self {
+        Self::Running { seen: (turn, now), until, waker: None, given_up: None }
     }
 }
 

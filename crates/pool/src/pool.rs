@@ -6,7 +6,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use async_stream::stream;
-use forebay_pool_core::{Class, Ledger, Resize, Return, Rules, SlotId, Snapshot, WaiterId};
+use forebay_pool_core::{Ledger, Resize, Return, Rules, SlotId, Snapshot, WaiterId};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -176,19 +176,25 @@ impl State {
         Ok(places)
     }
 
+    /// When to look again, now that somebody with this deadline has a lease: soon, and when it passes.
+    fn next_look(now: Instant, deadline: Instant, planned: Option<Instant>) -> Instant {
+        let soon = planned.unwrap_or(now + Self::LOOK_EVERY);
+        if deadline > now { soon.min(deadline) } else { soon }
+    }
+
     /// Looks at every lease for a statement that the server does not answer.
     pub(crate) fn look_at_statements(&mut self, now: Instant) {
         if self.look_at.is_none_or(|at| now < at) {
             return;
         }
-        let mut out = false;
+        let mut out = None;
         for seat in &self.seats {
             if let Seat::Lent(loan) = seat {
-                out = true;
+                out = Some(Self::next_look(now, loan.borrower.deadline, out));
                 self.overdue.extend(loan.look(now));
             }
         }
-        self.look_at = out.then_some(now + Self::LOOK_EVERY);
+        self.look_at = out;
     }
 
     pub(crate) fn loan(&self, slot: SlotId) -> Option<&Arc<Loan>> {
@@ -203,7 +209,7 @@ impl State {
         let session = self.take(slot).expect("the ledger lends only what rests");
         let loan = Arc::new(Loan::new(slot, borrower, now, session, self.statement_limit));
         *self.seat(slot) = Seat::Lent(Arc::clone(&loan));
-        self.look_at.get_or_insert(now + Self::LOOK_EVERY);
+        self.look_at = Some(Self::next_look(now, borrower.deadline, self.look_at));
         loan
     }
 
@@ -416,9 +422,12 @@ impl Pool {
     pub fn try_acquire(&self, admission: &Admission) -> Option<Lease> {
         let site = Location::caller();
         let now = now();
+        if admission.deadline() <= now {
+            return None;
+        }
         let loan = self.shared.with(now, |state| {
             let slot = state.ledger.try_acquire(now, admission.ask(now))?;
-            Some(state.lend(slot, Borrower::here(admission.class(), site), now))
+            Some(state.lend(slot, Borrower::here(admission, site), now))
         })?;
         admission.begin();
         self.shared.observer.acquired(admission.class(), Duration::ZERO);
@@ -431,7 +440,7 @@ impl Pool {
     /// As [`Pool::acquire`], inside [`sqlx::Error::Io`] (see [`crate::classify`]), or what the server answers to BEGIN.
     #[track_caller]
     pub fn begin(&self) -> impl Future<Output = Result<Tx<'static>, sqlx::Error>> + Send + use<> {
-        let lease = self.acquire(&self.plain());
+        let lease = self.acquire(&Admission::plain());
         async move { Tx::begin_owned(lease.await?, None).await }
     }
 
@@ -561,11 +570,6 @@ impl Pool {
             holders
         })
     }
-
-    /// An admission for callers that have none: class normal, within the acquire limit.
-    pub(crate) fn plain(&self) -> Admission {
-        Admission::new(Class::Normal, now() + self.shared.config.acquire_timeout)
-    }
 }
 
 impl fmt::Debug for Pool {
@@ -592,7 +596,7 @@ impl<'p> Executor<'p> for &'p Pool {
         'q: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let lease = self.acquire(&self.plain());
+        let lease = self.acquire(&Admission::plain());
         Box::pin(stream! {
             match lease.await {
                 Err(error) => yield Err(error.into()),
@@ -613,7 +617,7 @@ impl<'p> Executor<'p> for &'p Pool {
         'q: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let lease = self.acquire(&self.plain());
+        let lease = self.acquire(&Admission::plain());
         Box::pin(async move { lease.await?.fetch_optional(query).await })
     }
 
@@ -626,7 +630,7 @@ impl<'p> Executor<'p> for &'p Pool {
     where
         'p: 'e,
     {
-        let lease = self.acquire(&self.plain());
+        let lease = self.acquire(&Admission::plain());
         Box::pin(async move { lease.await?.prepare_with(sql, parameters).await })
     }
 
@@ -635,7 +639,7 @@ impl<'p> Executor<'p> for &'p Pool {
     where
         'p: 'e,
     {
-        let lease = self.acquire(&self.plain());
+        let lease = self.acquire(&Admission::plain());
         Box::pin(async move { lease.await?.describe(sql).await })
     }
 }

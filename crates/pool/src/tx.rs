@@ -67,8 +67,10 @@ impl<'l> Tx<'l> {
             }
         }
         let options = options.or_else(|| self.shared.config.transaction_of(self.loan.borrower.class));
-        let begin = options.map_or_else(|| "BEGIN".into_sql_str(), TxOptions::begin);
-        if let Some(limit) = options.and_then(|options| options.statement_timeout) {
+        let mut options = options.cloned().unwrap_or_default();
+        options.statement_timeout = self.loan.limit_within(options.statement_timeout)?;
+        let begin = options.begin();
+        if let Some(limit) = options.statement_timeout {
             let before = self.loan.set_limit(Some(limit).filter(|limit| !limit.is_zero()));
             self.limit = Some(before);
         }

@@ -8,14 +8,11 @@ use std::time::Duration;
 use forebay_platform::db::{Conn, Db};
 use forebay_pool::{AcquireError, Admission, Class, PoolError, classify};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::{Gauges, HoldersOrder};
 
 /// A job whose lease was taken back, or that was refused one, comes again after this long.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long a job would wait for a lease, where the pool's own time-out is not nearer.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, thiserror::Error)]
 enum HoldError {
@@ -65,8 +62,7 @@ async fn report_job(db: Db, gauges: Arc<Gauges>, sleep: Option<Duration>) {
 /// speed; whoever returns a lease during the spike queues behind thousands, and the pool would heal in the middle of
 /// the outage.
 async fn hold(db: &Db, gauges: &Gauges, sleep: Option<Duration>) -> Result<Infallible, HoldError> {
-    let admission = Admission::new(Class::Normal, (Instant::now() + PATIENCE).into_std());
-    let mut lease = db.acquire(&admission).await?;
+    let mut lease = db.acquire(&Admission::without_deadline(Class::Normal)).await?;
     let _holding = gauges.hold();
     loop {
         let mut tx = lease.begin().await?;

@@ -74,7 +74,7 @@ impl Pool {
         T: Send + 'w,
         E: From<sqlx::Error> + Send + 'w,
     {
-        self.transact(self.plain(), None, work, Location::caller())
+        self.transact(Admission::plain(), None, work, Location::caller())
     }
 
     /// The same with a request's admission, and with options of the transaction; without them it is begun with those of

@@ -3,6 +3,7 @@
 mod abandoned;
 mod adoption;
 mod complaints;
+mod deadlines;
 mod door;
 mod drops;
 mod leases;
@@ -29,8 +30,11 @@ struct Site {
 
 impl Site {
     async fn new(rules: Rules) -> Self {
+        Self::with(Config { rules, ..Config::named("test") }).await
+    }
+
+    async fn with(config: Config) -> Self {
         let database = database().await;
-        let config = Config { rules, ..Config::named("test") };
         let pool = Pool::connect(database.options(), config).expect("these rules hold");
         Self { pool, database }
     }

@@ -1,6 +1,8 @@
 //! What a lease costs in messages: as much as the same statements on a connection without a pool, to the byte.
 
-use forebay_pool::Rules;
+use std::time::Duration;
+
+use forebay_pool::{Admission, Class, Rules};
 use forebay_wire::{Counts, Side};
 use futures_util::StreamExt as _;
 use sqlx::{Executor as _, PgConnection};
@@ -147,6 +149,20 @@ async fn a_transaction_costs_its_begin_and_its_commit() {
             .await;
         assert_eq!(pooled, bare);
     }
+}
+
+#[tokio::test]
+async fn a_requests_deadline_travels_with_the_begin() {
+    let site = Site::new(trusting()).await;
+    let cost = site
+        .pool_cost(async |site| {
+            let admission = Admission::within(Class::Normal, Duration::from_secs(4));
+            let mut tx = site.pool.begin_with(&admission, None).await.expect("begins");
+            sqlx::raw_sql("select 1").execute(&mut *tx).await.expect("answers");
+            tx.commit().await.expect("committed");
+        })
+        .await;
+    assert_eq!((cost.round_trips, cost.messages(Side::Frontend, b'Q')), (3, 3), "BEGIN, the statement, COMMIT");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use forebay_pool::http::AdmissionLayer;
+use forebay_pool::http::{AdmissionLayer, request_timeout};
 use forebay_pool::{AcquireError, Admission, Class, Pool};
 use http::Request;
 
@@ -41,7 +41,7 @@ impl Admit {
 
     /// The layer for routes of this class: `route("/v1/orders", post(place).layer(admit.class(Class::Critical)))`.
     ///
-    /// It refuses before the body is read, with 503, `Retry-After` and a problem body.
+    /// A request has the time of its class, or what its `Request-Timeout-Ms` says, where that is less. The layer refuses before the body is read, with 503, `Retry-After` and a problem body.
     #[must_use]
     pub fn class<B>(
         &self,
@@ -51,7 +51,13 @@ impl Admit {
             Class::Critical => self.limits.critical,
             _ => self.limits.normal,
         };
-        let admit = move |_: &Request<B>| Admission::within(class, limit);
+        let admit = move |request: &Request<B>| {
+            let admission = Admission::within(class, limit);
+            match request_timeout(request.headers()) {
+                Some(sooner) => admission.or_sooner(sooner),
+                None => admission,
+            }
+        };
         AdmissionLayer::new(self.pool.clone(), admit, refuse as Refuse)
     }
 }

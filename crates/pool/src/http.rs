@@ -7,6 +7,7 @@ mod future;
 mod layer;
 mod refusal;
 mod service;
+mod timeout;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub use future::AdmissionFuture;
 pub use layer::AdmissionLayer;
 pub use refusal::refusal;
 pub use service::AdmissionService;
+pub use timeout::{REQUEST_TIMEOUT_MS, request_timeout};
 
 /// The `Retry-After` for a refusal: `base`, but one second at least and 15 at most, spread over once to twice itself, so that
 /// clients that were refused together do not return together, and none too early. `chance` is drawn from `[0, 1)`.

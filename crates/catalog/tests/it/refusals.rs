@@ -84,6 +84,17 @@ async fn with_every_place_taken_the_answer_is_503_with_a_time_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_request_without_time_left_is_refused_and_one_with_an_odd_limit_is_served() {
+    let world = World::on(1, Rules::default()).await;
+    let answer = world.get_with("/v1/products", "request-timeout-ms", "0").await;
+    assert_eq!(answer.problem(), (503, "overloaded"));
+    assert_eq!(answer.body["reason"], "deadline");
+    for odd in ["soon", "-1", "99999999999999999999", "1000"] {
+        assert_eq!(world.get_with("/v1/products", "request-timeout-ms", odd).await.status, 200, "{odd}");
+    }
+}
+
+#[tokio::test]
 async fn a_closed_pool_is_draining() {
     let world = World::with(1).await;
     world.pool.close().await;

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::Extension;
 use axum::http::{Request, Response, StatusCode, header::RETRY_AFTER};
 use axum::routing::post;
-use forebay_pool::http::{AdmissionLayer, retry_after};
+use forebay_pool::http::{AdmissionLayer, REQUEST_TIMEOUT_MS, request_timeout, retry_after};
 use forebay_pool::{AcquireError, Admission, Class, Resize};
 use tower::ServiceExt;
 
@@ -14,7 +14,11 @@ use crate::{Site, admission, rules};
 
 fn admit<B>(request: &Request<B>) -> Admission {
     let class = if request.uri().path() == "/pay" { Class::Critical } else { Class::Normal };
-    Admission::within(class, Duration::from_secs(2))
+    let admission = Admission::within(class, Duration::from_secs(2));
+    match request_timeout(request.headers()) {
+        Some(limit) => admission.or_sooner(limit),
+        None => admission,
+    }
 }
 
 fn refuse(error: &AcquireError) -> Response<Body> {
@@ -93,4 +97,31 @@ async fn without_a_pool_the_door_stands_open_and_still_hands_out_admissions() {
     let answer = send(&router, "/pay", Body::empty()).await.expect("infallible");
     let body = axum::body::to_bytes(answer.into_body(), 100).await.expect("short");
     assert_eq!(&body[..], b"critical");
+}
+
+#[tokio::test]
+async fn a_caller_may_ask_for_less_time_than_its_class_has_and_never_for_more() {
+    let show =
+        post(|Extension(admission): Extension<Admission>| async move { admission.remaining().as_millis().to_string() });
+    let router = Router::new().route("/list", show).layer(AdmissionLayer::new(None, admit::<Body>, refuse));
+    for (said, most) in [("300", 300), ("0", 0), ("60000", 2_000), ("soon", 2_000), ("99999999999999999999", 2_000)] {
+        let request = Request::post("/list").header(REQUEST_TIMEOUT_MS, said).body(Body::empty()).expect("a request");
+        let answer = router.clone().oneshot(request).await.expect("infallible");
+        let body = axum::body::to_bytes(answer.into_body(), 100).await.expect("short");
+        let left: u32 = String::from_utf8_lossy(&body).parse().expect("a number");
+        assert!(left <= most && (left > 0 || most == 0), "{said}: {left}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_caller_waits_no_longer_is_refused_though_a_connection_is_idle() {
+    let site = Site::new(rules()).await;
+    let router = router(&site);
+    assert_eq!(send(&router, "/pay", Body::empty()).await.expect("infallible").status(), StatusCode::OK);
+    let request = Request::post("/pay").header(REQUEST_TIMEOUT_MS, "0").body(Body::empty()).expect("a request");
+    let refused = router.oneshot(request).await.expect("infallible");
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let seconds: u64 = refused.headers()[RETRY_AFTER].to_str().expect("text").parse().expect("whole seconds");
+    assert!((1..=2).contains(&seconds), "{seconds}");
+    assert_eq!(site.pool.snapshot().totals.granted, 1);
 }

@@ -63,6 +63,10 @@ impl Admission {
         self
     }
 
+    pub(crate) fn in_class(self, class: Class) -> Self {
+        Self { class, ..self }
+    }
+
     /// The class it was given at the door.
     #[must_use]
     pub const fn class(&self) -> Class {

@@ -1,20 +1,22 @@
 //! The door: a tower layer that refuses a request before its body is read.
 //!
 //! It decides in `call`, not in `poll_ready`: a refused request is answered, never queued. What it decides by is the
-//! pool's own rule ([`crate::Pool::admit`]), so that door and pool cannot disagree.
+//! pool's own rule ([`crate::Pool::admit`]), so that door and pool cannot disagree. A refusal can carry a ticket ([`Tickets`]).
 
 mod future;
 mod layer;
 mod refusal;
 mod service;
+mod ticket;
 mod timeout;
 
 use std::time::Duration;
 
 pub use future::AdmissionFuture;
 pub use layer::AdmissionLayer;
-pub use refusal::refusal;
+pub use refusal::{RETRY_AFTER_MS, refusal};
 pub use service::AdmissionService;
+pub use ticket::{InvalidTicketKeys, Principal, RETRY_TICKET, Shed, TicketKeys, Tickets};
 pub use timeout::{REQUEST_TIMEOUT_MS, request_timeout};
 
 /// The `Retry-After` for a refusal: `base`, but one second at least and 15 at most, spread over once to twice itself, so that

@@ -100,7 +100,7 @@ pub use forebay_pool_core::{
     Staffing, Target, Totals,
 };
 pub use lease::Lease;
-pub use observer::{Observer, Unobserved};
+pub use observer::{Observer, TicketFate, Unobserved};
 pub use pool::Pool;
 pub use raw::Raw;
 pub use side_door::SideDoor;

@@ -537,6 +537,10 @@ impl Pool {
         self.shared.lock().holders(now)
     }
 
+    pub(crate) fn observer(&self) -> &dyn Observer {
+        &*self.shared.observer
+    }
+
     /// The name it was configured with.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -51,7 +51,7 @@ pub use detached::Detached;
 pub use error::{AcquireError, Holder, PoolError, Timeout, classify};
 pub use forebay_pool_core::{Class, Event, Fixed, Mode, Resize, Rules, Snapshot, Staffing};
 pub use lease::Lease;
-pub use observer::{Observer, Unobserved};
+pub use observer::{Observer, TicketFate, Unobserved};
 pub use pool::Pool;
 pub use raw::Raw;
 pub use start_stop::{Drained, NotReady};

@@ -8,6 +8,9 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
+use super::Shed;
+use super::layer::Returning;
+
 /// How much of a refused request's body is read away, and for how long: a client that is still sending when the
 /// connection closes would see a reset instead of the answer.
 const DRAIN_BYTES: u64 = 64 * 1024;
@@ -26,7 +29,7 @@ pin_project! {
     #[derive(Debug)]
     #[project = KindProjection]
     enum Kind<F, B, A> {
-        Admitted { #[pin] inner: F },
+        Admitted { #[pin] inner: F, returning: Option<Returning> },
         Refused {
             answer: Option<Response<A>>,
             body: B,
@@ -37,8 +40,8 @@ pin_project! {
 }
 
 impl<F, B: Body, A> AdmissionFuture<F, B, A> {
-    pub(super) const fn admitted(inner: F) -> Self {
-        Self { kind: Kind::Admitted { inner } }
+    pub(super) const fn admitted(inner: F, returning: Option<Returning>) -> Self {
+        Self { kind: Kind::Admitted { inner, returning } }
     }
 
     pub(super) fn refused(answer: Response<A>, body: B) -> Self {
@@ -55,7 +58,15 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
-            KindProjection::Admitted { inner } => inner.poll(context),
+            KindProjection::Admitted { inner, returning } => {
+                let mut answer = ready!(inner.poll(context));
+                if let (Ok(answer), Some(returning)) = (&mut answer, returning)
+                    && answer.extensions().get::<Shed>().is_some()
+                {
+                    returning.issue(answer);
+                }
+                Poll::Ready(answer)
+            }
             KindProjection::Refused { answer, body, left, limit } => {
                 let drained = drain(body, left, context);
                 if drained.is_pending() {

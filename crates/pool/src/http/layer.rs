@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 
-use super::AdmissionService;
+use super::ticket::Stub;
+use super::{AdmissionService, Tickets};
 use crate::overlay::Watched;
-use crate::{AcquireError, Admission, Pool};
+use crate::{AcquireError, Admission, Class, Observer, Pool, TicketFate, Unobserved};
 
 /// Wraps a service in the pool's door.
 ///
@@ -31,6 +32,7 @@ pub struct AdmissionLayer<C, R> {
     pub(super) gate: Gate,
     pub(super) admit: Arc<C>,
     pub(super) refuse: Arc<R>,
+    tickets: Option<Tickets>,
 }
 
 impl<C, R> AdmissionLayer<C, R> {
@@ -41,7 +43,12 @@ impl<C, R> AdmissionLayer<C, R> {
         C: Fn(&Request<B>) -> Admission,
         R: Fn(&AcquireError) -> Response<A>,
     {
-        Self { gate: pool.map_or(Gate::Open, Gate::Pool), admit: Arc::new(admit), refuse: Arc::new(refuse) }
+        Self {
+            gate: pool.map_or(Gate::Open, Gate::Pool),
+            admit: Arc::new(admit),
+            refuse: Arc::new(refuse),
+            tickets: None,
+        }
     }
 
     /// The same in front of a pool of sqlx's that is watched.
@@ -50,7 +57,31 @@ impl<C, R> AdmissionLayer<C, R> {
         C: Fn(&Request<B>) -> Admission,
         R: Fn(&AcquireError) -> Response<A>,
     {
-        Self { gate: Gate::Watched(pool), admit: Arc::new(admit), refuse: Arc::new(refuse) }
+        Self { gate: Gate::Watched(pool), admit: Arc::new(admit), refuse: Arc::new(refuse), tickets: None }
+    }
+
+    /// Gives refused requests a ticket, and honours it. Clones of `tickets` may serve several doors,
+    /// and know what was used at any of them.
+    #[must_use]
+    pub fn tickets(self, tickets: Tickets) -> Self {
+        Self { tickets: Some(tickets), ..self }
+    }
+
+    /// What the request could be given a ticket for, and the admission that it has by the ticket it brought.
+    pub(super) fn redeem<B>(
+        &self,
+        request: Request<B>,
+        admission: Admission,
+    ) -> (Request<B>, Admission, Option<Returning>) {
+        let Some(tickets) = &self.tickets else { return (request, admission, None) };
+        let (head, body) = request.into_parts();
+        let returning = tickets.stub(&head, &admission).map(|stub| Returning { stub, gate: self.gate.clone() });
+        let higher = returning.as_ref().and_then(|returning| returning.redeem(&head.headers));
+        let admission = match higher {
+            Some(class) => admission.in_class(class),
+            None => admission,
+        };
+        (Request::from_parts(head, body), admission, returning)
     }
 }
 
@@ -70,11 +101,41 @@ impl Gate {
             Self::Watched(pool) => pool.admit(admission),
         }
     }
+
+    fn observer(&self) -> &dyn Observer {
+        match self {
+            Self::Open => &Unobserved,
+            Self::Pool(pool) => pool.observer(),
+            Self::Watched(pool) => pool.observer(),
+        }
+    }
+}
+
+/// A request that is given a ticket if it is refused.
+#[derive(Clone, Debug)]
+pub(super) struct Returning {
+    stub: Stub,
+    gate: Gate,
+}
+
+impl Returning {
+    fn redeem(&self, headers: &HeaderMap) -> Option<Class> {
+        let fate = self.stub.redeem(headers)?;
+        self.gate.observer().ticket(self.stub.class, fate);
+        (fate == TicketFate::Honoured).then(|| self.stub.higher())
+    }
+
+    pub(super) fn issue<A>(&self, answer: &mut Response<A>) {
+        if let Some(fate) = self.stub.issue(answer) {
+            self.gate.observer().ticket(self.stub.class, fate);
+        }
+    }
 }
 
 impl<C, R> Clone for AdmissionLayer<C, R> {
     fn clone(&self) -> Self {
-        Self { gate: self.gate.clone(), admit: Arc::clone(&self.admit), refuse: Arc::clone(&self.refuse) }
+        let (admit, refuse) = (Arc::clone(&self.admit), Arc::clone(&self.refuse));
+        Self { gate: self.gate.clone(), admit, refuse, tickets: self.tickets.clone() }
     }
 }
 

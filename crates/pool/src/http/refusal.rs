@@ -3,10 +3,11 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
-use super::retry_after;
+use super::{Shed, retry_after};
 use crate::AcquireError;
 
-const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+/// How long to wait in milliseconds, beside the whole seconds of `Retry-After`.
+pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// The plain answer to a refusal, for services that have no form of their own: a problem body (RFC 9457) under
 ///
@@ -43,6 +44,9 @@ pub fn refusal<A: From<String>>(error: &AcquireError) -> Response<A> {
         let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         headers.insert(RETRY_AFTER, HeaderValue::from(milliseconds.div_ceil(1000).max(1)));
         headers.insert(RETRY_AFTER_MS, HeaderValue::from(milliseconds));
+    }
+    if matches!(error, AcquireError::Shed { .. }) {
+        answer.extensions_mut().insert(Shed);
     }
     answer
 }

@@ -35,14 +35,21 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let admission = (self.door.admit)(&request);
+        let (mut request, admission, returning) = self.door.redeem(request, admission);
         match self.door.gate.admit(&admission) {
             Ok(()) => {
                 request.extensions_mut().insert(admission);
-                AdmissionFuture::admitted(self.inner.call(request))
+                AdmissionFuture::admitted(self.inner.call(request), returning)
             }
-            Err(error) => AdmissionFuture::refused((self.door.refuse)(&error), request.into_body()),
+            Err(error) => {
+                let mut answer = (self.door.refuse)(&error);
+                if let (AcquireError::Shed { .. }, Some(returning)) = (&error, returning) {
+                    returning.issue(&mut answer);
+                }
+                AdmissionFuture::refused(answer, request.into_body())
+            }
         }
     }
 }

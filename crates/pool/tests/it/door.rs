@@ -49,7 +49,7 @@ async fn send(router: &Router, path: &str, body: Body) -> Result<Response<Body>,
 }
 
 /// Takes every place below the reserve, and fills the queue until newcomers are refused.
-async fn fill(site: &Site) -> (Vec<forebay_pool::Lease>, Vec<tokio::task::JoinHandle<()>>) {
+pub(crate) async fn fill(site: &Site) -> (Vec<forebay_pool::Lease>, Vec<tokio::task::JoinHandle<()>>) {
     site.pool.resize(Resize { limit: Some(2), ..Resize::default() }).expect("within bounds");
     let mut held = Vec::new();
     for _ in 0..2 {

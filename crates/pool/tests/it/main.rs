@@ -13,6 +13,7 @@ mod outside;
 mod overlay;
 mod parts;
 mod start_stop;
+mod tickets;
 mod traces;
 mod transactions;
 

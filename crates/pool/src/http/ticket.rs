@@ -1,0 +1,193 @@
+mod key;
+mod seal;
+mod seen;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use http::request::Parts;
+use http::{HeaderMap, Response};
+
+pub use key::{InvalidTicketKeys, TicketKeys};
+use seal::{Claim, Slot};
+use seen::Seen;
+
+use super::RETRY_AFTER_MS;
+use crate::{Admission, Class, TicketFate};
+
+/// Carries a ticket: to a refused client in the answer, and back with its next attempt.
+pub const RETRY_TICKET: HeaderName = HeaderName::from_static("retry-ticket");
+
+/// Who a ticket is for, as a hash: of a token, a session, or an address. Nothing of it can be read from the ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Principal([u8; 32]);
+
+impl Principal {
+    /// The principal of which these bytes are known, and nobody else's.
+    ///
+    /// ```
+    /// use forebay_pool::http::Principal;
+    /// assert_ne!(Principal::of("192.0.2.1"), Principal::of("192.0.2.2"));
+    /// ```
+    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+        Self(seal::hash(&[bytes.as_ref()]))
+    }
+
+    /// Whoever the header of this name speaks of, if the request has it.
+    #[must_use]
+    pub fn of_header(request: &Parts, name: &HeaderName) -> Option<Self> {
+        request.headers.get(name).map(Self::of)
+    }
+}
+
+/// Put among an answer's extensions it says: refused by the pool inside the door, and nothing was executed. The door adds a
+/// ticket, as it does to its own refusals. [`super::refusal`] puts it there.
+#[derive(Clone, Copy, Debug)]
+pub struct Shed;
+
+/// Issues retry tickets and honours them: a waiting room without a store. A clone is cheap, and knows the same used tickets.
+///
+/// Whoever is refused is told when to come back, and may be given a ticket for that moment: a slot of time, signed, and
+/// bound to who was refused ([`Principal`]), to the request's method and path, and to its class. Presented within its slot it
+/// has the request served one class higher, once. So those who wait until they were told overtake those who try again and
+/// again, without anything being stored for each of them.
+///
+/// - `low` becomes `normal` and `normal` becomes `high`. Nothing becomes `critical`: the reserve is kept for work that was
+///   critical when it came. `background` keeps to its share. So requests of class critical, high and background are given
+///   none.
+/// - A ticket that is forged, another's, early, late or was used gains nothing and harms nothing: the request is treated as
+///   if it had none. An early one may be presented again.
+/// - A ticket is no promise: its request may be refused in its higher class, with another ticket.
+///
+/// # Several replicas
+///
+/// With keys of its own ([`TicketKeys::random`]) a process honours only its own tickets: behind a balancer most are worth
+/// nothing. Replicas that share keys honour each other's; their clocks must agree within the slack of a slot (a quarter of a
+/// second before the moment that was told, five seconds after it), or tickets are early or late. Each replica remembers the
+/// tickets that *it* has honoured, so that a ticket is good for once at each of them. It cannot be more often, nor outside of
+/// its slot.
+///
+/// A process remembers 16,384 used tickets for each five seconds; beyond that none is honoured until the next.
+///
+/// # At the door of a service
+///
+/// ```
+/// use forebay_pool::http::{AdmissionLayer, Principal, TicketKeys, Tickets, refusal};
+/// use forebay_pool::{Admission, Class, Pool};
+/// use http::header::AUTHORIZATION;
+///
+/// fn door(pool: Pool, keys: TicketKeys) -> axum::Router {
+///     let tickets = Tickets::new(keys, |request| Principal::of_header(request, &AUTHORIZATION));
+///     let admit = |_: &_| Admission::within(Class::Normal, std::time::Duration::from_secs(2));
+///     let layer = AdmissionLayer::new(Some(pool), admit, refusal).tickets(tickets);
+///     axum::Router::new().route("/", axum::routing::get(|| async { "hello" })).layer(layer)
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Tickets {
+    shared: Arc<Shared>,
+}
+
+type Who = dyn Fn(&Parts) -> Option<Principal> + Send + Sync;
+type Clock = dyn Fn() -> SystemTime + Send + Sync;
+
+struct Shared {
+    keys: TicketKeys,
+    principal: Box<Who>,
+    clock: Box<Clock>,
+    seen: Mutex<Seen>,
+}
+
+impl Tickets {
+    /// Signed with these keys, for whom `principal` names; a request without one is given no ticket. The time is the
+    /// system's.
+    pub fn new(keys: TicketKeys, principal: impl Fn(&Parts) -> Option<Principal> + Send + Sync + 'static) -> Self {
+        Self::with_clock(keys, principal, SystemTime::now)
+    }
+
+    /// The same by another clock, as a test's.
+    pub fn with_clock(
+        keys: TicketKeys,
+        principal: impl Fn(&Parts) -> Option<Principal> + Send + Sync + 'static,
+        clock: impl Fn() -> SystemTime + Send + Sync + 'static,
+    ) -> Self {
+        let (principal, clock, seen) = (Box::new(principal), Box::new(clock), Mutex::default());
+        Self { shared: Arc::new(Shared { keys, principal, clock, seen }) }
+    }
+
+    /// What a request could be given a ticket for; nothing where it would gain nothing by one.
+    pub(super) fn stub(&self, request: &Parts, admission: &Admission) -> Option<Stub> {
+        let class = admission.class();
+        one_higher(class)?;
+        let principal = (self.shared.principal)(request)?;
+        let (method, path) = (request.method.as_str(), request.uri.path());
+        let claim = Claim::of(principal, method, path, class);
+        Some(Stub { tickets: self.clone(), claim, class })
+    }
+
+    fn issue(&self, claim: &Claim, wait: Duration) -> Option<HeaderValue> {
+        let slot = Slot::after((self.shared.clock)(), wait)?;
+        Some(self.shared.keys.seal(slot, fastrand::u64(..), claim))
+    }
+
+    fn redeem(&self, claim: &Claim, presented: &HeaderValue) -> TicketFate {
+        let now = (self.shared.clock)();
+        let Some(ticket) = self.shared.keys.open(presented, claim) else { return TicketFate::Forged };
+        match ticket.slot.fate_at(now) {
+            None => self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).note(now, &ticket),
+            Some(fate) => fate,
+        }
+    }
+}
+
+impl fmt::Debug for Tickets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tickets").field("keys", &self.shared.keys).finish_non_exhaustive()
+    }
+}
+
+const fn one_higher(class: Class) -> Option<Class> {
+    match class {
+        Class::Low => Some(Class::Normal),
+        Class::Normal => Some(Class::High),
+        _ => None,
+    }
+}
+
+/// The right of one request to be given a ticket when it is refused.
+#[derive(Clone, Debug)]
+pub(super) struct Stub {
+    tickets: Tickets,
+    claim: Claim,
+    pub(super) class: Class,
+}
+
+impl Stub {
+    /// What becomes of the ticket that came with the request, if one did.
+    pub(super) fn redeem(&self, headers: &HeaderMap) -> Option<TicketFate> {
+        headers.get(RETRY_TICKET).map(|presented| self.tickets.redeem(&self.claim, presented))
+    }
+
+    /// The class in which a request is served whose ticket was honoured.
+    pub(super) fn higher(&self) -> Class {
+        one_higher(self.class).unwrap_or(self.class)
+    }
+
+    /// Adds a ticket for the moment that the answer names.
+    pub(super) fn issue<A>(&self, answer: &mut Response<A>) -> Option<TicketFate> {
+        let ticket = self.tickets.issue(&self.claim, told(answer.headers())?)?;
+        answer.headers_mut().insert(RETRY_TICKET, ticket);
+        Some(TicketFate::Issued)
+    }
+}
+
+/// How long the answer says to wait.
+fn told(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name| headers.get(name)?.to_str().ok()?.trim().parse().ok();
+    number(RETRY_AFTER_MS).map(Duration::from_millis).or_else(|| number(RETRY_AFTER).map(Duration::from_secs))
+}
+
+#[cfg(test)]
+mod tests;

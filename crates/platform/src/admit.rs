@@ -1,11 +1,15 @@
 //! The door in front of a service's routes: classes, deadlines and the answer to a refusal.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
-use forebay_pool::http::{AdmissionLayer, request_timeout};
+use forebay_pool::http::{AdmissionLayer, Principal, TicketKeys, Tickets, request_timeout};
 use forebay_pool::{AcquireError, Admission, Class, Pool};
-use http::Request;
+use http::header::{AUTHORIZATION, HeaderName};
+use http::request::Parts;
+use http::{HeaderValue, Request};
 
 use crate::db::Db;
 use crate::problem::Problem;
@@ -15,7 +19,10 @@ use crate::problem::Problem;
 pub struct Admit {
     pool: Option<Pool>,
     limits: TimeLimits,
+    tickets: Tickets,
 }
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// How long a request of each class is of use to whoever sent it.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +43,20 @@ impl Admit {
     /// A door before this database. Before a stock pool it stands open: it only hands out admissions.
     #[must_use]
     pub fn new(db: &Db, limits: TimeLimits) -> Self {
-        Self { pool: db.pool().cloned(), limits }
+        let tickets = Tickets::new(TicketKeys::random(), principal);
+        Self { pool: db.pool().cloned(), limits, tickets }
+    }
+
+    /// The same with retry tickets that are signed with these keys, so that replicas which have them honour them too.
+    #[must_use]
+    pub fn ticket_keys(self, keys: TicketKeys) -> Self {
+        Self { tickets: Tickets::new(keys, principal), ..self }
     }
 
     /// The layer for routes of this class: `route("/v1/orders", post(place).layer(admit.class(Class::Critical)))`.
     ///
-    /// A request has the time of its class, or what its `Request-Timeout-Ms` says, where that is less. The layer refuses before the body is read, with 503, `Retry-After` and a problem body.
+    /// A request has the time of its class, or what its `Request-Timeout-Ms` says, where that is less. The layer refuses before the body is read, with 503, `Retry-After`, a problem body and, in class normal or
+    /// low, a retry ticket.
     #[must_use]
     pub fn class<B>(
         &self,
@@ -58,8 +73,19 @@ impl Admit {
                 None => admission,
             }
         };
-        AdmissionLayer::new(self.pool.clone(), admit, refuse as Refuse)
+        AdmissionLayer::new(self.pool.clone(), admit, refuse as Refuse).tickets(self.tickets.clone())
     }
+}
+
+/// Whose a retry ticket is: the bearer's of a token; else that of whoever sends from this address, as far as the proxies
+/// before us tell. An address that is made up binds its own maker's tickets alone.
+fn principal(request: &Parts) -> Option<Principal> {
+    if let Some(bearer) = Principal::of_header(request, &AUTHORIZATION) {
+        return Some(bearer);
+    }
+    let ConnectInfo(peer) = request.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    let (peer, sent_for) = (peer.ip().to_string(), request.headers.get(X_FORWARDED_FOR));
+    Some(Principal::of([peer.as_bytes(), b" ", sent_for.map_or(b"", HeaderValue::as_bytes)].concat()))
 }
 
 /// How a refusal is answered.

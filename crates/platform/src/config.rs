@@ -114,6 +114,20 @@ impl Reader<'_> {
         self.env.get(name).map(SecretString::from)
     }
 
+    /// The same, where it means something: a fault says what is wrong with it, and not what it holds.
+    pub fn secret_of<T>(&mut self, name: &'static str, example: impl fmt::Display) -> Option<T>
+    where
+        T: FromStr<Err: fmt::Display>,
+    {
+        match self.env.get(name)?.parse() {
+            Ok(parsed) => Some(parsed),
+            Err(error) => {
+                self.fault(name, Some("(not shown)".to_owned()), error, example);
+                None
+            }
+        }
+    }
+
     /// A rule over settings that are each well-formed.
     pub fn require(&mut self, holds: bool, name: &'static str, wrong: &str, example: impl fmt::Display) {
         if !holds {
@@ -245,6 +259,15 @@ mod tests {
         settings.require(false, "FOREBAY_POOL_MAX", "wrong", 1);
         let shown = format!("{env:?} {url:?} {}", settings.finish().unwrap_err());
         assert!(!shown.contains("me:secret"), "{shown}");
+    }
+
+    #[test]
+    fn a_secret_that_is_wrong_is_not_shown_either() {
+        let env = Env::of([("FOREBAY_TICKET_KEYS", "hush")]);
+        let mut settings = env.reader();
+        assert_eq!(settings.secret_of::<u8>("FOREBAY_TICKET_KEYS", "7"), None);
+        let said = settings.finish().unwrap_err().to_string();
+        assert!(said.contains("FOREBAY_TICKET_KEYS=(not shown): invalid digit"), "{said}");
     }
 
     #[test]

@@ -11,7 +11,8 @@ use std::time::Duration;
 use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use forebay_pool::AcquireError;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use forebay_pool::http::Shed;
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
@@ -19,9 +20,7 @@ mod cause;
 mod code;
 
 pub use code::Code;
-
-/// Milliseconds to wait, beside the whole seconds of `Retry-After`.
-pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+pub use forebay_pool::http::RETRY_AFTER_MS;
 
 tokio::task_local! {
     /// The id of the request that this task serves; set by the outermost layer, quoted in every problem body.
@@ -194,8 +193,12 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        // The code goes along for the layers outside, which measure.
-        (self.status(), self.headers(), Extension(self.code), self.body()).into_response()
+        // The code goes along for the layers outside, which measure; that it was shed, for the door.
+        let mut answer = (self.status(), self.headers(), Extension(self.code), self.body()).into_response();
+        if self.reason.is_some() {
+            answer.extensions_mut().insert(Shed);
+        }
+        answer
     }
 }
 

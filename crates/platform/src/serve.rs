@@ -3,6 +3,7 @@
 use std::{
     future::{Future, IntoFuture as _},
     io,
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -172,6 +173,8 @@ pub async fn serve(
         // A connection whose options cannot be set is about to fail by itself.
         _ = connection.set_nodelay(true);
     });
+    // The door asks who sends a request.
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let (told, mut hears) = tokio::sync::watch::channel(false);
     let stop = async move {
         shutdown.await;
@@ -186,7 +189,7 @@ pub async fn serve(
         }
     };
     tokio::select! {
-        ended = axum::serve(listener, router).with_graceful_shutdown(stop).into_future() => ended.map(|()| Drained::Complete),
+        ended = axum::serve(listener, service).with_graceful_shutdown(stop).into_future() => ended.map(|()| Drained::Complete),
         () = limit => Ok(Drained::CutOff),
     }
 }

@@ -9,7 +9,7 @@ use forebay_platform::{
     identity::JwksUri,
     telemetry::LogConfig,
 };
-use forebay_pool::{Mode, Rules};
+use forebay_pool::{Mode, Rules, http::TicketKeys};
 use secrecy::SecretString;
 
 use crate::{Scale, Service};
@@ -56,6 +56,9 @@ pub struct Config {
     pub pool: forebay_pool::Config,
     /// `FOREBAY_DEADLINE_CRITICAL_MS`, `FOREBAY_DEADLINE_NORMAL_MS`: when an answer is of no use any more.
     pub time_limits: TimeLimits,
+    /// `FOREBAY_TICKET_KEYS`: what retry tickets are signed with, so that replicas honour each other's. By default each
+    /// process has a key of its own.
+    pub ticket_keys: Option<TicketKeys>,
     /// `FOREBAY_PAYMENT_*`: the simulated provider.
     pub payment: PaymentConfig,
     /// `FOREBAY_RESERVATION_TTL_MS`: how long stock stays reserved for an order that is not paid. Default 15 min.
@@ -128,6 +131,7 @@ impl Config {
             seed: read_seed(&mut settings),
             pool: read_pool(&mut settings, purpose),
             time_limits: read_time_limits(&mut settings),
+            ticket_keys: settings.secret_of("FOREBAY_TICKET_KEYS", "1:<32 secret bytes in base64>"),
             payment: read_payment(&mut settings),
             reservation_ttl: settings.millis("FOREBAY_RESERVATION_TTL_MS", Duration::from_secs(15 * 60)),
             drain_delay: settings.millis("FOREBAY_DRAIN_DELAY_MS", Duration::ZERO),

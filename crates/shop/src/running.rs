@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use forebay_checkout::Payments;
 use forebay_embedded::Server;
 use forebay_platform::{
+    admit::Admit,
     db::{Db, PoolMetrics},
     serve::Drained,
     telemetry::Metrics,
@@ -39,6 +40,15 @@ pub(crate) async fn pool(
     let pool = Pool::builder(options.clone(), config.pool.clone()).observer(PoolMetrics).connect()?;
     let db = Db::forebay(pool);
     Ok((db.clone(), Arc::new(granted.of(db))))
+}
+
+/// The doors of its routes.
+pub(crate) fn admit(config: &Config, db: &Db) -> Admit {
+    let admit = Admit::new(db, config.time_limits);
+    match &config.ticket_keys {
+        Some(keys) => admit.ticket_keys(keys.clone()),
+        None => admit,
+    }
 }
 
 /// The payment simulator, whose ledger connects under a name of its own.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use forebay_auth::{AUDIENCE, ISSUER, SigningKey};
-use forebay_platform::{admit::Admit, db::Db, identity::Verifier};
+use forebay_platform::{db::Db, identity::Verifier};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::{
@@ -55,7 +55,7 @@ async fn prepare(config: &Config, service: Service) -> Result<App, Failure> {
 }
 
 fn services(config: &Config, service: Service, db: &Db, options: &PgConnectOptions) -> Result<Services, Failure> {
-    let (db, admit) = (db.clone(), Admit::new(db, config.time_limits));
+    let (db, admit) = (db.clone(), running::admit(config, db));
     let mut services = Services::default();
     match service {
         Service::Catalog => services.catalog = Some(forebay_catalog::State::new(db, admit)),

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use forebay_auth::SigningKey;
-use forebay_platform::admit::Admit;
 
 use crate::{
     App, Config, Failure, Purpose, Services, Signals, claim,
@@ -44,11 +43,11 @@ pub async fn up(config: Config, mut signals: Signals) -> Result<(), Failure> {
 async fn prepare(config: &Config) -> Result<Prepared, Failure> {
     let (database, folder) = schema::open(config).await?;
     schema::bring_up_to_date(config, &database).await?;
-    let Config { time_limits, reservation_ttl, drain, drain_delay, .. } = config;
+    let Config { reservation_ttl, drain, drain_delay, .. } = config;
     let signing_key = signing_key(config, &folder)?;
     let connection = database.connect(&claim::options(&database.options)).await?;
     let (db, claim) = running::pool(config, Purpose::Up, &database.options, connection).await?;
-    let admit = Admit::new(&db, *time_limits);
+    let admit = running::admit(config, &db);
     let payments = running::payments(config, &database.options);
     let app = App {
         services: Services::all(&db, &admit, signing_key, payments, *reservation_ttl),

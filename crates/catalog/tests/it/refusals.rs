@@ -80,6 +80,12 @@ async fn with_every_place_taken_the_answer_is_503_with_a_time_to_come_back() {
     assert_eq!(answer.problem(), (503, "overloaded"));
     assert!((1..=30).contains(&answer.header("retry-after").parse::<u64>().unwrap()));
     assert!(answer.body["retryable"].as_bool().unwrap());
+    assert!(!answer.headers.contains_key("retry-ticket"), "nobody knows who asked");
+    let answer = world.get_with("/v1/products", "authorization", "Bearer of bad news").await;
+    assert_eq!(answer.header("retry-ticket").len(), 71);
+    let answer = world.get_with("/v1/products/thing-1", "authorization", "Bearer of bad news").await;
+    assert_eq!(answer.problem(), (503, "overloaded"));
+    assert!(!answer.headers.contains_key("retry-ticket"), "high is as high as it goes");
     drop(held);
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use forebay_pool::{AcquireError, Class, Event, Holder, Observer};
+use forebay_pool::{AcquireError, Class, Event, Holder, Observer, TicketFate};
 use metrics::{counter, gauge, histogram};
 
 use super::DbSnapshot;
@@ -26,6 +26,10 @@ impl Observer for PoolMetrics {
             counter!("admission_decisions_total", &labels).increment(1);
             histogram!("admission_retry_after_seconds", "class" => class.name()).record(retry_after.as_secs_f64());
         }
+    }
+
+    fn ticket(&self, class: Class, fate: TicketFate) {
+        counter!("admission_tickets_total", "class" => class.name(), "outcome" => fate.name()).increment(1);
     }
 
     fn released(&self, class: Class, held: Duration) {

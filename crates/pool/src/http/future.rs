@@ -3,7 +3,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::Response;
+use http::header::EXPECT;
+use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
@@ -44,8 +45,13 @@ impl<F, B: Body, A> AdmissionFuture<F, B, A> {
         Self { kind: Kind::Admitted { inner, returning } }
     }
 
-    pub(super) fn refused(answer: Response<A>, body: B) -> Self {
-        Self { kind: Kind::Refused { answer: Some(answer), body, left: DRAIN_BYTES, limit: sleep(DRAIN_TIME) } }
+    /// Answers when a bounded rest of the body was read away. A client that asks before it sends one is not encouraged:
+    /// the server would say `100 Continue` as soon as the body is looked at.
+    pub(super) fn refused(answer: Response<A>, request: Request<B>) -> Self {
+        let asks_first = request.headers().get(EXPECT).is_some();
+        let left = if asks_first { 0 } else { DRAIN_BYTES };
+        let (answer, body) = (Some(answer), request.into_body());
+        Self { kind: Kind::Refused { answer, body, left, limit: sleep(DRAIN_TIME) } }
     }
 }
 
@@ -80,7 +86,7 @@ where
 
 /// Reads the body away until its end, its bound, or an error.
 fn drain<B: Body + Unpin>(body: &mut B, left: &mut u64, context: &mut Context<'_>) -> Poll<()> {
-    while !body.is_end_stream() && *left > 0 {
+    while *left > 0 && !body.is_end_stream() {
         match ready!(Pin::new(&mut *body).poll_frame(context)) {
             Some(Ok(frame)) => {
                 let read = frame.data_ref().map_or(0, bytes_of);

@@ -48,7 +48,7 @@ where
                 if let (AcquireError::Shed { .. }, Some(returning)) = (&error, returning) {
                     returning.issue(&mut answer);
                 }
-                AdmissionFuture::refused(answer, request.into_body())
+                AdmissionFuture::refused(answer, request)
             }
         }
     }

@@ -16,6 +16,7 @@ mod start_stop;
 mod tickets;
 mod traces;
 mod transactions;
+mod uploads;
 
 use std::time::Duration;
 

@@ -1,16 +1,23 @@
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Extension;
 use axum::http::{Request, Response, StatusCode, header::RETRY_AFTER};
 use axum::routing::post;
-use forebay_pool::http::{AdmissionLayer, REQUEST_TIMEOUT_MS, request_timeout, retry_after};
+use forebay_pool::http::{AdmissionLayer, REQUEST_TIMEOUT_MS, refusal, request_timeout, retry_after};
 use forebay_pool::{AcquireError, Admission, Class, Resize};
-use tower::ServiceExt;
+use http_body_util::Full;
+use tower::{Layer, Service, ServiceExt};
 
 use crate::{Site, admission, rules};
+
+#[path = "../../examples/classes.rs"]
+#[expect(dead_code, reason = "the test takes the service, not its main")]
+mod classes;
 
 fn admit<B>(request: &Request<B>) -> Admission {
     let class = if request.uri().path() == "/pay" { Class::Critical } else { Class::Normal };
@@ -124,4 +131,53 @@ async fn a_request_whose_caller_waits_no_longer_is_refused_though_a_connection_i
     let seconds: u64 = refused.headers()[RETRY_AFTER].to_str().expect("text").parse().expect("whole seconds");
     assert!((1..=2).contains(&seconds), "{seconds}");
     assert_eq!(site.pool.snapshot().totals.granted, 1);
+}
+
+#[tokio::test]
+async fn the_layer_serves_any_tower_stack_and_refuses_in_call() {
+    let site = Site::new(rules()).await;
+    let called = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&called);
+    let inner = tower::service_fn(move |_: Request<Full<Bytes>>| {
+        count.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(Err::<Response<String>, _>(std::io::Error::other("the service's own")))
+    });
+    let admit = |_: &Request<Full<Bytes>>| admission(Class::Normal);
+    let mut service = AdmissionLayer::new(Some(site.pool.clone()), admit, refusal::<String>).layer(inner);
+    let request = || Request::new(Full::from("a body"));
+    let error = service.ready().await.expect("ready").call(request()).await.expect_err("the service fails");
+    assert_eq!(error.to_string(), "the service's own", "its errors pass as they are");
+    site.pool.close().await;
+    let ready = service.ready().await.expect("a door that refuses is ready, or its callers would queue before it");
+    let refused = ready.call(request()).await.expect("a refusal is an answer");
+    assert_eq!((refused.status(), called.load(Ordering::Relaxed)), (StatusCode::SERVICE_UNAVAILABLE, 1));
+}
+
+#[tokio::test]
+async fn the_example_has_a_class_for_each_route() {
+    let site = Site::new(rules()).await;
+    sqlx::raw_sql(classes::TABLE).execute(&site.pool).await.expect("created");
+    let router = classes::router(site.pool.clone());
+    let send = async |method: &str, path: &str, body: &'static str| {
+        let request = Request::builder().method(method).uri(path).header("authorization", "Bearer of notes");
+        router.clone().oneshot(request.body(Body::from(body)).expect("a request")).await.expect("infallible")
+    };
+    assert_eq!(send("POST", "/notes", "buy milk").await.status(), StatusCode::CREATED);
+    for path in ["/notes", "/notes/1", "/notes/search?word=milk"] {
+        let answer = send("GET", path, "").await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let body = axum::body::to_bytes(answer.into_body(), 1_000).await.expect("short");
+        assert!(String::from_utf8_lossy(&body).contains("buy milk"), "{path}: {body:?}");
+    }
+    assert_eq!(send("GET", "/notes/2", "").await.status(), StatusCode::NOT_FOUND);
+    let (_held, _waiting) = fill(&site).await;
+    site.until("the reserve is open and idle", |snapshot| snapshot.idle == 1).await;
+    for path in ["/notes", "/notes/search?word=milk"] {
+        let refused = send("GET", path, "").await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(
+            ["retry-after", "retry-after-ms", "retry-ticket"].iter().all(|name| refused.headers().contains_key(*name))
+        );
+    }
+    assert_eq!(send("POST", "/notes", "and cheese").await.status(), StatusCode::CREATED, "the reserve is kept for it");
 }

@@ -226,6 +226,9 @@ pub enum Action {
     Observe(SlotId),
     /// Take the connection away from its holder and answer with [`crate::Ledger::revoked`].
     Revoke(SlotId),
+    /// Ask the server how many of the sessions that run a statement wait for a lock, and answer with
+    /// [`crate::Ledger::lock_waits`]. It comes once a second at most, while the limit is used up and the sizer wants to know.
+    LookAtLocks,
     /// Nothing to do, but worth telling.
     Tell(Event),
 }

@@ -11,24 +11,39 @@ use crate::Class;
 #[derive(Debug)]
 pub(crate) struct Estimate {
     hold: Duration,
+    /// The mean and the mean square of hold times over about 500 releases, in seconds.
+    moments: (f64, f64),
+    /// How many they are over, up to [`Self::LONG`].
+    known: f64,
     released: Instant,
 }
 
 impl Estimate {
     const WEIGHT: u32 = 32;
+    const LONG: f64 = 512.0;
     /// Assumed before the first release.
     const PRIOR: Duration = Duration::from_millis(10);
 
     pub(crate) const fn new(now: Instant) -> Self {
-        Self { hold: Self::PRIOR, released: now }
+        Self { hold: Self::PRIOR, moments: (0.0, 0.0), known: 0.0, released: now }
     }
 
     pub(crate) const fn hold(&self) -> Duration {
         self.hold
     }
 
+    /// The squared coefficient of variation of hold times; 1 until it is known.
+    pub(crate) fn spread(&self) -> f64 {
+        let (mean, square) = self.moments;
+        if mean > 0.0 { (square / (mean * mean) - 1.0).max(0.0) } else { 1.0 }
+    }
+
     pub(crate) fn on_release(&mut self, now: Instant, held: Duration) {
         self.hold = (self.hold * (Self::WEIGHT - 1) + held) / Self::WEIGHT;
+        let held = held.as_secs_f64();
+        self.known = (self.known + 1.0).min(Self::LONG);
+        self.moments.0 += (held - self.moments.0) / self.known;
+        self.moments.1 += (held * held - self.moments.1) / self.known;
         self.released = now;
     }
 

@@ -158,6 +158,7 @@ impl Ledger {
         self.totals.unused += u64::from(state == Return::Unused);
         if !hold.suspect && state != Return::Unused {
             self.estimate.on_release(now, now.saturating_duration_since(hold.acquired));
+            self.ticker.completed = self.ticker.completed.saturating_add(1);
         }
         match state {
             Return::Clean | Return::Unused => self.rest(now, slot, now),
@@ -363,7 +364,9 @@ impl Ledger {
         let in_use = self.slots.counts().in_use();
         self.peaks.note(now, in_use);
         let asked_for = in_use.saturating_add(self.waiting_for_a_place());
-        self.ticker.offered += now.saturating_duration_since(self.noted_at) * asked_for;
+        let passed = now.saturating_duration_since(self.noted_at);
+        self.ticker.offered += passed * asked_for;
+        self.ticker.used += passed * in_use;
         self.noted_at = self.noted_at.max(now);
     }
 }

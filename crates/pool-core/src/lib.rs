@@ -57,8 +57,8 @@ pub use class::Class;
 pub use command::{Acquired, Activity, Ask, Health, OpenFailure, Resize, Return};
 pub use ledger::Ledger;
 pub use queue::WaiterId;
-pub use rules::{Mode, Rules};
-pub use sizer::{Fixed, Sample, Sizer, Staffing, Target};
+pub use rules::{Mode, Rules, Sizing};
+pub use sizer::{Fixed, Knee, Sample, Sizer, Staffing, Target};
 pub use slots::SlotId;
 pub use snapshot::{Breaker, Snapshot, Totals};
 

@@ -12,6 +12,19 @@ pub enum Mode {
     Enforce,
 }
 
+/// Whether the limit follows the [`crate::Sizer`]. What a person sets by [`crate::Ledger::resize`] wins in every case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Sizing {
+    /// The limit stays at `initial_limit`; the sizer is not asked.
+    Fixed,
+    /// The limit stays, and what the sizer would make of it is told in the snapshot. A sizer that learns by trying, as
+    /// [`crate::Knee`] does, learns nothing this way: its recommendation is what the traffic needs.
+    Shadow,
+    /// The limit follows the sizer.
+    #[default]
+    Adaptive,
+}
+
 /// The ledger's fixed rules. Every queue has a capacity and every wait a deadline, and both are named here.
 ///
 /// ```
@@ -22,12 +35,15 @@ pub enum Mode {
 pub struct Rules {
     /// Connections kept open without traffic. Default 2.
     pub min_idle: u32,
-    /// The limit at the start, and the least the sizer may make of it: leases out at once, below the reserve. Default 10.
+    /// The limit at the start: leases out at once, below the reserve. Less traffic does not take it below this; the
+    /// shipped sizer goes below only where the database is better off. Default 10.
     pub initial_limit: u32,
     /// The most connections that may exist, whatever they are doing. Default 60.
     pub ceiling: u32,
     /// Callers that may wait at once, over all classes. Default 1024.
     pub queue_capacity: u32,
+    /// Whether the limit follows the sizer. Default [`Sizing::Adaptive`].
+    pub sizing: Sizing,
     /// Whether admission refuses. Default [`Mode::Enforce`].
     pub mode: Mode,
     /// The base wait budget while no queue stands: a burst may wait this long, and each class its multiple of it
@@ -60,6 +76,7 @@ impl Default for Rules {
             initial_limit: 10,
             ceiling: 60,
             queue_capacity: 1024,
+            sizing: Sizing::Adaptive,
             mode: Mode::Enforce,
             burst_wait: Duration::from_millis(50),
             openings_at_once: 2,

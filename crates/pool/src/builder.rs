@@ -1,6 +1,6 @@
 use std::fmt;
 
-use forebay_pool_core::{Sizer, Staffing};
+use forebay_pool_core::{Knee, Sizer};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::connector::AsConfigured;
@@ -27,11 +27,11 @@ pub struct Builder {
 
 impl Builder {
     pub(crate) fn new(options: PgConnectOptions, config: Config) -> Self {
-        let sizer = Box::<Staffing>::default();
+        let sizer = Box::<Knee>::default();
         Self { options, config, sizer, observer: Box::new(Unobserved), connector: Box::new(AsConfigured) }
     }
 
-    /// What moves the limit. Default [`Staffing`].
+    /// What moves the limit. Default [`Knee`].
     pub fn sizer(self, sizer: impl Sizer + 'static) -> Self {
         Self { sizer: Box::new(sizer), ..self }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
@@ -37,6 +37,8 @@ enum Order {
         how: How,
         done: oneshot::Sender<bool>,
     },
+    /// Say what share of the sessions that run a statement waits for a lock.
+    LockWaits(oneshot::Sender<Option<f64>>),
     /// Close the connection.
     Rest(oneshot::Sender<()>),
 }
@@ -106,6 +108,17 @@ impl Control {
         }
     }
 
+    /// Of the sessions of this database that run a statement, the share that waits for a lock; `None` where the server cannot be
+    /// asked now. Sessions of other users are seen only by those who may see them.
+    pub(crate) async fn lock_waits(&self) -> Option<f64> {
+        if !self.is_allowed() {
+            return None;
+        }
+        let (done, answer) = oneshot::channel();
+        self.orders.try_send(Order::LockWaits(done)).ok()?;
+        answer.await.ok().flatten()
+    }
+
     /// Ends a backend; says whether it is certain that it ends.
     pub(crate) async fn end(&self, backend: Backend) -> bool {
         self.order(backend, How::End).await
@@ -164,24 +177,38 @@ impl Line {
         }
     }
 
-    /// Runs one statement. A connection that has died since it was used last is replaced once.
-    async fn run(&mut self, sql: &str) -> bool {
+    /// Runs one statement and gives back the numbers of its first row. A connection that has died since it was used last is
+    /// replaced once.
+    async fn run<const COLUMNS: usize>(&mut self, sql: &str) -> Option<[i32; COLUMNS]> {
         for _ in 0..2 {
             if !self.connect().await {
-                return false;
+                return None;
             }
-            let Some(mut connection) = self.connection.take() else { return false };
-            let statement = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection);
-            match timeout(Self::LIMIT, statement).await {
-                Ok(Ok(_)) => {
+            let mut connection = self.connection.take()?;
+            let asking = async {
+                let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
+                drain(&mut connection).await?;
+                let mut numbers = [0; COLUMNS];
+                for (column, number) in numbers.iter_mut().enumerate() {
+                    *number = row.try_get(column)?;
+                }
+                Ok::<_, sqlx::Error>(numbers)
+            };
+            match timeout(Self::LIMIT, asking).await {
+                Ok(Ok(numbers)) => {
                     self.connection = Some(connection);
-                    return true;
+                    return Some(numbers);
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "the control connection failed"),
-                Err(_elapsed) => return false,
+                Err(_elapsed) => return None,
             }
         }
-        false
+        None
+    }
+
+    async fn lock_waits(&mut self) -> Option<f64> {
+        let [waiting, running] = self.run(LOCK_WAITS).await?;
+        Some(f64::from(waiting) / f64::from(running.max(1)))
     }
 
     async fn rest(&mut self) {
@@ -191,6 +218,10 @@ impl Line {
     }
 }
 
+const LOCK_WAITS: &str = "select (count(*) filter (where wait_event_type = 'Lock'))::int, count(*)::int \
+    from pg_stat_activity where state = 'active' and backend_type = 'client backend' \
+    and datname = current_database() and pid <> pg_backend_pid()";
+
 /// Stops these backends, each only if it still is the one that it was.
 fn stopping(backends: &[(Backend, How)]) -> String {
     let rows: Vec<String> = backends
@@ -198,7 +229,7 @@ fn stopping(backends: &[(Backend, How)]) -> String {
         .map(|(Backend { pid, started }, how)| format!("({pid}, {started}::bigint, {})", *how == How::End))
         .collect();
     format!(
-        "select case when ending then pg_terminate_backend(activity.pid) else pg_cancel_backend(activity.pid) end \
+        "select count(case when ending then pg_terminate_backend(activity.pid) else pg_cancel_backend(activity.pid) end) \
          from (values {}) as wanted (pid, started, ending), pg_stat_get_activity(wanted.pid) as activity \
          where {STARTED} = started",
         rows.join(", ")
@@ -208,7 +239,7 @@ fn stopping(backends: &[(Backend, How)]) -> String {
 async fn run(mut line: Line, mut orders: mpsc::Receiver<Order>) {
     let mut batch = Vec::new();
     while orders.recv_many(&mut batch, Control::AT_ONCE).await > 0 {
-        let (mut backends, mut waiting, mut resting) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut backends, mut waiting, mut asking, mut resting) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for order in batch.drain(..) {
             match order {
                 Order::Warm => _ = line.connect().await,
@@ -218,12 +249,16 @@ async fn run(mut line: Line, mut orders: mpsc::Receiver<Order>) {
                     backends.push((backend, how));
                     waiting.push(done);
                 }
+                Order::LockWaits(done) => asking.push(done),
                 Order::Rest(done) => resting.push(done),
             }
         }
-        let stopped = backends.is_empty() || line.run(&stopping(&backends)).await;
+        let stopped = backends.is_empty() || line.run::<0>(&stopping(&backends)).await.is_some();
         for done in waiting {
             let _gone = done.send(stopped);
+        }
+        for done in asking {
+            let _gone = done.send(line.lock_waits().await);
         }
         if !resting.is_empty() {
             line.rest().await;

@@ -26,6 +26,7 @@ pub(crate) struct Errands {
     close: Vec<(SlotId, Closing)>,
     tell: Vec<(Event, Option<Holder>)>,
     revoked: Vec<Holder>,
+    look_at_locks: bool,
     drained: bool,
 }
 
@@ -66,6 +67,7 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
                 }
             }
             Action::Revoke(slot) => revoke(state, now, slot, errands),
+            Action::LookAtLocks => errands.look_at_locks = true,
             Action::Tell(event) => {
                 let holder = match event {
                     Event::Suspected { slot, .. } | Event::Cleared { slot } => {
@@ -110,7 +112,7 @@ pub(crate) fn arm(state: &mut State) -> bool {
 
 impl Errands {
     pub(crate) fn run(self, shared: &Arc<Shared>) {
-        let Self { wake, open, check, clean, close, tell, revoked, drained } = self;
+        let Self { wake, open, check, clean, close, tell, revoked, look_at_locks, drained } = self;
         for waker in wake {
             waker.wake();
         }
@@ -134,6 +136,9 @@ impl Errands {
             log_revoked(shared, &holder);
             shared.observer.revoked(&holder);
         }
+        if look_at_locks {
+            shared.runtime.spawn(look_at_locks_of(Arc::clone(shared)));
+        }
         if drained {
             shared.drained.notify_waiters();
         }
@@ -143,6 +148,10 @@ impl Errands {
 fn log_event(shared: &Shared, event: &Event, holder: Option<&Holder>) {
     let pool = shared.config.name.as_str();
     match (event, holder) {
+        // A sizer that learns by trying moves it several times a second.
+        (Event::LimitChanged { from, to, reason: reason @ ("knee_try_more" | "knee_try_less") }, _) => {
+            tracing::debug!(pool, from, to, reason, "pool limit changed");
+        }
         (Event::LimitChanged { from, to, reason }, _) => tracing::info!(pool, from, to, reason, "pool limit changed"),
         (Event::Suspected { held_idle, .. }, Some(holder)) => tracing::warn!(
             pool,
@@ -269,6 +278,13 @@ fn failure_of(error: &sqlx::Error) -> OpenFailure {
         Some("53300" | "53400") => OpenFailure::NoRoom,
         Some(code) if code.starts_with("28") || code == "3D000" => OpenFailure::Misconfigured,
         _ => OpenFailure::Other,
+    }
+}
+
+async fn look_at_locks_of(shared: Arc<Shared>) {
+    if let Some(share) = shared.control.lock_waits().await {
+        let now = now();
+        shared.with(now, |state| state.ledger.lock_waits(now, share));
     }
 }
 

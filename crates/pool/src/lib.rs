@@ -96,8 +96,8 @@ pub use connector::Connector;
 pub use detached::Detached;
 pub use error::{AcquireError, Holder, PoolError, Timeout, classify};
 pub use forebay_pool_core::{
-    Breaker, Class, CloseReason, Event, Fixed, Mode, OpenReason, Resize, Rules, Sample, ShedReason, Sizer, Snapshot,
-    Staffing, Target, Totals,
+    Breaker, Class, CloseReason, Event, Fixed, Knee, Mode, OpenReason, Resize, Rules, Sample, ShedReason, Sizer,
+    Sizing, Snapshot, Staffing, Target, Totals,
 };
 pub use lease::Lease;
 pub use observer::{Observer, TicketFate, Unobserved};

@@ -49,7 +49,7 @@ pub use conn::LeaseConn;
 pub use connector::Connector;
 pub use detached::Detached;
 pub use error::{AcquireError, Holder, PoolError, Timeout, classify};
-pub use forebay_pool_core::{Class, Event, Fixed, Mode, Resize, Rules, Snapshot, Staffing};
+pub use forebay_pool_core::{Class, Event, Fixed, Knee, Mode, Resize, Rules, Snapshot, Staffing};
 pub use lease::Lease;
 pub use observer::{Observer, TicketFate, Unobserved};
 pub use pool::Pool;

@@ -9,7 +9,7 @@ use forebay_platform::{
     identity::JwksUri,
     telemetry::LogConfig,
 };
-use forebay_pool::{Mode, Rules, http::TicketKeys};
+use forebay_pool::{Mode, Rules, Sizing, http::TicketKeys};
 use secrecy::SecretString;
 
 use crate::{Scale, Service};
@@ -204,12 +204,14 @@ fn read_payment(settings: &mut Reader<'_>) -> PaymentConfig {
 fn read_pool(settings: &mut Reader<'_>, purpose: Purpose) -> forebay_pool::Config {
     let defaults = forebay_pool::Config::named(format!("forebay-{}", purpose.process()));
     let modes = [("off", Mode::Off), ("report-only", Mode::ReportOnly), ("enforce", Mode::Enforce)];
+    let sizings = [("fixed", Sizing::Fixed), ("shadow", Sizing::Shadow), ("adaptive", Sizing::Adaptive)];
     let ceiling = settings.or("FOREBAY_POOL_MAX", purpose.ceiling());
     let rules = Rules {
         ceiling,
         min_idle: settings.or("FOREBAY_POOL_MIN", defaults.rules.min_idle.min(ceiling)),
         initial_limit: settings.or("FOREBAY_POOL_START", defaults.rules.initial_limit.min(ceiling.saturating_sub(1))),
         queue_capacity: settings.or("FOREBAY_POOL_QUEUE", defaults.rules.queue_capacity),
+        sizing: settings.word("FOREBAY_POOL_SIZING", &sizings).unwrap_or(defaults.rules.sizing),
         mode: settings.word("FOREBAY_POOL_MODE", &modes).unwrap_or(defaults.rules.mode),
         ..defaults.rules
     };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_pool_core::{Fixed as FixedLimit, Rules, Sizer, Staffing};
+use forebay_pool_core::{Fixed as FixedLimit, Knee, Rules, Sizer};
 
 use crate::ours::Ours;
 use crate::pool::Pool;
@@ -44,10 +44,10 @@ impl Contender {
         (self.build)(seed)
     }
 
-    /// Our ledger by its rules, sized by [`Staffing`].
+    /// Our ledger by its rules, sized by [`Knee`], as by default.
     #[must_use]
     pub fn ours(name: impl Into<String>, rules: Rules) -> Self {
-        Self::ours_sized(name, rules, || Box::new(Staffing::default()))
+        Self::ours_sized(name, rules, || Box::new(Knee::default()))
     }
 
     /// Our ledger by its rules, sized by anything.
@@ -74,7 +74,7 @@ impl Contender {
 pub fn ours() -> Vec<Contender> {
     vec![
         Contender::ours("ours, defaults (ceiling 60)", Rules::default()),
-        Contender::ours("ours, ceiling 110", Rules { ceiling: 110, ..Rules::default() }),
+        Contender::ours("ours, ceiling 160", Rules { ceiling: 160, ..Rules::default() }),
         Contender::ours_fixed(BEST),
     ]
 }

@@ -216,6 +216,14 @@ impl Database {
         next
     }
 
+    /// Of the sessions that run a statement, the share that waits for the hot row.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "sessions are counted in thousands at most")]
+    pub fn lock_waits(&self) -> f64 {
+        let waiting = self.row_waiting.len() as f64;
+        waiting / (waiting + self.running.len() as f64).max(1.0)
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "sessions are counted in thousands at most")]
     fn speed(&self) -> f64 {
         let burden = self.running.len() as f64 + self.row_waiter * self.row_waiting.len() as f64;

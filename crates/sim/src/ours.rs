@@ -125,6 +125,7 @@ impl Ours {
                     }
                 }
                 Action::Revoke(slot) => self.revoke(now, slot, orders),
+                Action::LookAtLocks => orders.push_back(Order::LookAtLocks),
                 Action::Tell(_) => {}
             }
         }
@@ -252,6 +253,11 @@ impl Pool for Ours {
             self.ledger.closed(now, slot);
         }
         self.act(now, orders);
+    }
+
+    fn saw_locks(&mut self, now: Duration, share: f64) {
+        let now = self.moment(now);
+        self.ledger.lock_waits(now, share);
     }
 
     fn gauge(&self, now: Duration) -> Gauge {

@@ -83,6 +83,8 @@ pub enum Order {
         /// Which.
         lease: Lease,
     },
+    /// Ask the server how many statements wait for locks; answered by [`Pool::saw_locks`].
+    LookAtLocks,
 }
 
 /// What is still to be done, in order.
@@ -136,6 +138,9 @@ pub trait Pool: Debug {
 
     /// A connection is closed.
     fn closed(&mut self, _now: Duration, _place: u32, _orders: &mut Orders) {}
+
+    /// Of the sessions that run a statement, this share waits for a lock.
+    fn saw_locks(&mut self, _now: Duration, _share: f64) {}
 
     /// Its numbers now.
     fn gauge(&self, now: Duration) -> Gauge;

@@ -238,6 +238,8 @@ impl World<'_> {
                     self.after(after, Event::Closed { place });
                 }
                 Order::TakenBack { lease } => self.taken_back(lease),
+                // The answer takes a round trip that nobody waits for.
+                Order::LookAtLocks => self.pool.saw_locks(self.now, self.database.lock_waits()),
             }
         }
     }

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::Ledger;
 use crate::class::Rank;
-use crate::{Action, Refusal, Sample, ShedReason};
+use crate::{Action, Refusal, Rules, Sample, ShedReason, Sizing, Target};
 
 /// The pool's one periodic beat: it runs while there is something to watch and stops when there is not.
 #[derive(Debug)]
@@ -15,7 +15,12 @@ pub(super) struct Ticker {
     pub(super) refused: u32,
     /// Leases in use and callers waiting, multiplied by time, since the last beat.
     pub(super) offered: Duration,
+    /// Leases in use, multiplied by time, since the last beat.
+    pub(super) used: Duration,
+    /// Leases that came back since the last beat, and something was done with them.
+    pub(super) completed: u32,
     last: Instant,
+    locks: Locks,
 }
 
 impl Ticker {
@@ -26,29 +31,74 @@ impl Ticker {
     pub(super) const STANDING: Duration = Duration::from_millis(100);
 
     pub(super) const fn new(now: Instant) -> Self {
-        Self { next: None, next_sweep: now, peak: 0, refused: 0, offered: Duration::ZERO, last: now }
+        Self {
+            next: None,
+            next_sweep: now,
+            peak: 0,
+            refused: 0,
+            offered: Duration::ZERO,
+            used: Duration::ZERO,
+            completed: 0,
+            last: now,
+            locks: Locks::new(now),
+        }
     }
 
     pub(super) fn wake(&mut self, now: Instant) {
         if self.next.is_none() {
             self.next = Some(now + Self::BEAT);
             self.last = now;
-            self.offered = Duration::ZERO;
+            (self.offered, self.used, self.completed) = (Duration::ZERO, Duration::ZERO, 0);
         }
     }
 
-    /// The mean number of leases in use and callers waiting since the last beat, and what those refused would have
-    /// added by holding for `hold` each (Little's law).
-    fn take_offered(&mut self, now: Instant, hold: Duration) -> f64 {
-        let lasted = now.saturating_duration_since(self.last).max(Duration::from_millis(1));
+    /// The mean number of leases in use, of these with callers waiting, and what those refused would have added by
+    /// holding for `hold` each (Little's law), since the last beat.
+    fn take(&mut self, now: Instant, hold: Duration) -> (f64, f64) {
+        let lasted = now.saturating_duration_since(self.last).max(Duration::from_millis(1)).as_secs_f64();
         let offered = self.offered + hold * self.refused;
+        let used = self.used;
         self.last = now;
-        self.offered = Duration::ZERO;
-        offered.as_secs_f64() / lasted.as_secs_f64()
+        (self.offered, self.used) = (Duration::ZERO, Duration::ZERO);
+        (used.as_secs_f64() / lasted, offered.as_secs_f64() / lasted)
+    }
+}
+
+/// What is known of the locks that statements wait for.
+#[derive(Clone, Copy, Debug)]
+struct Locks {
+    next_look: Instant,
+    /// The share, and until when it holds.
+    seen: Option<(f64, Instant)>,
+}
+
+impl Locks {
+    const EVERY: Duration = Duration::from_secs(1);
+
+    const fn new(now: Instant) -> Self {
+        Self { next_look: now, seen: None }
+    }
+
+    fn share(&self, now: Instant) -> Option<f64> {
+        self.seen.filter(|(_, until)| now < *until).map(|(share, _)| share)
+    }
+
+    fn is_due(&mut self, now: Instant) -> bool {
+        let due = self.next_look <= now;
+        if due {
+            self.next_look = now + Self::EVERY;
+        }
+        due
     }
 }
 
 impl Ledger {
+    /// Answers [`Action::LookAtLocks`]: of the sessions that run a statement, the share that waits for a lock. Answer
+    /// nothing where nobody could be asked; what was said holds for two seconds.
+    pub fn lock_waits(&mut self, now: Instant, share: f64) {
+        self.ticker.locks.seen = Some((share, now + 2 * Locks::EVERY));
+    }
+
     /// When [`Ledger::handle_timeout`] is due next; `None` while nothing is to be watched.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -97,7 +147,7 @@ impl Ledger {
         let counts = self.slots.counts();
         let calm = self.ticker.refused == 0 && !self.is_standing(now, Rank::Low);
         self.calendar.note(now, self.totals.released, calm);
-        let offered = self.ticker.take_offered(now, self.estimate.hold());
+        let (used, offered) = self.ticker.take(now, self.estimate.hold());
         let sample = Sample {
             limit: self.limit,
             room: self.room(),
@@ -105,16 +155,16 @@ impl Ledger {
             offered,
             standing: self.is_standing(now, Rank::Low) && !self.has_place(Rank::Low),
             refused: self.ticker.refused,
+            floor: self.rules.initial_limit.min(self.room()).max(1),
+            used,
+            completed: self.ticker.completed,
+            hold: self.estimate.hold(),
+            spread: self.estimate.spread(),
+            lock_waits: self.ticker.locks.share(now),
         };
         self.ticker.peak = counts.in_use();
-        self.ticker.refused = 0;
-        let target = self.sizer.tick(now, &sample);
-        self.recommended = target.limit;
-        if !self.pinned {
-            let floor = self.rules.initial_limit.min(sample.room).max(1);
-            let to = target.limit.min(sample.room).max(floor);
-            self.set_limit(to, if to < target.limit { "room" } else { target.reason });
-        }
+        (self.ticker.refused, self.ticker.completed) = (0, 0);
+        self.size(now, &sample);
         if self.ticker.next_sweep <= now {
             self.ticker.next_sweep = now + Ticker::SWEEP;
             self.sweep(now);
@@ -122,6 +172,25 @@ impl Ledger {
         let busy = counts.leased + counts.suspect + counts.quarantined > 0 || !self.queue.is_empty();
         let restless = self.limit > self.rules.initial_limit && !self.pinned;
         self.ticker.next = (busy || restless).then_some(now + Ticker::BEAT);
+    }
+
+    fn size(&mut self, now: Instant, sample: &Sample) {
+        let Rules { sizing, initial_limit, .. } = self.rules;
+        let target = match sizing {
+            Sizing::Fixed => Target { limit: initial_limit, reason: "fixed" },
+            Sizing::Shadow | Sizing::Adaptive => self.sizer.tick(now, sample),
+        };
+        self.recommended = target.limit;
+        if self.pinned {
+            return;
+        }
+        let wanted = if sizing == Sizing::Adaptive { target.limit } else { initial_limit };
+        let to = wanted.min(sample.room).max(1);
+        self.set_limit(to, if to < wanted { "room" } else { target.reason });
+        let curious = sizing == Sizing::Adaptive && self.sizer.wants_lock_waits();
+        if curious && sample.used >= 0.9 * f64::from(sample.limit) && self.ticker.locks.is_due(now) {
+            self.actions.push_back(Action::LookAtLocks);
+        }
     }
 
     /// Asks the shell to look at every lease whose time has come.

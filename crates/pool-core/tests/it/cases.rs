@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use forebay_pool_core::{Class, Health, Mode, OpenFailure, Resize, Return, Rules};
+use forebay_pool_core::{Class, Health, Mode, OpenFailure, Resize, Return, Rules, Sizing};
 
 use crate::world::{Attempt, World};
 
@@ -118,11 +118,13 @@ impl Draw {
 
     fn rules(&mut self) -> Rules {
         let modes = [Mode::Off, Mode::ReportOnly, Mode::Enforce, Mode::Enforce, Mode::Enforce];
+        let sizings = [Sizing::Fixed, Sizing::Shadow, Sizing::Adaptive, Sizing::Adaptive, Sizing::Adaptive];
         Rules {
             min_idle: self.small(0, 3),
             initial_limit: self.small(1, 6),
             ceiling: self.small(6, 12),
             queue_capacity: self.small(1, 20),
+            sizing: sizings[self.pick() % sizings.len()],
             mode: modes[self.pick() % modes.len()],
             openings_at_once: self.small(1, 4),
             idle_timeout: Duration::from_millis(self.below(60_000)),

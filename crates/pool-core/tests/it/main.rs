@@ -3,6 +3,7 @@
 mod ageing;
 mod cases;
 mod classes;
+mod knee;
 mod model;
 mod rules;
 mod server;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use forebay_pool_core::{Acquired, Class, Mode, Return, Rules};
+use forebay_pool_core::{Acquired, Class, Knee, Mode, Return, Rules};
 
 use crate::cases::{Case, holds_for_all};
 use crate::world::World;
@@ -8,7 +8,7 @@ use crate::world::World;
 #[test]
 fn the_ledger_agrees_with_a_naive_account_after_any_events() {
     holds_for_all(|case| {
-        let mut world = World::new(case.rules.clone());
+        let mut world = World::with_sizer(case.rules.clone(), Box::<Knee>::default());
         for step in &case.steps {
             let (before, open_before) = (world.snapshot(), world.open());
             step.run(&mut world);
@@ -49,7 +49,7 @@ fn settle(world: &mut World) {
 fn whatever_happened_everything_comes_to_rest() {
     holds_for_all(|case| {
         let Case { rules, steps } = case;
-        let mut world = World::new(Rules { lifetime: None, ..rules.clone() });
+        let mut world = World::with_sizer(Rules { lifetime: None, ..rules.clone() }, Box::<Knee>::default());
         steps.iter().for_each(|step| step.run(&mut world));
         let rules = Rules { lifetime: None, ..world.ledger.rules() };
         world.change(|ledger, now| ledger.set_rules(now, rules).expect("as they were"));

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use forebay_pool_core::{Acquired, Class, Event, Mode, Refusal, Resize, Return, Rules, ShedReason};
+use forebay_pool_core::{
+    Acquired, Class, Event, Knee, Mode, Refusal, Resize, Return, Rules, ShedReason, Sizer, Staffing,
+};
 
 use crate::world::World;
 
@@ -142,7 +144,12 @@ fn leaked_leases_never_shrink_the_pool_into_an_outage() {
 
 #[test]
 fn more_traffic_makes_the_limit_grow_before_anybody_is_refused_and_calm_makes_it_shrink() {
-    let mut world = World::with_open(Rules { ceiling: 60, ..rules() }, 12);
+    grows_and_shrinks(Box::<Staffing>::default());
+    grows_and_shrinks(Box::<Knee>::default());
+}
+
+fn grows_and_shrinks(sizer: Box<dyn Sizer>) {
+    let mut world = World::open_with(Rules { ceiling: 60, ..rules() }, 12, sizer);
     let (mut asked, mut hold) = (0, std::collections::VecDeque::new());
     // 400 requests a second that hold for 50 ms each: 20 Erlang, where the limit begins at 10.
     for tick in 0..400 {
@@ -363,7 +370,7 @@ fn a_limit_and_its_reserve_fit_into_any_ceiling_without_flapping() {
 #[derive(Debug)]
 struct Shrinking;
 
-impl forebay_pool_core::Sizer for Shrinking {
+impl Sizer for Shrinking {
     fn tick(&mut self, _now: std::time::Instant, sample: &forebay_pool_core::Sample) -> forebay_pool_core::Target {
         forebay_pool_core::Target { limit: sample.limit.saturating_sub(1).max(2), reason: "shrinking" }
     }

@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     pub(crate) closed: Vec<(Instant, SlotId, CloseReason)>,
     pub(crate) checks_failed: u32,
+    pub(crate) looks_at_locks: u32,
     /// After how many flushes each was opened.
     born: HashMap<SlotId, u32>,
     era: u32,
@@ -114,6 +115,7 @@ impl World {
             events: Vec::new(),
             closed: Vec::new(),
             checks_failed: 0,
+            looks_at_locks: 0,
             born: HashMap::new(),
             era: 0,
             flushed: None,
@@ -128,8 +130,12 @@ impl World {
 
     /// A world in which so many connections are open and idle.
     pub(crate) fn with_open(rules: Rules, count: u32) -> Self {
+        Self::open_with(rules, count, Box::new(Staffing::default()))
+    }
+
+    pub(crate) fn open_with(rules: Rules, count: u32, sizer: Box<dyn Sizer>) -> Self {
         let min_idle = rules.min_idle;
-        let mut world = Self::new(Rules { min_idle: count, ..rules });
+        let mut world = Self::with_sizer(Rules { min_idle: count, ..rules }, sizer);
         world.open_all();
         world.ledger.resize(world.now, Resize { min_idle: Some(min_idle), ..Resize::default() }).expect("as it was");
         world
@@ -382,6 +388,7 @@ impl World {
                 }
                 Action::Observe(slot) => self.observe(slot),
                 Action::Revoke(slot) => self.revoke(slot),
+                Action::LookAtLocks => self.looks_at_locks += 1,
                 Action::Tell(event) => self.hear(event),
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use forebay_pool_core::Mode;
+use forebay_pool_core::{Mode, Sizing};
 
 use super::{Config, InvalidConfig, ServerRole, postgres_time};
 
@@ -57,6 +57,7 @@ impl Config {
             "ceiling" => set(&mut rules.ceiling, number(value)),
             "queue_capacity" => set(&mut rules.queue_capacity, number(value)),
             "openings_at_once" => set(&mut rules.openings_at_once, number(value)),
+            "sizing" => set(&mut rules.sizing, sizing(value)),
             "mode" => set(&mut rules.mode, mode(value)),
             "burst_wait" => set(&mut rules.burst_wait, time(value)),
             "open_timeout" => set(&mut rules.open_timeout, time(value)),
@@ -109,6 +110,15 @@ fn mode(value: &str) -> Result<Mode, &'static str> {
         "report-only" => Ok(Mode::ReportOnly),
         "enforce" => Ok(Mode::Enforce),
         _ => Err("off, report-only or enforce"),
+    }
+}
+
+fn sizing(value: &str) -> Result<Sizing, &'static str> {
+    match value {
+        "fixed" => Ok(Sizing::Fixed),
+        "shadow" => Ok(Sizing::Shadow),
+        "adaptive" => Ok(Sizing::Adaptive),
+        _ => Err("fixed, shadow or adaptive"),
     }
 }
 

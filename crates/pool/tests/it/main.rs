@@ -12,6 +12,7 @@ mod macros;
 mod outside;
 mod overlay;
 mod parts;
+mod size;
 mod start_stop;
 mod tickets;
 mod traces;

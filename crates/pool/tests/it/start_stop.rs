@@ -83,7 +83,8 @@ async fn a_connector_dials_with_its_own_options_and_prepares_every_session_also_
     // Its holder leaves something behind, so that the session is reset: what was prepared goes too, and is prepared anew.
     (&pool).execute("set search_path to nowhere").await.expect("done");
     assert_eq!(setting(&pool, "search_path").await, "elsewhere");
-    assert_eq!(prepared.load(Ordering::Relaxed), 2);
+    // Whoever comes while the session is reset may get one that was opened meanwhile.
+    assert!(prepared.load(Ordering::Relaxed) >= 2);
     pool.close().await;
 }
 

@@ -35,7 +35,7 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
     ];
     let who = [
         Contender::ours("ours, defaults (ceiling 60)", Rules::default()),
-        Contender::ours("ours, ceiling 110", Rules { ceiling: 110, ..Rules::default() }),
+        Contender::ours("ours, ceiling 160", Rules { ceiling: 160, ..Rules::default() }),
         Contender::ours_fixed(35),
         Contender::new("shed at 35", |_| Fixed::shedding(35, 0)),
         Contender::new("CoDel + LIFO, 35", |_| Codel::new(35)),

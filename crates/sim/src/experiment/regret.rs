@@ -27,7 +27,7 @@ fn scenario(workload: &Workload, most: f64) -> Scenario {
 fn contenders() -> Vec<Contender> {
     let mut all = vec![
         Contender::ours("ours, defaults (ceiling 60)", Rules::default()),
-        Contender::ours("ours, ceiling 110", Rules { ceiling: 110, ..Rules::default() }),
+        Contender::ours("ours, ceiling 160", Rules { ceiling: 160, ..Rules::default() }),
     ];
     let shed = |size: u32| Contender::new(format!("shed at {size}"), move |_| Fixed::shedding(size, 0));
     all.extend([10, 20, 35, 100].map(shed));

@@ -73,7 +73,7 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
     ];
     let mut who = vec![
         Contender::ours("ours, defaults (ceiling 60)", Rules::default()),
-        Contender::ours("ours, ceiling 110", Rules { ceiling: 110, ..Rules::default() }),
+        Contender::ours("ours, ceiling 160", Rules { ceiling: 160, ..Rules::default() }),
         Contender::new("shed at 35", |_| Fixed::shedding(35, 0)),
     ];
     who.extend(contender::limiters());

@@ -4,3 +4,4 @@ mod incident;
 mod ours;
 mod repeatable;
 mod short;
+mod size;

@@ -1,0 +1,178 @@
+use std::time::{Duration, Instant};
+
+use super::{Sample, Sizer, Staffing, Target};
+
+mod slope;
+mod window;
+
+use slope::Slope;
+use window::{Finding, Window};
+
+/// Gives the traffic what it needs, but no more than the database is best with: [`Staffing`] below a cap that is found by
+/// trying.
+///
+/// What it looks for is the *elasticity* of throughput, `e = d ln X / d ln n`, with `X` the leases given back in a second and `n`
+/// the leases in use: 1 where twice as many do twice the work, 0 at the peak, negative where they only hinder each other. The
+/// cap goes to where `e` is 0.1: ten per cent more leases would buy one per cent more throughput. Leases that are held but idle do
+/// not load the database, so `e` stays near 1 and the cap goes up to the ceiling; a hot row, or few processors, bring it
+/// down; a database that is slower as a whole has the same `e`, and keeps its cap.
+///
+/// - It measures only while the cap is what limits, that is, in force and in use. Otherwise the cap stays as it is.
+/// - It begins at twice the initial limit and doubles the cap, in windows of 40 to 500 ms, until doubling does not pay.
+/// - Then it tries a little more and a little less in turn, in windows of at least five hold times and as many leases as it
+///   takes to see a difference: `150 (1 + cv²)`, with `cv` the coefficient of variation of hold times.
+/// - What it knew before counts by its certainty, and less the farther the cap has moved (a Kalman filter of one number).
+///   A window that fits nothing is left out at first: something else may have changed.
+/// - It moves the farther the more `e` is off, less where that is uncertain, and stops trying where the direction is clear and the
+///   way barred.
+/// - While most of what the database runs waits for locks, it does not grow.
+///
+/// ```
+/// use forebay_pool_core::{Knee, Ledger, Rules};
+/// let ledger = Ledger::new(Rules::default(), Box::new(Knee::default()), std::time::Instant::now());
+/// # drop(ledger);
+/// ```
+#[derive(Debug, Default)]
+pub struct Knee {
+    demand: Staffing,
+    /// The logarithm of the cap; `None` until the first tick.
+    cap: Option<f64>,
+    course: Course,
+    slope: Slope,
+    window: Option<Window>,
+    last: Option<Finding>,
+}
+
+/// What is tried at present.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Course {
+    /// The cap, doubled from one window to the next.
+    #[default]
+    Climb,
+    /// A little more than the cap.
+    More,
+    /// A little less.
+    Less,
+    /// The cap itself: where to go is clear, and the way is barred.
+    Hold,
+}
+
+impl Course {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Climb => "knee_climb",
+            Self::More => "knee_try_more",
+            Self::Less => "knee_try_less",
+            Self::Hold => "knee_hold",
+        }
+    }
+}
+
+impl Knee {
+    /// The elasticity at which more leases are not worth it any more.
+    const TARGET: f64 = 0.1;
+    /// The elasticity above which doubling pays.
+    const STEEP: f64 = 0.5;
+    /// The farthest that the cap moves at once, but for doubling, as a logarithm.
+    const STRIDE: f64 = 0.4;
+    /// The share of lock waits from which on it does not grow.
+    const LOCKED: f64 = 0.3;
+    /// What was found longer ago than this says little.
+    const STALE: Duration = Duration::from_secs(10);
+
+    /// The limit while the present course is tried, of `room` at most.
+    fn setting(&self, room: u32) -> u32 {
+        let room = room.max(1);
+        let cap = self.cap.unwrap_or(0.0).min(f64::from(room).ln());
+        let aside = self.slope.dither();
+        let more = whole((cap + aside).exp()).clamp(2, room.max(2));
+        match self.course {
+            Course::More => more.min(room),
+            // As far below the other as where there is room above.
+            Course::Less => whole((f64::from(more).ln() - 2.0 * aside).exp()).clamp(1, more - 1),
+            Course::Climb | Course::Hold => whole(cap.exp()).clamp(1, room),
+        }
+    }
+
+    fn watch(&mut self, now: Instant, sample: &Sample) {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last.at) > Self::STALE) {
+            self.last = None;
+            self.slope.doubt();
+        }
+        let window = self.window.get_or_insert_with(|| Window::new(now, sample.hold));
+        window.add(now, sample);
+        let over =
+            if self.course == Course::Climb { window.shows_doubling(sample) } else { window.shows_a_little(sample) };
+        if over {
+            let finding = window.finding(sample.spread);
+            self.window = None;
+            self.learn(finding);
+            self.choose(sample);
+        }
+    }
+
+    fn learn(&mut self, finding: Option<Finding>) {
+        let Some(finding) = finding else { return };
+        let cap = self.cap.unwrap_or(0.0);
+        let fits = self.last.is_none_or(|last| self.slope.learn(&last, &finding, cap));
+        if !fits && self.course == Course::Climb {
+            self.course = Course::Less;
+        }
+        self.last = fits.then_some(finding);
+    }
+
+    /// Moves the cap, and says what to try next.
+    fn choose(&mut self, sample: &Sample) {
+        let top = f64::from(sample.room.max(1)).ln();
+        let locked = sample.lock_waits.is_some_and(|share| share > Self::LOCKED);
+        let cap = self.cap.unwrap_or(0.0);
+        let barred_above = locked || cap >= top;
+        let climbing = self.course == Course::Climb || self.slope.certainly_above(Self::STEEP);
+        if climbing && self.slope.mean() > Self::STEEP && !barred_above {
+            self.course = Course::Climb;
+            return self.go(std::f64::consts::LN_2, top);
+        }
+        let step = self.slope.step_to(Self::TARGET).clamp(-Self::STRIDE, Self::STRIDE);
+        let barred = if step > 0.0 { barred_above } else { cap <= 0.0 };
+        if !barred {
+            self.go(step, top);
+        }
+        let clear = self.slope.is_clear_of(Self::TARGET, if self.course == Course::Hold { 2.0 } else { 3.0 });
+        self.course = match self.course {
+            _ if barred && clear => Course::Hold,
+            Course::More => Course::Less,
+            _ => Course::More,
+        };
+    }
+
+    fn go(&mut self, step: f64, top: f64) {
+        let cap = self.cap.unwrap_or(0.0);
+        let to = (cap + step).clamp(0.0, top);
+        self.slope.shift(to - cap);
+        self.cap = Some(to);
+    }
+}
+
+impl Sizer for Knee {
+    fn tick(&mut self, now: Instant, sample: &Sample) -> Target {
+        let demand = self.demand.tick(now, sample);
+        self.cap.get_or_insert_with(|| f64::from(sample.floor.max(1)).ln() + std::f64::consts::LN_2);
+        let setting = self.setting(sample.room);
+        if sample.limit == setting && sample.used >= 0.9 * f64::from(setting) {
+            self.watch(now, sample);
+        } else {
+            self.window = None;
+        }
+        let setting = self.setting(sample.room);
+        if demand.limit < setting { demand } else { Target { limit: setting, reason: self.course.reason() } }
+    }
+
+    fn wants_lock_waits(&self) -> bool {
+        true
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as large as a limit, and not negative")]
+fn whole(number: f64) -> u32 {
+    number.round() as u32
+}

@@ -1,0 +1,164 @@
+use std::time::{Duration, Instant};
+
+use forebay_pool_core::{Knee, Sample, Sizer};
+
+const TICK: Duration = Duration::from_millis(20);
+
+/// A database that does exactly what a curve says, and a queue in front of it that never ends: what the sizer asks for is
+/// in force and in use at once.
+struct Bench {
+    knee: Knee,
+    now: Instant,
+    room: u32,
+    limit: u32,
+    /// What of a completion is left over from the last tick.
+    rest: f64,
+    lock_waits: Option<f64>,
+    saturated: bool,
+}
+
+impl Bench {
+    fn new(room: u32) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a bench needs a first moment")]
+        let now = Instant::now();
+        Self { knee: Knee::default(), now, room, limit: 10, rest: 0.0, lock_waits: None, saturated: true }
+    }
+
+    /// One tick with statements of 10 ms by this curve, from leases to statements that run at full speed.
+    fn tick(&mut self, curve: impl Fn(f64) -> f64) {
+        self.now += TICK;
+        let limit = f64::from(self.limit);
+        let throughput = 100.0 * curve(limit);
+        let done = throughput * TICK.as_secs_f64() + self.rest;
+        self.rest = done.fract();
+        let mut sample = Sample::default();
+        (sample.limit, sample.room, sample.floor) = (self.limit, self.room, 10.min(self.room));
+        sample.hold = Duration::from_secs_f64(limit / throughput);
+        sample.spread = 1.0;
+        sample.lock_waits = self.lock_waits;
+        if self.saturated {
+            (sample.used, sample.offered, sample.standing, sample.refused) = (limit, 2.0 * limit, true, 1);
+            sample.completed = whole(done);
+        } else {
+            (sample.used, sample.offered) = (0.3 * limit, 0.3 * limit);
+            sample.completed = whole(0.3 * done);
+        }
+        self.limit = self.knee.tick(self.now, &sample).limit.clamp(1, self.room);
+    }
+
+    fn run(&mut self, seconds: u32, curve: impl Fn(f64) -> f64) {
+        (0..50 * seconds).for_each(|_| self.tick(&curve));
+    }
+
+    /// The mean limit over the next five seconds.
+    fn mean(&mut self, curve: impl Fn(f64) -> f64) -> f64 {
+        let limits = (0..250).map(|_| {
+            self.tick(&curve);
+            f64::from(self.limit)
+        });
+        limits.sum::<f64>() / 250.0
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few, and not negative")]
+fn whole(number: f64) -> u32 {
+    number.floor() as u32
+}
+
+/// The Universal Scalability Law.
+fn usl(queueing: f64, crosstalk: f64) -> impl Fn(f64) -> f64 + Copy {
+    move |n| n / (1.0 + queueing * (n - 1.0) + crosstalk * n * (n - 1.0))
+}
+
+/// Where ten per cent more buy one per cent more.
+fn knee_of(curve: impl Fn(f64) -> f64) -> f64 {
+    let elasticity = |n: f64| (curve(n * 1.01).ln() - curve(n).ln()) / 1.01_f64.ln();
+    (10..20_000).map(|n| f64::from(n) / 10.0).find(|n| elasticity(*n) < 0.1).expect("it falls")
+}
+
+#[test]
+fn the_limit_goes_to_where_more_leases_are_not_worth_it_and_stays_there() {
+    for (queueing, crosstalk) in [(0.02, 0.0008), (0.05, 0.006), (0.03, 0.002), (0.001, 0.0002), (0.4, 0.05)] {
+        let curve = usl(queueing, crosstalk);
+        let best = knee_of(curve);
+        let mut bench = Bench::new(200);
+        bench.run(80, curve);
+        let found = bench.mean(curve);
+        assert!((found / best).ln().abs() < 0.35, "{queueing} {crosstalk}: {found} of {best}");
+        assert!(curve(found) > 0.97 * curve(best), "{queueing} {crosstalk}: {found} of {best}");
+    }
+}
+
+#[test]
+fn it_goes_down_where_statements_begin_to_hinder_each_other_and_up_when_they_stop() {
+    let (wide, narrow) = (usl(0.02, 0.0008), usl(0.02, 0.008));
+    let mut bench = Bench::new(200);
+    bench.run(10, wide);
+    assert!(bench.mean(wide) > 25.0);
+    bench.run(15, narrow);
+    let found = bench.mean(narrow);
+    assert!((6.0..15.0).contains(&found), "{found}");
+    bench.run(15, wide);
+    assert!(bench.mean(wide) > 25.0);
+}
+
+#[test]
+fn a_database_that_is_slower_as_a_whole_keeps_its_limit() {
+    let curve = usl(0.02, 0.0008);
+    for slower in [2.0, 4.0, 10.0] {
+        let slow = move |n: f64| curve(n) / slower;
+        let mut bench = Bench::new(200);
+        bench.run(15, curve);
+        let before = bench.mean(curve);
+        bench.run(2, slow);
+        for _ in 0..12 {
+            let after = bench.mean(slow);
+            assert!(after > 0.75 * before, "{slower}: {before} to {after}");
+        }
+    }
+}
+
+#[test]
+fn leases_that_do_not_hinder_each_other_get_all_the_room_there_is() {
+    let mut bench = Bench::new(54);
+    bench.run(3, |n| n);
+    // It looks down from there now and then.
+    assert!(bench.mean(|n| n) > 50.0);
+    assert!(bench.mean(|n| n) > 52.0);
+}
+
+#[test]
+fn one_row_that_everybody_wants_brings_it_below_where_it_began() {
+    let row = |n: f64| n.min(3.0) / (1.0 + 0.02 * (n - 1.0));
+    let mut bench = Bench::new(54);
+    bench.run(60, row);
+    let found = bench.mean(row);
+    assert!((2.0..5.0).contains(&found), "{found}");
+}
+
+#[test]
+fn it_does_not_grow_while_locks_are_what_statements_wait_for() {
+    let mut bench = Bench::new(54);
+    bench.lock_waits = Some(0.5);
+    bench.run(10, |n| n);
+    assert!(bench.mean(|n| n) <= 21.0);
+    bench.lock_waits = Some(0.1);
+    bench.run(5, |n| n);
+    assert!(bench.mean(|n| n) > 50.0);
+}
+
+#[test]
+fn it_measures_nothing_while_the_traffic_is_what_limits() {
+    let curve = usl(0.02, 0.0008);
+    let mut bench = Bench::new(200);
+    bench.run(15, curve);
+    let before = bench.mean(curve);
+    bench.saturated = false;
+    // Ever slower, and nobody waits: of no meaning for the cap.
+    bench.run(60, usl(0.5, 0.5));
+    assert_eq!(bench.limit, bench.limit.clamp(10, 20), "down to what is needed");
+    bench.saturated = true;
+    bench.run(3, curve);
+    let after = bench.mean(curve);
+    assert!((after / before).ln().abs() < 0.3, "{before} to {after}");
+}

@@ -1,0 +1,78 @@
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use forebay_embedded::testing::database;
+use forebay_pool::{Class, Config, Mode, Pool, Resize, Rules, Sample, Sizer, Sizing, Target};
+use sqlx::Executor;
+
+use crate::{Site, admission, rules};
+
+/// Keeps the limit, wants to know of locks, and notes the most that it was told.
+#[derive(Debug)]
+struct Curious(Arc<Mutex<Option<f64>>>);
+
+impl Sizer for Curious {
+    fn tick(&mut self, _now: Instant, sample: &Sample) -> Target {
+        let mut seen = self.0.lock().expect("nobody panics with it");
+        *seen = seen.map_or(sample.lock_waits, |most| Some(sample.lock_waits.map_or(most, |share| share.max(most))));
+        Target { limit: sample.limit, reason: "curious" }
+    }
+
+    fn wants_lock_waits(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn while_the_limit_is_used_up_the_sizer_is_told_how_many_statements_wait_for_locks() {
+    let database = database().await;
+    let seen = Arc::new(Mutex::new(None));
+    let config = Config { rules: Rules { initial_limit: 4, ..rules() }, ..Config::named("test") };
+    let sizer = Curious(Arc::clone(&seen));
+    let pool = Pool::builder(database.options(), config).sizer(sizer).connect().expect("these rules hold");
+    (&pool).execute("create table counter (n int); insert into counter values (0)").await.expect("done");
+    let admission = admission(Class::Normal);
+    let mut holder = pool.begin().await.expect("begins");
+    holder.execute("update counter set n = n + 1").await.expect("updates");
+    let waiters: Vec<_> = (0..3)
+        .map(|_| {
+            let (pool, admission) = (pool.clone(), admission.clone());
+            tokio::spawn(async move {
+                let mut lease = pool.acquire(&admission).await.expect("there is room");
+                lease.execute("update counter set n = n + 1").await.map(drop)
+            })
+        })
+        .collect();
+    let told = || seen.lock().expect("nobody panics with it").unwrap_or(0.0);
+    let waiting = async {
+        while told() < 0.9 {
+            holder.execute("select 1").await.expect("it goes on");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it is told");
+    holder.commit().await.expect("commits");
+    for waiter in waiters {
+        waiter.await.expect("it ends").expect("updates");
+    }
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn a_fixed_limit_stays_under_load_and_a_person_moves_it_in_every_mode() {
+    for sizing in [Sizing::Fixed, Sizing::Shadow, Sizing::Adaptive] {
+        let site = Site::new(Rules { sizing, initial_limit: 2, mode: Mode::Off, ..rules() }).await;
+        let admission = admission(Class::Normal);
+        let loads = (0..6).map(|_| async {
+            for _ in 0..50 {
+                let mut lease = site.pool.acquire(&admission).await.expect("nobody is refused");
+                lease.execute("select pg_sleep(0.002)").await.expect("it sleeps");
+            }
+        });
+        futures_util::future::join_all(loads).await;
+        let limit = site.pool.snapshot().limit;
+        assert_eq!(limit > 2, sizing == Sizing::Adaptive, "{sizing:?}: {limit}");
+        site.pool.resize(Resize { limit: Some(5), ..Resize::default() }).expect("these bounds hold");
+        assert_eq!(site.pool.snapshot().limit, 5, "{sizing:?}");
+        site.pool.close().await;
+    }
+}

@@ -21,6 +21,8 @@ pub struct Manners {
     pub most: usize,
     /// Whether the pool may take a connection away from a holder that has not left.
     pub revokes: bool,
+    /// Whether a holder's statement that runs may be ended, or left by the pool.
+    pub cuts: bool,
 }
 
 #[derive(Default)]
@@ -94,7 +96,11 @@ pub(crate) fn open() -> Result<i32, Error> {
 }
 
 pub(crate) fn hang_up(pid: i32) {
-    SERVER.with_borrow_mut(|server| server.backends.remove(&pid));
+    SERVER.with_borrow_mut(|server| {
+        if let Some(backend) = server.backends.remove(&pid) {
+            backend.is_left(pid, server.manners);
+        }
+    });
 }
 
 /// A statement has come; says how long it takes.
@@ -121,6 +127,14 @@ pub(crate) fn answered(pid: i32) {
             }
         }
     });
+}
+
+impl Backend {
+    /// Nobody reads what it answers any more.
+    fn is_left(&self, pid: i32, manners: Manners) {
+        let cut = self.fate == Fate::Works && self.holder.is_some() && !manners.cuts;
+        assert!(!cut || std::thread::panicking(), "{pid} was left or stopped while it ran a holder's statement");
+    }
 }
 
 impl Server {
@@ -181,6 +195,7 @@ impl Server {
             let mut columns = row.split(", ");
             let pid = columns.next().and_then(|pid| pid.parse().ok()).expect("a backend");
             let Some(backend) = self.backends.get_mut(&pid) else { continue };
+            backend.is_left(pid, self.manners);
             if columns.last() == Some("true") {
                 backend.fate = Fate::Ended;
             } else if backend.fate == Fate::Works {

@@ -12,7 +12,7 @@ use crate::world::{World, all, chance, config, linger, rules, work};
 /// Whoever sets the alarm to an earlier time than the one the driver sleeps until has to wake it.
 #[test]
 fn a_wait_ends_at_its_deadline_whoever_asked_before() {
-    explore(&[Patient, Hasty], Manners { most: 2, revokes: false }, |pace| async move {
+    explore(&[Patient, Hasty], Manners { most: 2, revokes: false, cuts: true }, |pace| async move {
         let mut rules = rules();
         (rules.initial_limit, rules.ceiling) = (1, 2);
         let world = World::new(config(rules));

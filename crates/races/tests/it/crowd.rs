@@ -6,7 +6,7 @@ use crate::schedules::Pace::{Hasty, Patient};
 use crate::schedules::explore;
 use crate::world::{World, all, chance, config, linger, rules, work};
 
-const THREE: Manners = Manners { most: 3, revokes: false };
+const THREE: Manners = Manners { most: 3, revokes: false, cuts: true };
 
 fn class(number: u32) -> Class {
     if number == 0 { Class::Critical } else { Class::Normal }
@@ -56,7 +56,7 @@ fn a_caller_that_goes_away_leaves_its_place_and_its_connection() {
 #[test]
 fn what_a_dropped_statement_or_transaction_leaves_is_gone_before_the_next_holder_comes() {
     // One place is the control connection's.
-    explore(&[Patient, Hasty], Manners { most: 4, revokes: false }, |_| async {
+    explore(&[Patient, Hasty], Manners { most: 4, revokes: false, cuts: true }, |_| async {
         let mut config = config(rules());
         (config.control, config.rules.ceiling) = (true, 4);
         let world = World::new(config);

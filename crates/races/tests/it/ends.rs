@@ -11,7 +11,7 @@ use crate::world::{World, all, chance, config, is_revoked, linger, rules, work};
 
 #[test]
 fn bounds_that_move_in_the_middle_of_traffic_lose_nothing() {
-    explore(&[Patient, Hasty], Manners { most: 4, revokes: false }, |pace| async move {
+    explore(&[Patient, Hasty], Manners { most: 4, revokes: false, cuts: true }, |pace| async move {
         let world = World::new(config(rules()));
         world.move_bounds();
         let mover = {
@@ -44,7 +44,7 @@ fn bounds_that_move_in_the_middle_of_traffic_lose_nothing() {
 
 #[test]
 fn a_pool_that_closes_answers_everybody_and_ends_with_the_last_lease() {
-    explore(&[Patient, Hasty], Manners { most: 3, revokes: false }, |pace| async move {
+    explore(&[Patient, Hasty], Manners { most: 3, revokes: false, cuts: true }, |pace| async move {
         let world = World::new(config(rules()));
         let crowd = (0..5).map(|holder| {
             let world = world.clone();
@@ -77,7 +77,7 @@ fn a_pool_that_closes_answers_everybody_and_ends_with_the_last_lease() {
 /// Whatever a holder does when the time is over, it is told, and nothing of it is left.
 #[test]
 fn a_drain_takes_back_what_is_late_in_the_middle_of_anything() {
-    explore(&[Patient, Hasty], Manners { most: 4, revokes: true }, |_| async {
+    explore(&[Patient, Hasty], Manners { most: 4, revokes: true, cuts: true }, |_| async {
         let mut config = config(rules());
         (config.control, config.rules.ceiling) = (true, 4);
         let world = World::new(config);
@@ -111,7 +111,7 @@ fn a_drain_takes_back_what_is_late_in_the_middle_of_anything() {
 
 #[test]
 fn callers_have_an_answer_while_the_server_refuses_connections() {
-    explore(&[Patient, Hasty], Manners { most: 3, revokes: false }, |_| async {
+    explore(&[Patient, Hasty], Manners { most: 3, revokes: false, cuts: true }, |_| async {
         server::refuse(true);
         let world = World::new(config(rules()));
         let crowd = (0..4).map(|holder| {

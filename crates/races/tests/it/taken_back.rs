@@ -26,7 +26,7 @@ async fn doze() {
 /// all the same.
 #[test]
 fn who_lost_its_connection_is_told_and_never_uses_it_again() {
-    explore(&[Patient, Hasty], Manners { most: 3, revokes: true }, |pace| async move {
+    explore(&[Patient, Hasty], Manners { most: 3, revokes: true, cuts: true }, |pace| async move {
         let world = World::new(config(strict()));
         // The limit makes way for suspects.
         world.move_bounds();
@@ -69,7 +69,7 @@ fn who_lost_its_connection_is_told_and_never_uses_it_again() {
 /// connection is out.
 #[test]
 fn who_dozes_in_the_middle_of_an_answer_loses_it() {
-    explore(&[Patient, Hasty], Manners { most: 4, revokes: true }, |_| async {
+    explore(&[Patient, Hasty], Manners { most: 4, revokes: true, cuts: true }, |_| async {
         let mut config = config(strict());
         (config.control, config.rules.ceiling) = (true, 4);
         let world = World::new(config);
@@ -93,6 +93,37 @@ fn who_dozes_in_the_middle_of_an_answer_loses_it() {
             })
         });
         all(readers.collect()).await;
+        world.settle().await;
+    });
+}
+
+/// Whoever was told something else had been idle for long enough: what was decided then may be carried out after a statement
+/// that took no time. The server notices when a statement is cut.
+#[test]
+fn who_runs_a_statement_keeps_its_connection_however_long_it_takes() {
+    explore(&[Patient], Manners { most: 4, revokes: true, cuts: false }, |_| async {
+        let mut config = config(strict());
+        (config.control, config.rules.ceiling) = (true, 4);
+        let world = World::new(config);
+        world.move_bounds();
+        let holders = (0..3).map(|holder| {
+            let world = world.clone();
+            spawn(async move {
+                let Ok(mut lease) = world.acquire(Class::Normal).await else { return };
+                let mut longest = 0;
+                for _ in 0..3 {
+                    let idle = 100 * chance(4);
+                    longest = longest.max(idle);
+                    sleep(Duration::from_millis(idle.into())).await;
+                    if let Err(error) = work(&mut lease, holder, 100 * chance(9)).await {
+                        assert!(is_revoked(&error) && longest >= 200, "{error:?} after {longest} ms at most");
+                        break;
+                    }
+                }
+                server::leave(holder);
+            })
+        });
+        all(holders.collect()).await;
         world.settle().await;
     });
 }

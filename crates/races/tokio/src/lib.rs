@@ -8,13 +8,8 @@ use std::task::Poll;
 use shuttle::rand::{Rng, thread_rng};
 
 pub mod runtime;
+pub mod sync;
 pub mod time;
-
-/// Tokio's own: they know no runtime, and a task is woken by its waker. Whatever can come between two of their calls does so
-/// at the pool's locks.
-pub mod sync {
-    pub use real::sync::{Notify, Semaphore, SemaphorePermit, mpsc, oneshot};
-}
 
 /// Which task it is.
 pub mod task {

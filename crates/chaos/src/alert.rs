@@ -143,6 +143,7 @@ mod tests {
             suspects: 0,
             revoked: 0,
             holders: Vec::new(),
+            moves: Vec::new(),
         }
     }
 

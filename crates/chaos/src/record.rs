@@ -119,6 +119,25 @@ pub struct PoolSample {
     pub revoked: u64,
     /// Call sites of the longest holders.
     pub holders: Vec<String>,
+    /// How its limit moved of late.
+    pub moves: Vec<LimitMove>,
+}
+
+/// The pool's limit moved, or was tried out a few times.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LimitMove {
+    /// The pool's own number of it.
+    pub number: u64,
+    /// When, in seconds of play.
+    pub at: f64,
+    /// The limit before.
+    pub from: u32,
+    /// The limit after.
+    pub to: u32,
+    /// Why.
+    pub reason: String,
+    /// How often in a row.
+    pub times: u32,
 }
 
 /// Sessions of the pool in `pg_stat_activity`.

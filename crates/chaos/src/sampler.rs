@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::arm::POOL_SESSIONS;
 use crate::client::{Ask, Caller};
 use crate::processes::{family_ticks, own_ticks, ticks_per_second};
-use crate::record::{CommitSample, CpuSample, FaultSample, PoolSample, SessionSample};
+use crate::record::{CommitSample, CpuSample, FaultSample, LimitMove, PoolSample, SessionSample};
 use crate::recorder::Recorder;
 
 /// `application_name` of the replay's own sessions.
@@ -87,7 +87,27 @@ struct Pool {
     waiting: u32,
     suspects: u32,
     longest_holders: Vec<Holder>,
+    #[serde(default)]
+    history: Vec<Happening>,
     totals: Totals,
+}
+
+/// Of the pool's history, the limits.
+#[derive(Debug, Deserialize)]
+struct Happening {
+    number: u64,
+    ago_ms: f64,
+    times: u32,
+    from: Option<u32>,
+    to: Option<u32>,
+    reason: Option<String>,
+}
+
+impl Happening {
+    fn limit_move(self, now: f64) -> Option<LimitMove> {
+        let Self { number, ago_ms, times, from, to, reason } = self;
+        Some(LimitMove { number, at: now - ago_ms / 1_000.0, from: from?, to: to?, reason: reason?, times })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,6 +135,7 @@ pub async fn pool_now(admin: &Caller, at: f64) -> Option<PoolSample> {
         suspects: pool.suspects,
         revoked: pool.totals.revoked,
         holders: pool.longest_holders.into_iter().map(|holder| holder.site).collect(),
+        moves: pool.history.into_iter().filter_map(|happening| happening.limit_move(at)).collect(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! The figures of one play, as the report and the verdict read them.
 
+use std::collections::BTreeMap;
+
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -10,7 +12,7 @@ use crate::arm::Arm;
 use crate::correctness::Correctness;
 use crate::marks::{Mark, legacy, resilient};
 use crate::measure::{self, Share, Users, mean};
-use crate::record::{Recording, Reply};
+use crate::record::{LimitMove, Recording, Reply};
 use crate::scenario::{Kind, Scenario, Window};
 use crate::schedule::{Operation, Schedule};
 
@@ -66,6 +68,16 @@ pub struct SizeChange {
     pub clock: String,
     /// The limit from then on.
     pub limit: u32,
+}
+
+/// What the pool decided about its limit, and why.
+#[derive(Clone, Debug, Serialize)]
+pub struct Decision {
+    /// The postmortem's clock.
+    pub clock: String,
+    /// What.
+    #[serde(flatten)]
+    pub moved: LimitMove,
 }
 
 /// One second of the play, for charts.
@@ -128,6 +140,8 @@ pub struct Summary {
     pub cpu: Option<Cpu>,
     /// How the pool's limit moved.
     pub sizes: Vec<SizeChange>,
+    /// The pool's decisions behind that, in order; none where a pool cannot say.
+    pub decisions: Vec<Decision>,
     /// What was counted in the database afterwards.
     pub correctness: Correctness,
     /// What was still there after everything was stopped: must be empty.
@@ -171,6 +185,7 @@ impl Summary {
             latencies: latencies(recording, judged),
             cpu: cpu(recording, judged),
             sizes: sizes(recording, scenario),
+            decisions: decisions(recording, scenario),
             correctness,
             left_behind,
             seconds: seconds(recording, scenario),
@@ -295,6 +310,17 @@ fn sizes(recording: &Recording, scenario: &Scenario) -> Vec<SizeChange> {
         }
     }
     changes
+}
+
+/// Each sample repeats those before it; the last word on each counts, since tries in a row are one.
+fn decisions(recording: &Recording, scenario: &Scenario) -> Vec<Decision> {
+    let moves = recording.pool.iter().flat_map(|sample| &sample.moves);
+    let mut last: BTreeMap<u64, LimitMove> = BTreeMap::new();
+    for moved in moves {
+        let at = last.get(&moved.number).map_or(moved.at, |first| first.at);
+        last.insert(moved.number, LimitMove { at, ..moved.clone() });
+    }
+    last.into_values().map(|moved| Decision { clock: scenario.clock.face(moved.at), moved }).collect()
 }
 
 fn seconds(recording: &Recording, scenario: &Scenario) -> Vec<Second> {

@@ -21,7 +21,7 @@ use sqlx::PgPool;
 pub use conn::Conn;
 pub use lease::{Lease, Tx};
 pub use metrics::PoolMetrics;
-pub use snapshot::{DbSnapshot, HolderView, TotalsView};
+pub use snapshot::{DbSnapshot, HappeningView, HolderView, TotalsView};
 use stock::Stock;
 
 /// The database as a service sees it. A clone is cheap and leases from the same pool.
@@ -126,8 +126,8 @@ impl Db {
     #[must_use]
     pub fn snapshot(&self) -> DbSnapshot {
         match &self.source {
-            Source::Forebay(pool) => DbSnapshot::new("forebay", pool.snapshot(), pool.holders()),
-            Source::Stock(stock) => DbSnapshot::new("stock", stock.snapshot(), Vec::new()),
+            Source::Forebay(pool) => DbSnapshot::new("forebay", pool.snapshot(), pool.holders(), pool.history()),
+            Source::Stock(stock) => DbSnapshot::new("stock", stock.snapshot(), Vec::new(), Vec::new()),
         }
     }
 

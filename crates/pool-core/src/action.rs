@@ -276,3 +276,25 @@ pub enum Event {
         era: u32,
     },
 }
+
+impl Event {
+    /// Its name in logs and listings.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::LimitChanged { .. } => "limit_changed",
+            Self::Suspected { .. } => "suspected",
+            Self::Cleared { .. } => "cleared",
+            Self::BreakerOpened { .. } => "breaker_opened",
+            Self::BreakerClosed => "breaker_closed",
+            Self::CeilingLearned { .. } => "ceiling_learned",
+            Self::Flushed { .. } => "flushed",
+        }
+    }
+
+    /// Whether a sizer only tries a limit out: it does so several times a second.
+    #[must_use]
+    pub fn is_try(&self) -> bool {
+        matches!(self, Self::LimitChanged { reason: "knee_try_more" | "knee_try_less", .. })
+    }
+}

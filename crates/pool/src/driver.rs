@@ -75,6 +75,7 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
                     }
                     _ => None,
                 };
+                state.history.note(now, event, holder);
                 errands.tell.push((event, holder));
             }
         }
@@ -148,8 +149,7 @@ impl Errands {
 fn log_event(shared: &Shared, event: &Event, holder: Option<&Holder>) {
     let pool = shared.config.name.as_str();
     match (event, holder) {
-        // A sizer that learns by trying moves it several times a second.
-        (Event::LimitChanged { from, to, reason: reason @ ("knee_try_more" | "knee_try_less") }, _) => {
+        (Event::LimitChanged { from, to, reason }, _) if event.is_try() => {
             tracing::debug!(pool, from, to, reason, "pool limit changed");
         }
         (Event::LimitChanged { from, to, reason }, _) => tracing::info!(pool, from, to, reason, "pool limit changed"),

@@ -74,6 +74,7 @@ mod control;
 mod detached;
 mod driver;
 mod error;
+mod history;
 pub mod http;
 mod lease;
 mod loan;
@@ -99,6 +100,7 @@ pub use forebay_pool_core::{
     Breaker, Class, CloseReason, Event, Fixed, Knee, Mode, OpenReason, Resize, Rules, Sample, ShedReason, Sizer,
     Sizing, Snapshot, Staffing, Target, Totals,
 };
+pub use history::Happening;
 pub use lease::Lease;
 pub use observer::{Observer, TicketFate, Unobserved};
 pub use pool::Pool;

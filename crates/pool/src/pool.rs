@@ -21,6 +21,7 @@ use crate::connect::{Dialer, Session};
 use crate::control::Control;
 use crate::driver::{self, Errands};
 use crate::error::Details;
+use crate::history::{Happening, History};
 use crate::loan::{Borrower, Loan, Returned, Soiled, Taken};
 use crate::sync::{Mutex, MutexGuard};
 use crate::tx::Retries;
@@ -66,6 +67,7 @@ pub(crate) struct State {
     pub(crate) seats: Vec<Seat>,
     pub(crate) waiters: HashMap<WaiterId, Answer>,
     pub(crate) last_open_error: Option<Arc<str>>,
+    pub(crate) history: History,
     /// When the driver will wake by itself.
     pub(crate) alarm_at: Option<Instant>,
     /// When to look for statements that wait for too long; while leases are out.
@@ -370,6 +372,7 @@ impl Pool {
             seats: Vec::new(),
             waiters: HashMap::new(),
             last_open_error: None,
+            history: History::default(),
             alarm_at: None,
             look_at: None,
             overdue: Vec::new(),
@@ -535,6 +538,13 @@ impl Pool {
     pub fn holders(&self) -> Vec<Holder> {
         let now = now();
         self.shared.lock().holders(now)
+    }
+
+    /// The last 64 things that happened, the oldest first: limits that moved and why, leases that were suspected,
+    /// the breaker, a ceiling that was learned.
+    #[must_use]
+    pub fn history(&self) -> Vec<Happening> {
+        self.shared.lock().history.list()
     }
 
     pub(crate) fn observer(&self) -> &dyn Observer {

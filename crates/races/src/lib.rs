@@ -20,6 +20,7 @@ mod sources {
     pub(crate) mod detached;
     pub(crate) mod driver;
     pub(crate) mod error;
+    pub(crate) mod history;
     pub(crate) mod lease;
     pub(crate) mod loan;
     pub(crate) mod observer;
@@ -37,8 +38,8 @@ mod sync {
 }
 
 use sources::{
-    acquire, admission, builder, cleaning, config, conn, connect, connector, control, detached, driver, error, lease,
-    loan, observer, pool, raw, start_stop, statement, tx,
+    acquire, admission, builder, cleaning, config, conn, connect, connector, control, detached, driver, error, history,
+    lease, loan, observer, pool, raw, start_stop, statement, tx,
 };
 
 pub use acquire::Acquire;
@@ -50,6 +51,7 @@ pub use connector::Connector;
 pub use detached::Detached;
 pub use error::{AcquireError, Holder, PoolError, Timeout, classify};
 pub use forebay_pool_core::{Class, Event, Fixed, Knee, Mode, Resize, Rules, Snapshot, Staffing};
+pub use history::Happening;
 pub use lease::Lease;
 pub use observer::{Observer, TicketFate, Unobserved};
 pub use pool::Pool;

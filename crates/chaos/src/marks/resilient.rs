@@ -205,6 +205,7 @@ mod tests {
                 suspects: 2,
                 revoked: 7,
                 holders: vec!["crates/chaos/src/fault/job.rs:40".to_owned()],
+                moves: Vec::new(),
             });
             recording.faults.push(FaultSample { at, ..FaultSample::default() });
         }

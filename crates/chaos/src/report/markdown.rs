@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::Report;
 use super::table::{cells, sign};
+use crate::record::LimitMove;
 use crate::summary::Summary;
 
 /// The whole page.
@@ -71,10 +72,23 @@ fn write_play(page: &mut String, play: &Summary) -> std::fmt::Result {
         row
     });
     table(page, &["operation", "outcome", "count", "p50", "p90", "p95", "p99", "max"], rows)?;
-    let sizes: Vec<String> = play.sizes.iter().map(|change| format!("{} {}", change.clock, change.limit)).collect();
-    writeln!(page, "\nPool limit: {}.", sizes.join(", "))?;
+    write_sizes(page, play)?;
     let found = &play.correctness;
     writeln!(page, "\n{} orders placed, {} paid, {} answered 202.", found.orders, found.paid, play.accepted_202)
+}
+
+fn write_sizes(page: &mut String, play: &Summary) -> std::fmt::Result {
+    if play.decisions.is_empty() {
+        let sizes: Vec<String> = play.sizes.iter().map(|change| format!("{} {}", change.clock, change.limit)).collect();
+        return writeln!(page, "\nPool limit: {}.", sizes.join(", "));
+    }
+    writeln!(page, "\nWhat the pool decided about its limit:\n")?;
+    let rows = play.decisions.iter().map(|decision| {
+        let LimitMove { from, to, reason, times, .. } = &decision.moved;
+        let times = if *times > 1 { format!(", {times} tries") } else { String::new() };
+        vec![decision.clock.clone(), from.to_string(), to.to_string(), format!("{reason}{times}")]
+    });
+    table(page, &["clock", "from", "to", "why"], rows)
 }
 
 fn table(page: &mut String, head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> std::fmt::Result {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use forebay_pool::{Class, CloseReason, Holder, OpenReason, Snapshot};
+use forebay_pool::{Class, CloseReason, Event, Happening, Holder, OpenReason, Snapshot};
 use serde::Serialize;
 
 /// The pool in numbers, as `/pool` shows it. Times are milliseconds.
@@ -55,6 +55,8 @@ pub struct DbSnapshot {
     pub oldest_hold_ms: f64,
     /// The leases that are out for longest.
     pub longest_holders: Vec<HolderView>,
+    /// What happened last, the oldest first.
+    pub history: Vec<HappeningView>,
     /// Requests shed since the start, by class.
     pub shed: BTreeMap<&'static str, u64>,
     /// Connections opened since the start, by what for.
@@ -76,6 +78,31 @@ pub struct HolderView {
     pub held_ms: f64,
     /// For how long it has run no statement.
     pub held_idle_ms: f64,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize)]
+pub struct HappeningView {
+    /// Counted from 1 since the start.
+    pub number: u64,
+    /// How long ago.
+    pub ago_ms: f64,
+    /// What: `limit_changed`, `suspected`, `cleared`, `breaker_opened`, `breaker_closed`, `ceiling_learned`, `flushed`.
+    pub event: &'static str,
+    /// How often in a row: limits that were only tried out are listed together.
+    pub times: u32,
+    /// The limit before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<u32>,
+    /// The limit after, or the ceiling that was learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<u32>,
+    /// Why the limit moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// Where the lease was taken that this is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
 }
 
 /// What has happened since the start.
@@ -112,7 +139,7 @@ fn ms(duration: Duration) -> f64 {
 }
 
 impl DbSnapshot {
-    pub(super) fn new(kind: &'static str, snapshot: Snapshot, holders: Vec<Holder>) -> Self {
+    pub(super) fn new(kind: &'static str, snapshot: Snapshot, holders: Vec<Holder>, history: Vec<Happening>) -> Self {
         let totals = snapshot.totals;
         Self {
             kind,
@@ -139,6 +166,7 @@ impl DbSnapshot {
             predicted_wait_ms: ms(snapshot.predicted_wait),
             oldest_hold_ms: ms(snapshot.oldest_lease),
             longest_holders: holders.into_iter().take(10).map(HolderView::from).collect(),
+            history: history.into_iter().map(HappeningView::from).collect(),
             shed: Class::ALL.iter().map(|class| (class.name(), totals.shed_of(*class))).collect(),
             opened_for: OpenReason::ALL.map(|reason| (reason.name(), totals.opened_for(reason))).into(),
             closed_for: CloseReason::ALL.map(|reason| (reason.name(), totals.closed_for(reason))).into(),
@@ -166,6 +194,19 @@ impl DbSnapshot {
                 busy_seconds: totals.busy_seconds,
             },
         }
+    }
+}
+
+impl From<Happening> for HappeningView {
+    fn from(happening: Happening) -> Self {
+        let Happening { number, at, event, times, holder } = happening;
+        let (from, to, reason) = match event {
+            Event::LimitChanged { from, to, reason } => (Some(from), Some(to), Some(reason)),
+            Event::CeilingLearned { room } => (None, Some(room), None),
+            _ => (None, None, None),
+        };
+        let site = holder.map(|holder| holder.site.to_string());
+        Self { number, ago_ms: ms(at.elapsed()), event: event.name(), times, from, to, reason, site }
     }
 }
 

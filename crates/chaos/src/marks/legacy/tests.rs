@@ -64,6 +64,7 @@ impl Play {
             suspects: 0,
             revoked: 0,
             holders: Vec::new(),
+            moves: Vec::new(),
         });
         self.recording.sessions.push(SessionSample { at, total: 10, active: 0, idle_in_transaction: 7 });
         self.recording.commits.push(CommitSample { at, took: 0.001 });

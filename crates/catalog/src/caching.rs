@@ -1,6 +1,7 @@
 //! `ETag` and `Cache-Control` of everything this service answers.
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::body::{Body, Bytes};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -15,12 +16,19 @@ const POLICY: HeaderValue =
 /// The answer 200 with `body`, or 304 where the client has exactly this body.
 pub(crate) fn answer(request: &HeaderMap, body: &impl Serialize) -> Response {
     let json = serde_json::to_vec(body).expect("strings, numbers and times always serialize");
-    let tag = tag_of(&json);
-    let headers = [(CACHE_CONTROL, POLICY), (ETAG, tag.clone())];
-    if known(request, &tag) {
+    let json_type = HeaderValue::from_static("application/json");
+    let headers = [(CACHE_CONTROL, POLICY), (ETAG, tag_of(&json)), (CONTENT_TYPE, json_type)];
+    unless_known(request, headers.into_iter().collect(), json.into())
+}
+
+/// The answer 200 with these headers and this body, or 304 where the client has the body of this `ETag`.
+pub(crate) fn unless_known(request: &HeaderMap, mut headers: HeaderMap, body: Bytes) -> Response {
+    if headers.get(ETAG).is_some_and(|tag| known(request, tag)) {
+        headers.remove(CONTENT_TYPE);
+        headers.remove(CONTENT_LENGTH);
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response()
+    (headers, Body::from(body)).into_response()
 }
 
 /// A strong validator: the hash of the very bytes.

@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use forebay_platform::admit::Admit;
 use forebay_platform::db::Db;
@@ -17,6 +18,7 @@ mod caching;
 mod cursor;
 mod domain;
 mod error;
+mod pages;
 mod routes;
 mod store;
 
@@ -32,13 +34,21 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 pub struct State {
     db: Db,
     admit: Admit,
+    pages: Option<pages::Pages>,
 }
 
 impl State {
     /// Leases from `db` under the name `catalog`; `admit` guards the door.
     #[must_use]
     pub fn new(db: Db, admit: Admit) -> Self {
-        Self { db: db.named("catalog"), admit }
+        Self { db: db.named("catalog"), admit, pages: None }
+    }
+
+    /// Keeps pages that were answered (512, of 8 MiB together), and answers with one of the last five minutes what the pool
+    /// refuses: 200 with `Age` and `Cache-Status: forebay-catalog; hit; detail=degraded`, in place of 503 `overloaded`.
+    #[must_use]
+    pub fn keeping_pages(self) -> Self {
+        Self { pages: Some(pages::Pages::default()), ..self }
     }
 }
 
@@ -51,9 +61,11 @@ impl std::fmt::Debug for State {
 /// The routes of this service. One product is of high class: carts and orders begin there.
 pub fn router(state: State) -> Router {
     let (normal, high) = (state.admit.class(Class::Normal), state.admit.class(Class::High));
-    Router::new()
+    let mut router = Router::new()
         .route("/v1/products", get(routes::list).route_layer(normal))
-        .route("/v1/products/{id_or_slug}", get(routes::product).route_layer(high))
-        .method_not_allowed_fallback(problem::method_not_allowed)
-        .with_state(state)
+        .route("/v1/products/{id_or_slug}", get(routes::product).route_layer(high));
+    if let Some(pages) = state.pages.clone() {
+        router = router.route_layer(from_fn_with_state(pages, pages::instead_of_a_refusal));
+    }
+    router.method_not_allowed_fallback(problem::method_not_allowed).with_state(state)
 }

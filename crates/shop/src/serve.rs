@@ -58,7 +58,7 @@ fn services(config: &Config, service: Service, db: &Db, options: &PgConnectOptio
     let (db, admit) = (db.clone(), running::admit(config, db));
     let mut services = Services::default();
     match service {
-        Service::Catalog => services.catalog = Some(forebay_catalog::State::new(db, admit)),
+        Service::Catalog => services.catalog = Some(forebay_catalog::State::new(db, admit).keeping_pages()),
         Service::Auth => services.auth = Some(forebay_auth::State::new(db, admit, signing_key(config)?)),
         Service::Checkout => {
             let jwks = config.jwks.clone().ok_or(Failure::NoKeys)?;

@@ -56,6 +56,12 @@ impl Services {
         }
     }
 
+    /// The same, with catalog answering from the pages that it has when the pool refuses.
+    #[must_use]
+    pub fn keeping_pages(self) -> Self {
+        Self { catalog: self.catalog.map(forebay_catalog::State::keeping_pages), ..self }
+    }
+
     /// Their public API. What none of them knows is a 404.
     pub fn router(&self) -> Router {
         let services = [

@@ -90,6 +90,35 @@ async fn with_every_place_taken_the_answer_is_503_with_a_time_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_seen_is_answered_again_with_every_place_taken() {
+    let rules = Rules { min_idle: 2, initial_limit: 1, ceiling: 2, ..Rules::default() };
+    let world = World::on(2, rules).await;
+    let paths = ["/v1/products?limit=1", "/v1/products/thing-1"];
+    let mut seen = Vec::new();
+    for path in paths {
+        seen.push(world.get(path).await);
+    }
+    let held = world.pool.acquire(&Admission::within(Class::Normal, Duration::from_secs(30))).await.unwrap();
+    for (path, seen) in paths.into_iter().zip(&seen) {
+        let answer = world.get(path).await;
+        assert_eq!((answer.status, &answer.body), (seen.status, &seen.body));
+        assert_eq!(answer.header("cache-status"), "forebay-catalog; hit; detail=degraded");
+        assert!(answer.header("age").parse::<u64>().unwrap() <= 300);
+        assert!(!answer.headers.contains_key("retry-after"));
+        for name in ["etag", "cache-control", "content-type", "link"] {
+            assert_eq!(answer.header(name), seen.header(name), "{name}");
+        }
+        let known = world.get_with(path, "if-none-match", seen.header("etag")).await;
+        assert_eq!((known.status.as_u16(), known.header("etag")), (304, seen.header("etag")));
+    }
+    for path in ["/v1/products?limit=2", "/v1/products/thing-2"] {
+        assert_eq!(world.get(path).await.problem(), (503, "overloaded"));
+    }
+    drop(held);
+    assert!(!world.get(paths[0]).await.headers.contains_key("cache-status"), "what is let in is fresh");
+}
+
+#[tokio::test]
 async fn a_request_without_time_left_is_refused_and_one_with_an_odd_limit_is_served() {
     let world = World::on(1, Rules::default()).await;
     let answer = world.get_with("/v1/products", "request-timeout-ms", "0").await;

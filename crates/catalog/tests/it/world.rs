@@ -34,7 +34,7 @@ impl World {
         let pool = Pool::connect(database.options(), config).unwrap();
         let db = Db::forebay(pool.clone());
         let admit = Admit::new(&db, TimeLimits::default());
-        let router = forebay_catalog::router(forebay_catalog::State::new(db, admit));
+        let router = forebay_catalog::router(forebay_catalog::State::new(db, admit).keeping_pages());
         Self { router, pool, database }
     }
 

@@ -121,6 +121,9 @@ impl Strict {
     /// Leases that run no statement, as many as there are, until each has become a suspect and lost its connection;
     /// meanwhile a crowd.
     async fn hogs_and_a_crowd(&self, seen: &mut BTreeMap<String, f64>) {
+        // Half of the crowd asks for a page that was seen.
+        let pages = ["/v1/products?limit=1", "/v1/products?limit=2"];
+        assert_eq!(self.http.text(pages[1]).await.unwrap().0, 200);
         let mut held = Vec::new();
         loop {
             let begun = Self::admission(Duration::from_millis(100));
@@ -130,7 +133,7 @@ impl Strict {
             sqlx::query("SELECT 1").execute(&mut lease.conn()).await.ok();
             held.push(lease);
         }
-        let mut crowd = std::pin::pin!(join_all((0..40).map(|_| self.http.text("/v1/products?limit=1"))));
+        let mut crowd = std::pin::pin!(join_all((0..40).map(|number| self.http.text(pages[number % 2]))));
         let crowd = loop {
             tokio::select! {
                 answers = &mut crowd => break answers,
@@ -185,7 +188,7 @@ impl Strict {
 fn services(db: &Db, options: &PgConnectOptions) -> Services {
     let admit = Admit::new(db, TimeLimits::default());
     let payments = Payments::simulated(options.clone(), Duration::ZERO, 0);
-    Services::all(db, &admit, SigningKey::generate(), payments, Duration::from_secs(60))
+    Services::all(db, &admit, SigningKey::generate(), payments, Duration::from_secs(60)).keeping_pages()
 }
 
 fn pool(options: PgConnectOptions) -> Pool {

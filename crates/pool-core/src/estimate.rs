@@ -5,27 +5,27 @@ use crate::Class;
 /// How fast leases come back, and so how long a newcomer would wait.
 ///
 /// The wait of the n-th waiter is `n h / s`, with `h` the mean hold time and `s` the connections that serve: Little's
-/// law for a queue whose servers are all busy. `h` is an exponential mean over about 32 releases. When waiters exist
-/// and nothing comes back at all, the time since the last release takes the place of `h`, so that a database that
-/// stands still is not judged by how fast it used to be.
+/// law for a queue whose servers are all busy. `h` is the mean of the first 32 releases, then an exponential mean over about
+/// as many. When waiters exist and nothing comes back at all, the time since the last release takes the place of `h`, so
+/// that a database that stands still is not judged by how fast it used to be.
 #[derive(Debug)]
 pub(crate) struct Estimate {
     hold: Duration,
     /// The mean and the mean square of hold times over about 500 releases, in seconds.
     moments: (f64, f64),
     /// How many they are over, up to [`Self::LONG`].
-    known: f64,
+    known: u32,
     released: Instant,
 }
 
 impl Estimate {
-    const WEIGHT: u32 = 32;
-    const LONG: f64 = 512.0;
+    const SHORT: u32 = 32;
+    const LONG: u32 = 512;
     /// Assumed before the first release.
     const PRIOR: Duration = Duration::from_millis(10);
 
     pub(crate) const fn new(now: Instant) -> Self {
-        Self { hold: Self::PRIOR, moments: (0.0, 0.0), known: 0.0, released: now }
+        Self { hold: Self::PRIOR, moments: (0.0, 0.0), known: 0, released: now }
     }
 
     pub(crate) const fn hold(&self) -> Duration {
@@ -39,11 +39,13 @@ impl Estimate {
     }
 
     pub(crate) fn on_release(&mut self, now: Instant, held: Duration) {
-        self.hold = (self.hold * (Self::WEIGHT - 1) + held) / Self::WEIGHT;
+        self.known = (self.known + 1).min(Self::LONG);
+        let short = self.known.min(Self::SHORT);
+        self.hold = (self.hold * (short - 1) + held) / short;
         let held = held.as_secs_f64();
-        self.known = (self.known + 1.0).min(Self::LONG);
-        self.moments.0 += (held - self.moments.0) / self.known;
-        self.moments.1 += (held * held - self.moments.1) / self.known;
+        let known = f64::from(self.known);
+        self.moments.0 += (held - self.moments.0) / known;
+        self.moments.1 += (held * held - self.moments.1) / known;
         self.released = now;
     }
 
@@ -74,6 +76,20 @@ impl Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs a first moment")]
+    fn what_was_assumed_before_the_first_release_is_forgotten_with_it() {
+        let now = Instant::now();
+        let mut estimate = Estimate::new(now);
+        estimate.on_release(now, Duration::from_millis(2));
+        assert_eq!(estimate.hold(), Duration::from_millis(2));
+        estimate.on_release(now, Duration::from_millis(4));
+        assert_eq!(estimate.hold(), Duration::from_millis(3));
+        (0..30).for_each(|_| estimate.on_release(now, Duration::from_millis(3)));
+        estimate.on_release(now, Duration::from_millis(35));
+        assert_eq!(estimate.hold(), Duration::from_millis(4));
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test needs a first moment")]

@@ -360,13 +360,18 @@ impl Ledger {
 
     /// Adds up what was in use and what was asked for, before a count changes.
     fn note(&mut self, now: Instant) {
-        self.totals.busy_seconds += self.busy_since_note(now);
         let in_use = self.slots.counts().in_use();
         self.peaks.note(now, in_use);
+        if now <= self.noted_at {
+            return;
+        }
         let asked_for = in_use.saturating_add(self.waiting_for_a_place());
-        let passed = now.saturating_duration_since(self.noted_at);
-        self.ticker.offered += passed * asked_for;
-        self.ticker.used += passed * in_use;
-        self.noted_at = self.noted_at.max(now);
+        if asked_for > 0 || self.slots.counts().suspect > 0 {
+            self.totals.busy_seconds += self.busy_since_note(now);
+            let passed = now.saturating_duration_since(self.noted_at);
+            self.ticker.offered += passed * asked_for;
+            self.ticker.used += passed * in_use;
+        }
+        self.noted_at = now;
     }
 }

@@ -185,8 +185,7 @@ impl Slots {
         }
         self.entries[slot.index()].phase = Some(to);
         if let Phase::Idle { since } = to {
-            let at = self.idle.partition_point(|other| self.idle_since(*other).is_some_and(|other| other <= since));
-            self.idle.insert(at, slot);
+            self.join_idle(slot, since);
         }
     }
 
@@ -267,6 +266,16 @@ impl Slots {
             let lives = !matches!(entry.phase, None | Some(Phase::Opening | Phase::Closing));
             lives && entry.life.era < era
         })
+    }
+
+    /// What was used a moment ago goes on top of the stack, and costs no search.
+    fn join_idle(&mut self, slot: SlotId, since: Instant) {
+        let is_colder = |other: &SlotId| self.idle_since(*other).is_some_and(|other| other <= since);
+        let at = match self.idle.last() {
+            Some(last) if !is_colder(last) => self.idle.partition_point(is_colder),
+            _ => self.idle.len(),
+        };
+        self.idle.insert(at, slot);
     }
 
     /// The warmest connection leaves the stack most often, and costs no search.

@@ -212,7 +212,8 @@ impl Ledger {
         let counts = self.slots.counts();
         let on_the_way = counts.opening + counts.checking;
         // One that is asked about the server is not meant for anybody.
-        if self.unmet() + u32::from(self.flush.is_asking()) > on_the_way && self.unmet() > 0 {
+        let unmet = self.unmet();
+        if unmet > 0 && unmet + u32::from(self.flush.is_asking()) > on_the_way {
             return Some(OpenReason::Waiter);
         }
         let unused = counts.idle + on_the_way;
@@ -225,6 +226,9 @@ impl Ledger {
 
     /// Waiters that have a place and lack only a connection.
     pub(super) fn unmet(&self) -> u32 {
+        if self.queue.is_empty() {
+            return 0;
+        }
         let used = self.slots.counts().in_use();
         let urgent = self.queue.ahead_of(Rank::Critical) > 0;
         let places = self.places(if urgent { Rank::Critical } else { Rank::Normal });

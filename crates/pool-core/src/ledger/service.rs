@@ -80,6 +80,9 @@ impl Ledger {
     /// Whose turn it is: strict priority, but against starvation one grant in twenty goes to the lowest rank that waits,
     /// and one to those between it and the first, in turn.
     fn next_rank(&self) -> Option<Rank> {
+        if self.queue.is_empty() {
+            return None;
+        }
         let mut waiting = Rank::ALL.into_iter().filter(|rank| self.queue.has(*rank) && self.has_place(*rank));
         match self.grants % 20 {
             19 => waiting.next_back(),
@@ -110,10 +113,7 @@ impl Ledger {
 
     /// Somebody left the queue.
     pub(super) fn after_queue(&mut self) {
-        for (rank, since) in Rank::ALL.into_iter().zip(&mut self.queueing_since) {
-            if self.queue.ahead_of(rank) == 0 {
-                *since = None;
-            }
-        }
+        let free = Rank::ALL.into_iter().take_while(|rank| !self.queue.has(*rank)).count();
+        self.queueing_since[..free].fill(None);
     }
 }

@@ -43,6 +43,9 @@ impl Acquire {
 
     fn start(&mut self, waker: &Waker) -> Poll<Result<Lease, AcquireError>> {
         let now = now();
+        if let Some(refused) = self.shared.refuses(&self.admission) {
+            return Poll::Ready(self.finish(Err(refused), now, now));
+        }
         let Self { shared, admission, site, step } = self;
         let borrower = Borrower::here(admission, site);
         let mut nested = None;
@@ -56,6 +59,8 @@ impl Acquire {
                     Poll::Pending
                 }
                 Acquired::Refused(refusal) => {
+                    // From here on the threshold may know the answer.
+                    state.refuses |= matches!(refusal, Refusal::Shed { .. });
                     Poll::Ready(Err(AcquireError::of(refusal, admission, || state.details(now))))
                 }
             }

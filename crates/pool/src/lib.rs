@@ -86,6 +86,7 @@ mod side_door;
 mod start_stop;
 mod statement;
 mod sync;
+mod threshold;
 mod tx;
 
 pub use acquire::Acquire;

@@ -6,7 +6,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use async_stream::stream;
-use forebay_pool_core::{Ledger, Resize, Return, Rules, SlotId, Snapshot, WaiterId};
+use forebay_pool_core::{Ledger, Refusal, Resize, Return, Rules, SlotId, Snapshot, WaiterId};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -24,6 +24,7 @@ use crate::error::Details;
 use crate::history::{Happening, History};
 use crate::loan::{Borrower, Loan, Returned, Soiled, Taken};
 use crate::sync::{Mutex, MutexGuard};
+use crate::threshold::Threshold;
 use crate::tx::Retries;
 use crate::{AcquireError, Admission, Config, Holder, InvalidConfig, Lease, Observer, PoolError, Tx, TxOptions};
 
@@ -56,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) retries: Retries,
     pub(crate) alarm: Arc<Notify>,
     pub(crate) drained: Notify,
+    pub(crate) threshold: Threshold,
     state: Mutex<State>,
 }
 
@@ -84,6 +86,8 @@ pub(crate) struct State {
     pub(crate) ends_leases: bool,
     /// Where callers have waited whose own task held a lease.
     nested_at: HashSet<&'static Location<'static>>,
+    /// Whether the threshold has to follow what changes: somebody would be refused.
+    pub(crate) refuses: bool,
 }
 
 /// Where a slot's connection is, seen from the pool.
@@ -270,8 +274,12 @@ impl Shared {
     pub(crate) fn with<T>(self: &Arc<Self>, now: Instant, change: impl FnOnce(&mut State) -> T) -> T {
         let mut errands = Errands::default();
         let mut state = self.lock();
+        self.threshold.tell(&mut state.ledger, now);
         let value = change(&mut state);
         driver::decide(&mut state, now, &mut errands);
+        if state.refuses {
+            state.refuses = self.threshold.follow(&state.ledger, now);
+        }
         let wake_driver = driver::arm(&mut state);
         drop(state);
         if wake_driver {
@@ -279,6 +287,16 @@ impl Shared {
         }
         errands.run(self);
         value
+    }
+
+    /// The refusal of a request that the ledger would shed, as is known without asking it.
+    pub(crate) fn refuses(&self, admission: &Admission) -> Option<AcquireError> {
+        if admission.has_begun() {
+            return None;
+        }
+        let class = admission.class();
+        let (reason, retry_after) = self.threshold.refuse(class)?;
+        Some(AcquireError::Shed { class, reason, retry_after })
     }
 
     /// The settings of the next session that follow from the rules in force.
@@ -381,6 +399,7 @@ impl Pool {
             rules: config.rules.clone(),
             ends_leases: false,
             nested_at: HashSet::new(),
+            refuses: false,
         };
         let shared = Arc::new(Shared {
             config,
@@ -391,6 +410,7 @@ impl Pool {
             runtime,
             alarm: Arc::default(),
             drained: Notify::new(),
+            threshold: Threshold::default(),
             state: Mutex::new(state),
         });
         shared.runtime.spawn(driver::run(Arc::downgrade(&shared), Arc::clone(&shared.alarm)));
@@ -467,19 +487,19 @@ impl Pool {
     /// # Errors
     /// The refusal; it is counted as one.
     pub fn admit(&self, admission: &Admission) -> Result<(), AcquireError> {
+        let refused = self.shared.refuses(admission).map_or_else(|| self.ask_ledger(admission), Err);
+        refused.inspect_err(|error| self.shared.observer.refused(admission.class(), error))
+    }
+
+    fn ask_ledger(&self, admission: &Admission) -> Result<(), AcquireError> {
         let now = now();
-        let outcome = self.shared.with(now, |state| {
+        self.shared.with(now, |state| {
             let ask = admission.ask(now + self.shared.config.acquire_timeout);
-            let refused = state.ledger.admit(now, ask).err();
-            refused.map(|refusal| AcquireError::of(refusal, admission, || state.details(now)))
-        });
-        match outcome {
-            None => Ok(()),
-            Some(error) => {
-                self.shared.observer.refused(admission.class(), &error);
-                Err(error)
-            }
-        }
+            let refused = state.ledger.admit(now, ask);
+            // From here on the threshold may know the answer.
+            state.refuses |= matches!(refused, Err(Refusal::Shed { .. }));
+            refused.map_err(|refusal| AcquireError::of(refusal, admission, || state.details(now)))
+        })
     }
 
     /// Changes bounds at run time. No lease is ended by it.
@@ -530,7 +550,9 @@ impl Pool {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let now = now();
-        self.shared.lock().snapshot(now)
+        let mut state = self.shared.lock();
+        self.shared.threshold.tell(&mut state.ledger, now);
+        state.snapshot(now)
     }
 
     /// Every lease that is out, the longest first.

@@ -28,6 +28,7 @@ mod sources {
     pub(crate) mod raw;
     pub(crate) mod start_stop;
     pub(crate) mod statement;
+    pub(crate) mod threshold;
     pub(crate) mod tx;
 }
 
@@ -39,7 +40,7 @@ mod sync {
 
 use sources::{
     acquire, admission, builder, cleaning, config, conn, connect, connector, control, detached, driver, error, history,
-    lease, loan, observer, pool, raw, start_stop, statement, tx,
+    lease, loan, observer, pool, raw, start_stop, statement, threshold, tx,
 };
 
 pub use acquire::Acquire;

@@ -44,12 +44,23 @@ impl Calendar {
         (self.noted, self.released) = (now, released);
     }
 
-    /// Books the next moment and says how far off it is, where `capacity` leases can be served in a second.
-    pub(super) fn book(&mut self, now: Instant, capacity: f64) -> Duration {
-        let left = (capacity - self.usual).max(capacity * Self::LEAST).max(1e-3);
-        let apart = Duration::try_from_secs_f64(1.0 / (Self::PART * left)).unwrap_or(Self::LATEST).min(Self::LATEST);
+    /// Books the next so many moments and says how far off the last is, where `capacity` leases can be served in a second.
+    pub(super) fn book_many(&mut self, now: Instant, capacity: f64, count: u32) -> Duration {
+        let apart = self.apart(capacity).saturating_mul(count).min(Self::LATEST);
         self.booked = (self.booked.max(now + Self::SOONEST) + apart).min(now + Self::LATEST);
         self.booked.saturating_duration_since(now)
+    }
+
+    /// How far off the next moment is, and how much further each after it.
+    pub(super) fn next(&self, now: Instant, capacity: f64) -> (Duration, Duration) {
+        let apart = self.apart(capacity);
+        let first = self.booked.max(now + Self::SOONEST).saturating_duration_since(now) + apart;
+        (first.min(Self::LATEST), apart)
+    }
+
+    fn apart(&self, capacity: f64) -> Duration {
+        let left = (capacity - self.usual).max(capacity * Self::LEAST).max(1e-3);
+        Duration::try_from_secs_f64(1.0 / (Self::PART * left)).unwrap_or(Self::LATEST).min(Self::LATEST)
     }
 }
 
@@ -66,7 +77,7 @@ mod tests {
     #[test]
     fn a_thousand_refused_at_once_come_back_at_half_of_what_is_left_over() {
         let (mut calendar, now) = calendar();
-        let moments: Vec<_> = (0..1_000).map(|_| calendar.book(now, 100.0)).collect();
+        let moments: Vec<_> = (0..1_000).map(|_| calendar.book_many(now, 100.0, 1)).collect();
         assert!(moments[0] >= Calendar::SOONEST);
         // 100 can be served in a second and none came before: 50 in each second until the end of the calendar.
         let within = |from: u64| {
@@ -86,18 +97,28 @@ mod tests {
             // 60 in a second.
             calendar.note(now, tick * 6 / 5, true);
         }
-        let first = calendar.book(now, 100.0);
-        let apart = calendar.book(now, 100.0).saturating_sub(first).as_secs_f64();
+        let first = calendar.book_many(now, 100.0, 1);
+        let apart = calendar.book_many(now, 100.0, 1).saturating_sub(first).as_secs_f64();
         // About 40 are left over, half of it is given away.
         assert!((apart - 1.0 / 20.0).abs() < 0.01, "{apart}");
     }
 
     #[test]
+    fn many_at_once_are_as_many_one_by_one() {
+        let ((mut one, now), (mut other, _)) = (calendar(), calendar());
+        other.booked = one.booked;
+        (0..99).for_each(|_| _ = one.book_many(now, 100.0, 1));
+        let (first, apart) = other.next(now, 100.0);
+        assert_eq!(other.book_many(now, 100.0, 99), first + apart * 98);
+        assert_eq!((one.booked, one.next(now, 100.0)), (other.booked, other.next(now, 100.0)));
+    }
+
+    #[test]
     fn a_flood_books_no_further_than_the_end_of_the_calendar() {
         let (mut calendar, now) = calendar();
-        (0..1_000_000).for_each(|_| _ = calendar.book(now, 1.0));
-        assert_eq!(calendar.book(now, 1.0), Calendar::LATEST);
+        (0..1_000_000).for_each(|_| _ = calendar.book_many(now, 1.0, 1));
+        assert_eq!(calendar.book_many(now, 1.0, 1), Calendar::LATEST);
         let later = now + Calendar::LATEST;
-        assert!(calendar.book(later, 1_000.0) < Duration::from_secs(1), "and is forgotten");
+        assert!(calendar.book_many(later, 1_000.0, 1) < Duration::from_secs(1), "and is forgotten");
     }
 }

@@ -5,7 +5,7 @@ use super::calendar::Calendar;
 use super::tick::Ticker;
 use crate::class::Rank;
 use crate::command::Ask;
-use crate::{Action, Class, Mode, Refusal, ShedReason};
+use crate::{Action, Class, Mode, Refusal, Rules, ShedReason};
 
 /// Who is let in, and how many places there are to be let into.
 impl Ledger {
@@ -32,6 +32,43 @@ impl Ledger {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Why a newcomer of this class would be shed however late its deadline is, if it would be. As long as nothing happens
+    /// here it stays so, whatever the time: a wait can only grow by a stall, and a budget only shrink as a queue goes on
+    /// standing. So a shell may go on refusing without asking, until something happens, and tells of it by
+    /// [`Ledger::refused_outside`].
+    #[must_use]
+    pub fn shut(&self, now: Instant, class: Class) -> Option<ShedReason> {
+        let (ask, rank) = (Ask::new(class, now + Rules::LONGEST), Rank::of(class, false));
+        if self.closed || self.rules.mode != Mode::Enforce || self.slots.counts().live() == 0 {
+            return None;
+        }
+        let full = !self.is_served_at_once(rank) && self.queue.len() >= self.rules.queue_capacity as usize;
+        match full {
+            true => self.queue.youngest_below(rank).is_none().then_some(ShedReason::QueueFull),
+            false => self.shed_reason(now, &ask, rank),
+        }
+    }
+
+    /// When the next that is refused is told to come back, and how much later each after it.
+    #[must_use]
+    pub fn next_return(&self, now: Instant) -> (Duration, Duration) {
+        self.calendar.next(now, self.capacity())
+    }
+
+    /// So many of a class that is shut were refused without this ledger being asked.
+    pub fn refused_outside(&mut self, now: Instant, class: Class, reason: ShedReason, count: u32) {
+        if self.slots.counts().in_use() >= self.places(Rank::of(class, false)) {
+            self.ticker.refused = self.ticker.refused.saturating_add(count);
+        }
+        self.totals.shed[class.index()][reason as usize] += u64::from(count);
+        self.calendar.book_many(now, self.capacity(), count);
+    }
+
+    /// How many leases can be served in a second.
+    fn capacity(&self) -> f64 {
+        f64::from(self.permits()) / self.estimate.hold().as_secs_f64().max(1e-6)
     }
 
     /// Its deadline has passed: nothing is begun for it, though a connection were free. That says nothing of how full it is
@@ -93,8 +130,7 @@ impl Ledger {
             self.ticker.refused = self.ticker.refused.saturating_add(1);
         }
         self.totals.shed[class.index()][reason as usize] += 1;
-        let capacity = f64::from(self.permits()) / self.estimate.hold().as_secs_f64().max(1e-6);
-        Refusal::Shed { class, reason, retry_after: self.calendar.book(now, capacity) }
+        Refusal::Shed { class, reason, retry_after: self.calendar.book_many(now, self.capacity(), 1) }
     }
 
     /// How long a newcomer of this rank would wait behind those that are served before it.

@@ -14,6 +14,7 @@ fn the_ledger_agrees_with_a_naive_account_after_any_events() {
             step.run(&mut world);
             world.agrees();
             world.wastes_nothing();
+            world.stays_shut();
             let ceiling = before.ceiling.max(world.snapshot().ceiling) as usize;
             assert!(world.open() <= ceiling.max(open_before), "opened above the ceiling");
         }

@@ -154,7 +154,9 @@ impl World {
         let ask = Ask::new(class, deadline);
         let ask = if continuation { ask.continuing() } else { ask };
         self.before = self.snapshot();
+        let shut = !continuation && self.ledger.shut(self.now, class).is_some();
         let answer = self.ledger.acquire(self.now, ask);
+        assert!(!shut || matches!(answer, Acquired::Refused(_)), "{class:?} was shut, and let in: {answer:?}");
         match answer {
             Acquired::Leased(slot) => {
                 let own = rank(class, continuation);
@@ -482,6 +484,15 @@ impl World {
         assert!(self.waiting.iter().all(|queued| queued.deadline >= self.now), "nobody waits past its deadline");
         let seconds = usize::try_from((self.now - self.begun).as_secs()).expect("not that long");
         assert!(self.closed_for(CloseReason::Aged) <= seconds + 1, "at most one retirement a second");
+    }
+
+    /// A class that is shut stays so until something happens.
+    pub(crate) fn stays_shut(&self) {
+        for class in Class::ALL {
+            let shut = |after| self.ledger.shut(self.now + after, *class).is_some();
+            let later = [1, 101, 3_600_000].map(Duration::from_millis);
+            assert!(!shut(Duration::ZERO) || later.into_iter().all(shut), "{class:?}");
+        }
     }
 
     /// Nobody waits while there is a place and a connection for it.

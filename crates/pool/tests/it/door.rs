@@ -181,3 +181,27 @@ async fn the_example_has_a_class_for_each_route() {
     }
     assert_eq!(send("POST", "/notes", "and cheese").await.status(), StatusCode::CREATED, "the reserve is kept for it");
 }
+
+#[tokio::test]
+async fn whoever_is_refused_at_a_shut_door_is_counted_and_told_a_moment_of_its_own() {
+    let site = Site::new(rules()).await;
+    let (held, waiting) = fill(&site).await;
+    let before = site.pool.snapshot().totals.shed_of(Class::Normal);
+    let refusals = (0..1_000).map(|_| match site.pool.admit(&admission(Class::Normal)) {
+        Err(AcquireError::Shed { retry_after, .. }) => retry_after,
+        other => panic!("it is shut: {other:?}"),
+    });
+    let moments: Vec<_> = refusals.collect();
+    assert!(moments.is_sorted(), "{moments:?}");
+    assert!(moments.first() < moments.last() && moments.last() <= Some(&Duration::from_secs(30)));
+    assert_eq!(site.pool.snapshot().totals.shed_of(Class::Normal), before + 1_000);
+    site.pool.admit(&admission(Class::Critical)).expect("the reserve is free");
+    let begun = admission(Class::Normal);
+    begun.begin();
+    site.pool.admit(&begun).expect("work that has begun is never shed");
+    drop(held);
+    for waiter in waiting {
+        waiter.await.expect("it was answered");
+    }
+    site.pool.admit(&admission(Class::Normal)).expect("everything is free");
+}

@@ -5,4 +5,5 @@ mod crowd;
 mod ends;
 mod schedules;
 mod taken_back;
+mod threshold;
 mod world;

@@ -112,6 +112,18 @@ impl World {
         }
     }
 
+    /// Whether the door would let somebody in. A refusal is an answer as any.
+    pub(crate) fn admit(&self, class: Class) -> bool {
+        let answer = self.pool.admit(&Admission::within(class, EVER));
+        self.asked.fetch_add(u32::from(answer.is_err()), Ordering::Relaxed);
+        answer.is_ok()
+    }
+
+    /// How many were refused, as the observer was told.
+    pub(crate) fn refused(&self) -> u32 {
+        self.told.refused.load(Ordering::Relaxed)
+    }
+
     /// Asks, and goes away after a while, unless the answer is there first. Says what it was.
     pub(crate) async fn ask_and_leave(&self, class: Class) -> Option<Result<Lease, AcquireError>> {
         let asking = Box::pin(self.acquire(class));

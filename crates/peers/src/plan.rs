@@ -95,9 +95,9 @@ impl Plan {
             sizes: vec![2, 8, 32],
             loads: vec![0.5, 1.0, 1.5, 2.0, 6.0, 20.0],
             static_sizes: vec![4, 6, 8, 10, 12, 16, 24, 32],
-            before: Duration::from_millis(300),
+            before: Duration::from_millis(200),
             during: Duration::from_millis(1_600),
-            after: Duration::from_millis(700),
+            after: Duration::from_millis(500),
         }
     }
 

@@ -28,8 +28,8 @@ fn colour(pool: &str) -> RGBColor {
         names::FOREBAY_FIXED | names::FOREBAY_CONTINUING => RGBColor(86, 180, 233),
         names::SQLX => RGBColor(213, 94, 0),
         names::SQLX_NO_PING | names::SQLX_TUNED => RGBColor(230, 159, 0),
-        names::DEADPOOL | names::DEADPOOL_TUNED | names::DEADPOOL_LIMIT => RGBColor(0, 158, 115),
-        names::BB8 | names::BB8_TUNED => RGBColor(204, 121, 167),
+        names::DEADPOOL | names::DEADPOOL_DEFAULT | names::DEADPOOL_TUNED | names::DEADPOOL_LIMIT => RGBColor(0, 158, 115),
+        names::BB8 | names::BB8_DEFAULT | names::BB8_TUNED => RGBColor(204, 121, 167),
         _ => RGBColor(110, 110, 110),
     }
 }

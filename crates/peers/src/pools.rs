@@ -44,6 +44,10 @@ pub(crate) mod names {
     pub(crate) const SEMAPHORE: &str = "semaphore alone";
     /// sqlx's pool without pings, with the best size and a short wait limit.
     pub(crate) const SQLX_TUNED: &str = "sqlx, tuned";
+    /// deadpool with its own size, which is twice the cores, and no limit on the wait.
+    pub(crate) const DEADPOOL_DEFAULT: &str = "deadpool, its defaults";
+    /// bb8 with its own size and wait limit, and a ping before each lease.
+    pub(crate) const BB8_DEFAULT: &str = "bb8, its defaults";
     /// deadpool with the best size and a short wait limit.
     pub(crate) const DEADPOOL_TUNED: &str = "deadpool, tuned";
     /// bb8 with the best size and a short wait limit.
@@ -52,7 +56,7 @@ pub(crate) mod names {
     pub(crate) const LIMITED: &str = "deadpool behind a limit";
 
     /// The order in which they are shown.
-    const ORDER: [&str; 15] = [
+    const ORDER: [&str; 17] = [
         FOREBAY,
         FOREBAY_ADMIT,
         FOREBAY_CONTINUING,
@@ -62,8 +66,10 @@ pub(crate) mod names {
         SQLX_TUNED,
         DEADPOOL,
         DEADPOOL_LIMIT,
+        DEADPOOL_DEFAULT,
         DEADPOOL_TUNED,
         BB8,
+        BB8_DEFAULT,
         BB8_TUNED,
         LIMITED,
         SEMAPHORE,

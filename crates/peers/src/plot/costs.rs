@@ -47,14 +47,13 @@ pub(super) fn draw(book: &Book) -> Result<Option<String>, PlotError> {
             .disable_y_axis()
             .disable_y_mesh()
             .light_line_style(WHITE)
+            .x_label_formatter(&|ns| format!("{ns:.0}"))
             .x_desc("ns (logarithmic), less is better")
             .label_style(("sans-serif", 13))
             .draw()?;
-        // The chart's own top, below its caption.
-        let top = chart.plotting_area().get_pixel_range().1.start;
         let mut at = f64::from(LINE) / 2.0;
-        for (index, line) in lines.iter().enumerate() {
-            let y = top + i32::try_from(LINE)? * i32::try_from(index)? + 4;
+        for line in &lines {
+            let y = chart.backend_coord(&(least, at)).1 - 7;
             match line {
                 Line::Case(case) => {
                     let style = ("sans-serif", 14).into_font().style(FontStyle::Bold);

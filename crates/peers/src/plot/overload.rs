@@ -20,6 +20,9 @@ pub(super) fn draw(book: &Book) -> Result<Option<String>, PlotError> {
     if lines.is_empty() {
         return Ok(None);
     }
+    let mut ticks: Vec<f64> = loads().collect();
+    ticks.sort_by(f64::total_cmp);
+    ticks.dedup();
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
@@ -30,7 +33,7 @@ pub(super) fn draw(book: &Book) -> Result<Option<String>, PlotError> {
             .margin(12)
             .x_label_area_size(40)
             .y_label_area_size(48)
-            .build_cartesian_2d((least * 0.9..most * 1.1).log_scale(), 0.0..1.1)?;
+            .build_cartesian_2d((least * 0.9..most * 1.1).log_scale().with_key_points(ticks), 0.0..1.15)?;
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -40,11 +43,13 @@ pub(super) fn draw(book: &Book) -> Result<Option<String>, PlotError> {
             .label_style(("sans-serif", 13))
             .draw()?;
         for (index, (pool, line)) in lines.iter().enumerate() {
+            // Side by side, or they would hide each other.
+            let aside = 0.992_f64.powi(i32::try_from(lines.len())? / 2 - i32::try_from(index)?);
             let style = colour(pool).stroke_width(if *pool == names::FOREBAY { 3 } else { 2 });
-            chart.draw_series(LineSeries::new(line.iter().map(|(load, at)| (*load, at.median)), style))?;
+            chart.draw_series(LineSeries::new(line.iter().map(|(load, at)| (load * aside, at.median)), style))?;
             for (load, at) in line {
-                chart.draw_series([PathElement::new(vec![(*load, at.min), (*load, at.max)], colour(pool))])?;
-                chart.draw_series([Circle::new((*load, at.median), 3, colour(pool).filled())])?;
+                chart.draw_series([PathElement::new(vec![(load * aside, at.min), (load * aside, at.max)], colour(pool))])?;
+                chart.draw_series([Circle::new((load * aside, at.median), 3, colour(pool).filled())])?;
             }
             let y = 70 + 26 * i32::try_from(index)?;
             legend.draw(&PathElement::new(vec![(4, y), (28, y)], style))?;

@@ -12,7 +12,7 @@ pub(crate) struct Bb8 {
     pool: bb8::Pool<Manager>,
 }
 
-/// Opens connections; they are not tested when they are lent.
+/// Opens connections, and tests them where the pool wants it.
 #[derive(Debug)]
 pub(crate) struct Manager {
     options: PgConnectOptions,
@@ -44,6 +44,13 @@ impl Bb8 {
             None => builder,
         };
         Self { pool: builder.build_unchecked(Manager { options: options.clone() }) }
+    }
+}
+
+impl Bb8 {
+    /// As it comes: ten connections, 30 s to wait, a test before each lease.
+    pub(crate) fn by_default(options: &PgConnectOptions) -> Self {
+        Self { pool: bb8::Pool::builder().build_unchecked(Manager { options: options.clone() }) }
     }
 }
 

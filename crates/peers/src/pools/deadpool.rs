@@ -40,6 +40,12 @@ impl Deadpool {
         Ok(Self { pool: pool.map_err(BenchError::turn)? })
     }
 
+    /// As it comes: its own size, and nobody's wait has an end.
+    pub(crate) fn by_default(options: &PgConnectOptions) -> Result<Self, BenchError> {
+        let pool = managed::Pool::builder(Manager { options: options.clone() }).build();
+        Ok(Self { pool: pool.map_err(BenchError::turn)? })
+    }
+
     /// Whether it refuses a caller that would not wait at all.
     pub(crate) async fn refuses(&self) -> bool {
         let at_once = Timeouts { wait: Some(Duration::ZERO), create: None, recycle: None };

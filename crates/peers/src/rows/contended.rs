@@ -13,6 +13,7 @@ pub(crate) const COST: &str = "ns per acquire and release";
 pub(crate) const FAIRNESS: &str = "most / least per task";
 const STARVED: &str = "tasks that got nothing";
 const SIZE: u32 = 8;
+const REFUSED: &str = "refused, %";
 
 pub(crate) fn case(tasks: usize) -> String {
     format!("{tasks} tasks")
@@ -21,6 +22,11 @@ pub(crate) fn case(tasks: usize) -> String {
 pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     let (plan, stage) = (bench.plan, bench.stage);
     let options = &stage.options;
+    bench.book.remark(
+        Row::Contended,
+        "Ours refuses by default whom it expects to wait for too long. Until it has seen how fast the leases come back, it may be \
+         wrong; who is refused lets the others go on and asks again. Refusals are counted as all else is, after the warm-up.",
+    );
     for round in 0..plan.rounds {
         let mut turns = Vec::new();
         for &tasks in &plan.tasks {
@@ -68,7 +74,12 @@ impl Seat<'_> {
 }
 
 fn measured(counted: &Counted) -> Measured {
-    Measured::of([(COST, counted.nanos()), (FAIRNESS, counted.unfairness()), (STARVED, counted.starved())])
+    Measured::of([
+        (COST, counted.nanos()),
+        (FAIRNESS, counted.unfairness()),
+        (STARVED, counted.starved()),
+        (REFUSED, counted.refused()),
+    ])
 }
 
 async fn come_and_go<P: Peer>(peer: P, tally: Tally) -> Result<(), BenchError> {
@@ -79,7 +90,7 @@ async fn come_and_go<P: Peer>(peer: P, tally: Tally) -> Result<(), BenchError> {
                 drop(lease);
                 tally.count();
             }
-            Err(Refused::Busy) => return Err(BenchError::turn("it refused a task that would have waited")),
+            Err(Refused::Busy) => tally.refused().await,
             Err(Refused::Failed(why)) => return Err(BenchError::Turn(why)),
         }
     }

@@ -17,12 +17,19 @@ pub(crate) struct Tally {
     /// Which of them it is.
     pub(crate) task: usize,
     counts: Arc<[AtomicU64]>,
+    refusals: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
 }
 
 impl Tally {
     pub(crate) fn count(&self) {
         self.counts[self.task].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It was refused, lets the others go on, and asks again.
+    pub(crate) async fn refused(&self) {
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -34,6 +41,7 @@ impl Tally {
 #[derive(Debug)]
 pub(crate) struct Counted {
     per_task: Vec<u64>,
+    refusals: u64,
     time: Duration,
     processor: Option<(f64, f64)>,
 }
@@ -64,6 +72,11 @@ impl Counted {
         self.per_task.iter().filter(|count| **count == 0).count() as f64
     }
 
+    /// Of all times that somebody asked, in percent, those that ended in a refusal.
+    pub(crate) fn refused(&self) -> f64 {
+        100.0 * self.refusals as f64 / (self.total() + self.refusals as f64)
+    }
+
     /// Microseconds of processor time for each, of client and server.
     pub(crate) fn processor(&self) -> Option<(f64, f64)> {
         self.processor.map(|(client, server)| (client / self.total(), server / self.total()))
@@ -81,16 +94,19 @@ where
     W: Future<Output = Result<(), BenchError>> + Send + 'static,
 {
     let counts: Arc<[AtomicU64]> = (0..tasks).map(|_| AtomicU64::new(0)).collect();
-    let over = Arc::<AtomicBool>::default();
+    let (refusals, over) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
     let mut crowd = JoinSet::new();
     for task in 0..tasks {
-        crowd.spawn(work(Tally { task, counts: Arc::clone(&counts), over: Arc::clone(&over) }));
+        let (counts, refusals, over) = (Arc::clone(&counts), Arc::clone(&refusals), Arc::clone(&over));
+        crowd.spawn(work(Tally { task, counts, refusals, over }));
     }
     let read = || counts.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
     tokio::time::sleep(plan.warm_up).await;
     let (began, before, processor) = (Instant::now(), read(), Processor::now(postmaster));
+    let refused_before = refusals.load(Ordering::Relaxed);
     tokio::time::sleep(plan.window).await;
     let (time, after) = (began.elapsed(), read());
+    let refusals = refusals.load(Ordering::Relaxed) - refused_before;
     let processor = processor.zip(Processor::now(postmaster)).map(|(before, after)| after.since(before));
     over.store(true, Ordering::Relaxed);
     while let Some(ended) = crowd.join_next().await {
@@ -100,5 +116,5 @@ where
     if per_task.iter().sum::<u64>() == 0 {
         return Err(BenchError::turn("nobody got anything"));
     }
-    Ok(Counted { per_task, time, processor })
+    Ok(Counted { per_task, refusals, time, processor })
 }

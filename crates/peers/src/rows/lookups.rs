@@ -16,6 +16,7 @@ pub(crate) const PROCESSOR: &str = "µs of CPU, both";
 pub(crate) const CLIENT: &str = "µs of CPU, client";
 pub(crate) const SERVER: &str = "µs of CPU, server";
 const FAIRNESS: &str = "most / least per task";
+const REFUSED: &str = "refused, %";
 const TASKS: usize = 64;
 
 /// What each task asks for.
@@ -106,7 +107,7 @@ impl<'s> Seat<'s> {
         W: Future<Output = Result<(), BenchError>> + Send + 'static,
     {
         let counted = watch(self.plan, self.stage.postmaster(), tasks, work).await?;
-        let mut values = vec![(RATE, counted.per_second()), (FAIRNESS, counted.unfairness())];
+        let mut values = vec![(RATE, counted.per_second()), (FAIRNESS, counted.unfairness()), (REFUSED, counted.refused())];
         if let Some((client, server)) = counted.processor() {
             values.extend([(PROCESSOR, client + server), (CLIENT, client), (SERVER, server)]);
         }
@@ -119,7 +120,10 @@ async fn ask<P: Peer<Lease: Held>>(peer: P, what: What, tally: Tally) -> Result<
     while !tally.is_over() {
         let mut lease = match peer.acquire(PATIENT).await {
             Ok(lease) => lease,
-            Err(Refused::Busy) => return Err(BenchError::turn("it refused a task that would have waited")),
+            Err(Refused::Busy) => {
+                tally.refused().await;
+                continue;
+            }
             Err(Refused::Failed(why)) => return Err(BenchError::Turn(why)),
         };
         lease.run(what.statement(tally.task, turn)).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
 
 use super::crowd::{Tally, watch};
 use super::load::{PATIENCE, Stretch, arrivals, play as play_load};
@@ -33,15 +34,16 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     let statement = Statement::Service { sleep_ms: SLEEP_MS, loops: stage.loops_for(WORK).await? };
     let size = best_size(bench, statement).await?;
     for round in 0..plan.rounds {
-        let capacity = Bare { plan, stage, statement }.capacity(size).await?;
-        bench.book.enter(Row::Overload, "capacity", names::BARE, round, Measured::of([(CAPACITY, capacity)]));
-        bench.say(&format!("overload: {size} connections answer {capacity:.0} a second"));
-        stage.settle().await?;
-        let mut turns = Vec::new();
-        for &load in &plan.loads {
-            turns.extend(Seat { plan, stage, statement, size, capacity, load, round }.turns());
+        let mut loads = plan.loads.clone();
+        loads.shuffle(&mut bench.dice);
+        for load in loads {
+            let capacity = Bare { plan, stage, statement }.capacity(size, 2 * plan.window).await?;
+            bench.book.enter(Row::Overload, &case(load), names::BARE, round, Measured::of([(CAPACITY, capacity)]));
+            bench.say(&format!("overload: {size} connections answer {capacity:.0} a second; {load}x"));
+            stage.settle().await?;
+            let turns = Seat { plan, stage, statement, size, capacity, load, round }.turns();
+            bench.round(Row::Overload, round, turns).await?;
         }
-        bench.round(Row::Overload, round, turns).await?;
     }
     Ok(())
 }
@@ -53,7 +55,7 @@ async fn best_size(bench: &mut Bench<'_>, statement: Statement) -> Result<u32, B
     for &size in &plan.static_sizes {
         let mut rates = Vec::new();
         for _ in 0..3 {
-            rates.push(Bare { plan, stage, statement }.capacity(size).await?);
+            rates.push(Bare { plan, stage, statement }.capacity(size, plan.window).await?);
             stage.settle().await?;
         }
         found.extend(Spread::of(rates).map(|rates| (size, rates.median)));
@@ -77,7 +79,7 @@ async fn best_size(bench: &mut Bench<'_>, statement: Statement) -> Result<u32, B
             "Tuned is: {best} connections, no pings before a lease, a wait limit of {} ms. The limit before deadpool lets {} \
              requests in. Callers arrive by chance (Poisson), wait for nobody, and drop what they wait for {} ms after their \
              planned arrival; goodput is answers within that time over the lesser of what arrived and what the capacity \
-             of the same round allows.",
+             allows that was measured just before the turns of that load.",
             TUNED_WAIT.as_millis(),
             2 * best,
             PATIENCE.as_millis(),
@@ -94,7 +96,7 @@ struct Bare<'s> {
 
 impl Bare<'_> {
     /// Answers a second of so many connections, each of a task that asks again at once.
-    async fn capacity(&self, size: u32) -> Result<f64, BenchError> {
+    async fn capacity(&self, size: u32, window: Duration) -> Result<f64, BenchError> {
         let mut connections = Vec::new();
         for _ in 0..size {
             let mut connection = self.stage.connect().await?;
@@ -113,7 +115,8 @@ impl Bare<'_> {
                 Ok(())
             }
         };
-        Ok(watch(self.plan, self.stage.postmaster(), size as usize, work).await?.per_second())
+        let plan = Plan { window, ..self.plan.clone() };
+        Ok(watch(&plan, self.stage.postmaster(), size as usize, work).await?.per_second())
     }
 }
 
@@ -135,9 +138,11 @@ impl<'s> Seat<'s> {
         vec![
             self.turn(names::FOREBAY, 1, arrivals, || Forebay::by_default(options)),
             self.turn(names::FOREBAY_FIXED, size, arrivals, move || Forebay::fixed(options, size)),
-            self.turn(names::SQLX, 10, arrivals, || Ok(Stock::by_default(options))),
+            self.turn(names::SQLX, 1, arrivals, || Ok(Stock::by_default(options))),
             self.turn(names::SQLX_TUNED, size, arrivals, move || Ok(Stock::trusting(options, size, wait))),
             self.turn(names::DEADPOOL_TUNED, size, arrivals, move || Deadpool::new(options, size, wait)),
+            self.turn(names::DEADPOOL_DEFAULT, 1, arrivals, || Deadpool::by_default(options)),
+            self.turn(names::BB8_DEFAULT, 1, arrivals, || Ok(Bb8::by_default(options))),
             self.turn(names::BB8_TUNED, size, arrivals, move || Ok(Bb8::new(options, size, wait))),
             self.turn(names::LIMITED, size, arrivals, move || {
                 Ok(Limited::new(Deadpool::new(options, size, None)?, 2 * size))

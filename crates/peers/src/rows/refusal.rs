@@ -18,6 +18,8 @@ pub(crate) const CASE: &str = "8 connections taken";
 const SIZE: u32 = 8;
 /// More than any pool lets wait.
 const CROWD: usize = 5_000;
+/// The clock is read once for so many.
+const BATCH: u32 = 64;
 
 pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     let (plan, options) = (bench.plan, &bench.stage.options);
@@ -29,16 +31,14 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     for round in 0..plan.rounds {
         let turns = vec![
             Turn::new(CASE, names::FOREBAY_ADMIT, async {
-                ours(plan, Forebay::fixed(options, SIZE)?, async |peer, admission| {
-                    peer.pool().admit(admission).is_err()
-                })
-                .await
+                let refuses = |peer: &Forebay, admission: &Admission| peer.pool().admit(admission).is_err();
+                ours(plan, Forebay::fixed(options, SIZE)?, refuses).await
             }),
             Turn::new(CASE, names::FOREBAY, async {
-                ours(plan, Forebay::fixed(options, SIZE)?, async |peer, admission| {
-                    peer.pool().acquire(admission).await.is_err()
-                })
-                .await
+                let refuses = |peer: &Forebay, admission: &Admission| {
+                    matches!(peer.pool().acquire(admission).now_or_never(), Some(Err(_)))
+                };
+                ours(plan, Forebay::fixed(options, SIZE)?, refuses).await
             }),
             Turn::new(CASE, names::SQLX, async {
                 let peer = Stock::pinging(options, SIZE);
@@ -67,28 +67,57 @@ async fn take_all<P: Peer<Lease: Held>>(peer: &P) -> Result<Vec<P::Lease>, Bench
     Ok(leases)
 }
 
+/// Its waiters leave one by one when they have waited too long; then others take their places, and the clock stands still.
 async fn ours(
     plan: &Plan,
     peer: Forebay,
-    refuses: impl AsyncFn(&Forebay, &Admission) -> bool,
+    refuses: impl Fn(&Forebay, &Admission) -> bool,
 ) -> Result<Measured, BenchError> {
     let leases = take_all(&peer).await?;
     let admission = Admission::within(Class::Normal, PATIENT);
-    let mut waiting = Vec::<Pin<Box<Acquire>>>::new();
-    while peer.pool().admit(&admission).is_ok() {
+    let mut waiting = Vec::new();
+    let (mut spent, mut refused) = (Duration::ZERO, 0_u32);
+    let mut fresh = true;
+    for time in [plan.warm_up, plan.window.min(LONGEST)] {
+        (spent, refused) = (Duration::ZERO, 0);
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            if fresh {
+                wait_in_line(&peer, &admission, &mut waiting)?;
+                // Lets the pool take notice of those who left.
+                tokio::task::yield_now().await;
+            }
+            let began = Instant::now();
+            fresh = !(0..BATCH).all(|_| refuses(&peer, &admission));
+            if !fresh {
+                spent += began.elapsed();
+                refused += BATCH;
+            }
+        }
+    }
+    drop((waiting, leases));
+    peer.close().await;
+    match refused {
+        0 => Err(BenchError::turn("it was to refuse, and did not")),
+        refused => Ok(Measured::of([(METRIC, spent.as_secs_f64() * 1e9 / f64::from(refused))])),
+    }
+}
+
+/// Lets callers wait until the next would be refused.
+fn wait_in_line(peer: &Forebay, admission: &Admission, waiting: &mut Vec<Pin<Box<Acquire>>>) -> Result<(), BenchError> {
+    waiting.retain_mut(|caller| caller.as_mut().now_or_never().is_none());
+    while peer.pool().admit(admission).is_ok() {
         if waiting.len() > CROWD {
             return Err(BenchError::turn("it lets any number of callers wait"));
         }
-        let mut caller = Box::pin(peer.pool().acquire(&admission));
-        if let Some(answer) = caller.as_mut().now_or_never() {
-            return Err(BenchError::turn(format!("a caller who was let in did not wait: {:?}", answer.err())));
+        let mut caller = Box::pin(peer.pool().acquire(admission));
+        match caller.as_mut().now_or_never() {
+            None => waiting.push(caller),
+            Some(Ok(_)) => return Err(BenchError::turn("it lent a connection though all were taken")),
+            Some(Err(_)) => break,
         }
-        waiting.push(caller);
     }
-    let measured = refusals(plan, async || refuses(&peer, &admission).await).await;
-    drop((waiting, leases));
-    peer.close().await;
-    measured
+    Ok(())
 }
 
 async fn rival<P: Peer<Lease: Held>>(
@@ -112,12 +141,12 @@ async fn refusals(plan: &Plan, refuses: impl AsyncFn() -> bool) -> Result<Measur
         let began = Instant::now();
         let mut asked = 0_u32;
         while began.elapsed() < time {
-            for _ in 0..64 {
+            for _ in 0..BATCH {
                 if !refuses().await {
                     return Err(BenchError::turn("it was to refuse, and did not"));
                 }
             }
-            asked += 64;
+            asked += BATCH;
         }
         cost = began.elapsed().as_secs_f64() * 1e9 / f64::from(asked);
     }

@@ -1,5 +1,7 @@
 //! Round trips that a pool adds to a statement, counted by a proxy between it and the server.
 
+use std::time::Duration;
+
 use forebay_wire::{Proxy, Upstream};
 use sqlx::postgres::PgConnectOptions;
 
@@ -33,10 +35,25 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     bench.round(Row::Lookups, 0, turns).await
 }
 
+/// What a pool does in the background when it starts, such as opening a connection more, is not counted.
+async fn at_rest(proxy: &Proxy) {
+    const CALM: Duration = Duration::from_millis(100);
+    let mut seen = proxy.counts().round_trips;
+    loop {
+        tokio::time::sleep(CALM).await;
+        let now = proxy.counts().round_trips;
+        if now == seen {
+            return;
+        }
+        seen = now;
+    }
+}
+
 async fn count<P: Peer<Lease: Held>>(proxy: &Proxy, peer: P) -> Result<Measured, BenchError> {
     fill(&peer, 1).await?;
     // Whatever the return of the lease before has to say, it says it before this one is granted.
     drop(acquire(&peer, PATIENT).await?);
+    at_rest(proxy).await;
     let before = proxy.counts();
     for _ in 0..LEASES {
         acquire(&peer, PATIENT).await?.run(Statement::One).await?;

@@ -22,6 +22,8 @@ pub(crate) const RECOVERY: &str = "recovery, ms";
 /// An arrival is late if it comes so long after its plan; with more than [`LATE_SHARE`] of them the turn is void.
 const LATE: Duration = Duration::from_millis(100);
 const LATE_SHARE: f64 = 0.01;
+/// No wait is longer: callers leave long before.
+const LONGEST: Duration = Duration::from_secs(60);
 /// Recovered is who serves so many of those that come from then on.
 const RECOVERED: f64 = 0.95;
 
@@ -97,7 +99,7 @@ fn late(visits: &[Visit]) -> Option<String> {
 }
 
 fn quantiles(times: impl Iterator<Item = Duration>, p50: &'static str, p99: &'static str) -> Vec<(&'static str, f64)> {
-    let mut histogram = Histogram::<u32>::new(3).expect("three digits are allowed");
+    let mut histogram = Histogram::<u32>::new_with_max(LONGEST.as_nanos() as u64, 3).expect("the bounds are sound");
     for time in times {
         histogram.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
@@ -137,6 +139,13 @@ mod tests {
         let measured = FRAME.measure(&visits, 0);
         assert_eq!(value(&measured, GOODPUT), 2.0 / 4.0);
         assert_eq!(value(&measured, REFUSED), 25.0);
+    }
+
+    #[test]
+    fn waits_are_told_in_milliseconds() {
+        let wait = |waited| Visit { waited: Some(ms(waited)), ..visit(1_100, 100, End::Answered) };
+        let measured = FRAME.measure(&[wait(10), wait(12), wait(200)], 0);
+        assert_eq!((value(&measured, WAIT_P50).round(), value(&measured, WAIT_P99).round()), (12.0, 200.0));
     }
 
     #[test]

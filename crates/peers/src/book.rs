@@ -107,7 +107,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of these values; `None` of none.
+    /// Of these values, with six digits; `None` of none.
     #[must_use]
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
@@ -118,7 +118,7 @@ impl Spread {
             even if even.is_multiple_of(2) => f64::midpoint(values[middle - 1], values[middle]),
             _ => values[middle],
         };
-        Some(Self { median, min: values[0], max: values[values.len() - 1] })
+        Some(Self { median: rounded(median), min: rounded(values[0]), max: rounded(values[values.len() - 1]) })
     }
 }
 
@@ -138,11 +138,17 @@ impl Figure {
     /// This figure as a multiple of another, round by round.
     #[must_use]
     pub fn over(&self, base: &Self) -> Option<Spread> {
+        Spread::of(self.ratios(base).into_iter().map(|(_, ratio)| ratio))
+    }
+
+    /// The same for each round.
+    #[must_use]
+    pub fn ratios(&self, base: &Self) -> Vec<(u32, f64)> {
         let ratios = self.samples.iter().filter(|sample| sample.valid).filter_map(|sample| {
             let other = base.samples.iter().find(|other| other.round == sample.round && other.valid)?;
-            (other.value != 0.0).then(|| sample.value / other.value)
+            (other.value != 0.0).then(|| (sample.round, sample.value / other.value))
         });
-        Spread::of(ratios)
+        ratios.collect()
     }
 }
 

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod book;
+pub mod command;
 mod error;
 pub mod machine;
 mod peer;
@@ -17,8 +18,10 @@ mod rows;
 mod run;
 mod stage;
 pub mod targets;
+mod work;
 
 pub use error::BenchError;
-use peer::{Held, Peer, Refused, Statement};
+use peer::{Held, Peer, Refused};
 pub use plan::{Plan, Row};
 pub use run::run;
+use work::Statement;

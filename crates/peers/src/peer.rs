@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use sqlx::{Executor, Postgres};
+use sqlx::PgConnection;
+
+use crate::work::{Statement, Step, Work};
 
 /// A pool under measurement.
 pub(crate) trait Peer: Clone + Send + Sync + 'static {
@@ -14,6 +16,11 @@ pub(crate) trait Peer: Clone + Send + Sync + 'static {
     /// of its own, or none; the caller drops the future then.
     fn acquire(&self, within: Duration) -> impl Future<Output = Result<Self::Lease, Refused>> + Send;
 
+    /// The same for a caller that must not be lost to the others. Most pools know no such thing.
+    fn acquire_first(&self, within: Duration) -> impl Future<Output = Result<Self::Lease, Refused>> + Send {
+        self.acquire(within)
+    }
+
     /// Closes what is idle, and waits for it where the pool can.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
@@ -22,7 +29,10 @@ pub(crate) trait Peer: Clone + Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The pool said no: at once, or when its own limit had passed.
-    Busy,
+    Busy {
+        /// When to come back, where the pool says so.
+        after: Option<Duration>,
+    },
     /// Something broke.
     Failed(String),
 }
@@ -31,43 +41,24 @@ pub(crate) enum Refused {
 pub(crate) trait Held: Send + 'static {
     /// Runs a statement and reads its row.
     fn run(&mut self, statement: Statement) -> impl Future<Output = sqlx::Result<()>> + Send;
-}
 
-/// The statements of the benchmark. All are prepared once for each connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Statement {
-    /// `select 1`
-    One,
-    /// One row of [`Statement::ITEMS`] by its key.
-    Lookup(i64),
-    /// Sleeps for so many milliseconds.
-    Sleep(f64),
-    /// Sleeps for so many milliseconds, then makes the server's processor work for so many loops.
-    Service {
-        /// Milliseconds of sleep.
-        sleep_ms: f64,
-        /// Loops of work.
-        loops: i32,
-    },
-}
-
-impl Statement {
-    /// Rows in the table of lookups.
-    pub(crate) const ITEMS: i64 = 100_000;
-
-    /// Runs it and reads its row.
-    ///
-    /// # Errors
-    /// sqlx's.
-    pub(crate) async fn on<'c>(self, executor: impl Executor<'c, Database = Postgres>) -> sqlx::Result<()> {
-        let query = match self {
-            Self::One => sqlx::query("select 1"),
-            Self::Lookup(id) => sqlx::query("select id, name, price from items where id = $1").bind(id),
-            Self::Sleep(ms) => sqlx::query("select pg_sleep($1 / 1000)").bind(ms),
-            Self::Service { sleep_ms, loops } => {
-                sqlx::query("select pg_sleep($1 / 1000), burn($2)").bind(sleep_ms).bind(loops)
+    /// Does a piece of work, one step after another.
+    fn work(&mut self, work: Work, seed: u64) -> impl Future<Output = sqlx::Result<()>> + Send {
+        async move {
+            for step in work.steps(seed) {
+                match step {
+                    Step::Run(statement) => self.run(statement).await?,
+                    Step::Think(time) => tokio::time::sleep(time).await,
+                }
             }
-        };
-        query.fetch_one(executor).await.map(drop)
+            Ok(())
+        }
+    }
+}
+
+/// A connection that is nobody's but the caller's.
+impl Held for PgConnection {
+    async fn run(&mut self, statement: Statement) -> sqlx::Result<()> {
+        statement.on(self).await
     }
 }

@@ -18,12 +18,36 @@ pub enum Row {
     Dropped,
     /// What a refusal costs.
     Refusal,
+    /// E1: what the database does with so many connections, for each kind of work.
+    #[value(name = "e1")]
+    Steady,
+    /// E2: ten times the capacity, and back.
+    #[value(name = "e2")]
+    Spike,
+    /// E3: holders that give nothing back, and a spike.
+    #[value(name = "e3")]
+    Incident,
+    /// E5: what one configuration loses against the best size of each kind of work.
+    #[value(name = "e5")]
+    Regret,
+    /// E6: a database that changes under load.
+    #[value(name = "e6")]
+    Tracking,
+    /// E8: critical work within a flood of all else.
+    #[value(name = "e8")]
+    Priority,
+    /// E9: those who were refused come back.
+    #[value(name = "e9")]
+    Herd,
 }
 
 impl Row {
-    /// All of them, in the order in which they are measured and reported.
-    pub const ALL: [Self; 6] =
+    /// All of the benchmark, in the order in which they are measured and reported.
+    pub const BENCH: [Self; 6] =
         [Self::Uncontended, Self::Contended, Self::Lookups, Self::Dropped, Self::Refusal, Self::Overload];
+    /// All of the trials.
+    pub const TRIALS: [Self; 7] =
+        [Self::Steady, Self::Regret, Self::Spike, Self::Incident, Self::Tracking, Self::Priority, Self::Herd];
 
     /// Its name on the command line.
     #[must_use]
@@ -35,6 +59,13 @@ impl Row {
             Self::Overload => "overload",
             Self::Dropped => "dropped",
             Self::Refusal => "refusal",
+            Self::Steady => "e1",
+            Self::Spike => "e2",
+            Self::Incident => "e3",
+            Self::Regret => "e5",
+            Self::Tracking => "e6",
+            Self::Priority => "e8",
+            Self::Herd => "e9",
         }
     }
 
@@ -48,8 +79,23 @@ impl Row {
             Self::Overload => "More than the database can serve",
             Self::Dropped => "A future dropped 50 ms into a 300 ms statement, on a pool of 1",
             Self::Refusal => "Refusing while every connection is taken",
+            Self::Steady => "E1: what the database does with so many connections",
+            Self::Spike => "E2: ten times the capacity, and back",
+            Self::Incident => "E3: twelve of twenty connections are never given back, and a spike comes",
+            Self::Regret => "E5: one configuration for all, against the best size of each",
+            Self::Tracking => "E6: a database that changes under load",
+            Self::Priority => "E8: critical work within twenty times the capacity",
+            Self::Herd => "E9: those who were refused come back",
         }
     }
+}
+
+/// How long something is watched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    /// Uncounted, before.
+    pub(crate) warm_up: Duration,
+    pub(crate) window: Duration,
 }
 
 /// How long and how often everything is measured.
@@ -73,6 +119,10 @@ pub struct Plan {
     pub loads: Vec<f64>,
     /// Sizes tried to find the capacity.
     pub static_sizes: Vec<u32>,
+    /// The same where a bound on a mean is wanted.
+    pub rounds_for_a_bound: u32,
+    /// What one second of a trial's course takes.
+    pub second: Duration,
     /// How long half the capacity is offered before.
     pub before: Duration,
     /// How long the load is offered.
@@ -86,9 +136,11 @@ impl Plan {
     #[must_use]
     pub fn full(seed: u64) -> Self {
         Self {
-            rows: Row::ALL.to_vec(),
+            rows: Row::BENCH.to_vec(),
             seed,
             rounds: 5,
+            rounds_for_a_bound: 5,
+            second: Duration::from_secs(1),
             window: Duration::from_millis(500),
             warm_up: Duration::from_millis(100),
             tasks: vec![64, 1_024],
@@ -116,6 +168,36 @@ impl Plan {
         }
     }
 
+    /// The trials that are reported.
+    #[must_use]
+    pub fn trials(seed: u64) -> Self {
+        Self {
+            rows: Row::TRIALS.to_vec(),
+            rounds: 3,
+            window: Duration::from_millis(600),
+            warm_up: Duration::from_millis(200),
+            static_sizes: vec![1, 2, 4, 8, 12, 16, 24, 32, 48, 64],
+            ..Self::full(seed)
+        }
+    }
+
+    /// The trials in a few minutes.
+    #[must_use]
+    pub fn quick_trials(seed: u64) -> Self {
+        Self {
+            rounds: 1,
+            window: Duration::from_millis(300),
+            static_sizes: vec![1, 4, 12, 24, 48],
+            rounds_for_a_bound: 3,
+            second: Duration::from_millis(500),
+            ..Self::trials(seed)
+        }
+    }
+
+    pub(crate) const fn span(&self) -> Span {
+        Span { warm_up: self.warm_up, window: self.window }
+    }
+
     /// Seconds, for a test that looks only whether everything comes out.
     #[must_use]
     pub fn tiny(seed: u64) -> Self {
@@ -127,6 +209,8 @@ impl Plan {
             sizes: vec![2],
             loads: vec![2.0],
             static_sizes: vec![4],
+            rounds_for_a_bound: 2,
+            second: Duration::from_millis(50),
             before: Duration::from_millis(50),
             during: Duration::from_millis(150),
             after: Duration::from_millis(150),

@@ -1,7 +1,10 @@
 //! Plots of a report, as SVG. They are drawn on white, so that they can be read on a dark page too.
 
 mod costs;
+mod dots;
 mod overload;
+mod regret;
+mod steady;
 
 use plotters::style::RGBColor;
 
@@ -16,7 +19,12 @@ pub type PlotError = Box<dyn std::error::Error>;
 /// # Errors
 /// The plotting library's.
 pub fn all(book: &Book) -> Result<Vec<(&'static str, String)>, PlotError> {
-    let plots = [("costs.svg", costs::draw(book)?), ("overload.svg", overload::draw(book)?)];
+    let plots = [
+        ("costs.svg", costs::draw(book)?),
+        ("overload.svg", overload::draw(book)?),
+        ("steady.svg", steady::draw(book)?),
+        ("regret.svg", regret::draw(book)?),
+    ];
     Ok(plots.into_iter().filter_map(|(name, svg)| Some((name, svg?))).collect())
 }
 
@@ -25,10 +33,15 @@ pub fn all(book: &Book) -> Result<Vec<(&'static str, String)>, PlotError> {
 fn colour(pool: &str) -> RGBColor {
     match pool {
         names::FOREBAY | names::FOREBAY_ADMIT => RGBColor(0, 114, 178),
-        names::FOREBAY_FIXED | names::FOREBAY_CONTINUING => RGBColor(86, 180, 233),
+        names::FOREBAY_FIXED | names::FOREBAY_CONTINUING | names::FOREBAY_TWENTY => RGBColor(86, 180, 233),
         names::SQLX => RGBColor(213, 94, 0),
         names::SQLX_NO_PING | names::SQLX_TUNED => RGBColor(230, 159, 0),
-        names::DEADPOOL | names::DEADPOOL_DEFAULT | names::DEADPOOL_TUNED | names::DEADPOOL_LIMIT => RGBColor(0, 158, 115),
+        names::DEADPOOL
+        | names::DEADPOOL_TEN
+        | names::DEADPOOL_BEST
+        | names::DEADPOOL_DEFAULT
+        | names::DEADPOOL_TUNED
+        | names::DEADPOOL_LIMIT => RGBColor(0, 158, 115),
         names::BB8 | names::BB8_DEFAULT | names::BB8_TUNED => RGBColor(204, 121, 167),
         _ => RGBColor(110, 110, 110),
     }

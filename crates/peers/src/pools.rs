@@ -55,31 +55,51 @@ pub(crate) mod names {
     /// deadpool with the best size, and before it a limit of twice as many requests that refuses all others at once.
     pub(crate) const LIMITED: &str = "deadpool behind a limit";
 
+    /// sqlx's pool without pings, with the best size, behind such a limit.
+    pub(crate) const SQLX_LIMITED: &str = "sqlx behind a limit";
+    /// The same as deadpool behind a limit, but four times as wide.
+    pub(crate) const LIMITED_WIDE: &str = "deadpool behind a wide limit";
+    /// deadpool behind a limit that tells all to come back after a second.
+    pub(crate) const LIMITED_TELLING: &str = "deadpool behind a limit, told 1 s";
+    /// deadpool with the best size.
+    pub(crate) const DEADPOOL_BEST: &str = "deadpool, best size";
+    /// deadpool with ten connections.
+    pub(crate) const DEADPOOL_TEN: &str = "deadpool, 10 connections";
+    /// Ours with a ceiling of 20, as others have it.
+    pub(crate) const FOREBAY_TWENTY: &str = "forebay, ceiling 20";
+
     /// The order in which they are shown.
-    const ORDER: [&str; 17] = [
+    const ORDER: [&str; 23] = [
         FOREBAY,
         FOREBAY_ADMIT,
         FOREBAY_CONTINUING,
         FOREBAY_FIXED,
+        FOREBAY_TWENTY,
         SQLX,
         SQLX_NO_PING,
         SQLX_TUNED,
+        SQLX_LIMITED,
         DEADPOOL,
         DEADPOOL_LIMIT,
         DEADPOOL_DEFAULT,
         DEADPOOL_TUNED,
+        DEADPOOL_BEST,
+        DEADPOOL_TEN,
         BB8,
         BB8_DEFAULT,
         BB8_TUNED,
         LIMITED,
+        LIMITED_WIDE,
+        LIMITED_TELLING,
         SEMAPHORE,
         BARE,
     ];
 
-    /// The place of a pool in every table and plot.
+    /// The place of a pool in every table and plot; bare numbers of connections come last, by number.
     #[must_use]
     pub(crate) fn rank(pool: &str) -> usize {
-        ORDER.iter().position(|name| *name == pool).unwrap_or(ORDER.len())
+        let size = || pool.split(' ').next()?.parse::<usize>().ok();
+        ORDER.iter().position(|name| *name == pool).unwrap_or_else(|| ORDER.len() + size().unwrap_or(0))
     }
 }
 
@@ -102,7 +122,7 @@ pub(crate) async fn acquire<P: Peer>(peer: &P, within: Duration) -> Result<P::Le
         loop {
             match peer.acquire(within).await {
                 Ok(lease) => return Ok(lease),
-                Err(crate::Refused::Busy) => tokio::task::yield_now().await,
+                Err(crate::Refused::Busy { .. }) => tokio::task::yield_now().await,
                 Err(crate::Refused::Failed(why)) => return Err(BenchError::Turn(why)),
             }
         }

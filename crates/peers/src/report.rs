@@ -20,7 +20,7 @@ impl Report {
         page += &self.method();
         page += "\n## What had to be reached\n\n";
         page += &targets(&self.judgements);
-        for row in Row::ALL.into_iter().filter(|row| self.plan.rows.contains(row)) {
+        for row in self.plan.rows.iter().copied() {
             _ = write!(page, "\n## {}\n", row.title());
             page += &tables(&self.book, row);
         }

@@ -1,12 +1,21 @@
 //! One file for each question.
 
+pub(crate) mod capacity;
 pub(crate) mod contended;
 mod crowd;
 pub(crate) mod dropped;
-mod load;
+pub(crate) mod herd;
+pub(crate) mod incident;
+pub(crate) mod load;
 pub(crate) mod lookups;
 pub(crate) mod overload;
+pub(crate) mod priority;
 pub(crate) mod refusal;
+pub(crate) mod regret;
+mod scene;
+pub(crate) mod spike;
+pub(crate) mod steady;
+pub(crate) mod tracking;
 pub(crate) mod trips;
 pub(crate) mod uncontended;
 pub(crate) mod verdict;

@@ -21,7 +21,7 @@ pub async fn run(plan: &Plan, progress: impl Fn(&str) + Send + Sync) -> Result<R
     let stage = Stage::start(&progress).await?;
     let machine = Machine::here(stage.version().await?);
     let dice = StdRng::seed_from_u64(plan.seed);
-    let mut bench = Bench { stage: &stage, plan, book: Book::default(), dice, progress: &progress };
+    let mut bench = Bench { stage: &stage, plan, book: Book::default(), dice, swept: Vec::new(), progress: &progress };
     let outcome = bench.play().await;
     let book = bench.book;
     stage.stop().await;
@@ -36,6 +36,8 @@ pub(crate) struct Bench<'s> {
     pub(crate) plan: &'s Plan,
     pub(crate) book: Book,
     pub(crate) dice: StdRng,
+    /// The sizes that suit each kind of work, where they were looked for.
+    pub(crate) swept: Vec<rows::steady::Swept>,
     progress: &'s (dyn Fn(&str) + Send + Sync),
 }
 
@@ -58,10 +60,7 @@ impl<'s> Turn<'s> {
 
 impl Bench<'_> {
     async fn play(&mut self) -> Result<(), BenchError> {
-        for row in Row::ALL {
-            if !self.plan.rows.contains(&row) {
-                continue;
-            }
+        for &row in &self.plan.rows {
             match row {
                 Row::Uncontended => rows::uncontended::play(self).await?,
                 Row::Contended => rows::contended::play(self).await?,
@@ -69,6 +68,13 @@ impl Bench<'_> {
                 Row::Overload => rows::overload::play(self).await?,
                 Row::Dropped => rows::dropped::play(self).await?,
                 Row::Refusal => rows::refusal::play(self).await?,
+                Row::Steady => rows::steady::play(self).await?,
+                Row::Regret => rows::regret::play(self).await?,
+                Row::Spike => rows::spike::play(self).await?,
+                Row::Incident => rows::incident::play(self).await?,
+                Row::Tracking => rows::tracking::play(self).await?,
+                Row::Priority => rows::priority::play(self).await?,
+                Row::Herd => rows::herd::play(self).await?,
             }
         }
         Ok(())

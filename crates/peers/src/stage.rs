@@ -28,7 +28,18 @@ const SCHEMA: &str = "
     create function burn(loops int) returns bigint language plpgsql as $$
         declare sum bigint := 0;
         begin for i in 1..loops loop sum := sum + i % 7; end loop; return sum; end $$;
-    analyze items;";
+    create table accounts (id bigint primary key, balance bigint not null) with (fillfactor = 80);
+    create table tellers (id bigint primary key, balance bigint not null) with (fillfactor = 20);
+    create table branches (id bigint primary key, balance bigint not null) with (fillfactor = 10);
+    create table hot (id bigint primary key, balance bigint not null) with (fillfactor = 10);
+    create table history (account bigint not null, amount bigint not null, at timestamptz not null default now());
+    insert into accounts select id, 0 from generate_series(1, 100000) id;
+    insert into tellers select id, 0 from generate_series(1, 100) id;
+    insert into branches select id, 0 from generate_series(1, 10) id;
+    insert into hot values (1, 0);
+    create function hot(loops int) returns bigint language plpgsql as $$
+        begin update hot set balance = balance + 1 where id = 1; return burn(loops); end $$;
+    analyze;";
 
 impl Stage {
     pub(crate) async fn start(progress: impl Fn(&str) + Send) -> Result<Self, BenchError> {

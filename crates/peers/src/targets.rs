@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::book::{Book, Spread};
 use crate::pools::names;
-use crate::rows::{contended, dropped, lookups, overload, refusal, trips, uncontended, verdict};
+use crate::rows::{
+    contended, dropped, herd, incident, lookups, overload, priority, refusal, regret, spike, tracking, trips,
+    uncontended, verdict,
+};
 use crate::{Plan, Row};
 
 /// A bound on a figure of ours, or on its ratio to a rival's.
@@ -103,6 +106,34 @@ fn targets(plan: &Plan) -> Vec<Target> {
             all.extend([of(verdict::RECOVERY, AtMost(200.0)), of(verdict::SESSIONS, AtMost(62.0))]);
         }
     }
+    all.extend(of_trials());
+    all
+}
+
+fn of_trials() -> Vec<Target> {
+    use Bound::{AtLeast, AtMost};
+    let of =
+        |row, case: &str, metric, pool, bound| Target { row, case: case.to_owned(), metric, pool, over: None, bound };
+    let ours = |row, case, metric, bound| of(row, case, metric, names::FOREBAY, bound);
+    let mut all: Vec<Target> = ["processor", "hot row", "think time"]
+        .map(|case| ours(Row::Regret, case, regret::BOUND, AtMost(10.0)))
+        .to_vec();
+    all.extend([
+        ours(Row::Spike, spike::CASE, verdict::GOODPUT, AtLeast(0.97)),
+        ours(Row::Spike, spike::CASE, verdict::FIRST_SECOND, AtLeast(0.85)),
+        ours(Row::Spike, spike::CASE, verdict::WAIT_P99, AtMost(20.0)),
+        ours(Row::Spike, spike::CASE, verdict::RECOVERY, AtMost(200.0)),
+        ours(Row::Spike, spike::CASE, verdict::SESSIONS, AtMost(62.0)),
+    ]);
+    // The bound is a second.
+    let regained = |pool| of(Row::Incident, incident::CASE, incident::REGAINED, pool, AtMost(1_100.0));
+    all.extend([regained(names::FOREBAY), regained(names::FOREBAY_TWENTY)]);
+    all.extend(tracking::COURSES.map(|case| ours(Row::Tracking, case, tracking::LAST, AtLeast(0.95))));
+    all.extend(priority::SHARES.map(|share| Target {
+        case: priority::case(share),
+        ..ours(Row::Priority, "", priority::CRITICAL, AtLeast(99.5))
+    }));
+    all.push(ours(Row::Herd, herd::CASE, herd::EXTRA, AtMost(1.1)));
     all
 }
 

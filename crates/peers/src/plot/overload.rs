@@ -48,7 +48,10 @@ pub(super) fn draw(book: &Book) -> Result<Option<String>, PlotError> {
             let style = colour(pool).stroke_width(if *pool == names::FOREBAY { 3 } else { 2 });
             chart.draw_series(LineSeries::new(line.iter().map(|(load, at)| (load * aside, at.median)), style))?;
             for (load, at) in line {
-                chart.draw_series([PathElement::new(vec![(load * aside, at.min), (load * aside, at.max)], colour(pool))])?;
+                chart.draw_series([PathElement::new(
+                    vec![(load * aside, at.min), (load * aside, at.max)],
+                    colour(pool),
+                )])?;
                 chart.draw_series([Circle::new((load * aside, at.median), 3, colour(pool).filled())])?;
             }
             let y = 70 + 26 * i32::try_from(index)?;

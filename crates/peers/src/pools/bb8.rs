@@ -60,7 +60,7 @@ impl Peer for Bb8 {
 
     async fn acquire(&self, _within: Duration) -> Result<Self::Lease, Refused> {
         self.pool.get_owned().await.map_err(|error| match error {
-            RunError::TimedOut => Refused::Busy,
+            RunError::TimedOut => Refused::Busy { after: None },
             RunError::User(error) => Refused::Failed(error.to_string()),
         })
     }

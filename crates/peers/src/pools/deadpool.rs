@@ -58,7 +58,7 @@ impl Peer for Deadpool {
 
     async fn acquire(&self, _within: Duration) -> Result<Self::Lease, Refused> {
         self.pool.get().await.map_err(|error| match error {
-            PoolError::Timeout(_) => Refused::Busy,
+            PoolError::Timeout(_) => Refused::Busy { after: None },
             error => Refused::Failed(error.to_string()),
         })
     }

@@ -20,6 +20,13 @@ impl Forebay {
         Ok(Self { pool, standing: None })
     }
 
+    /// Nothing tuned but the ceiling.
+    pub(crate) fn up_to(options: &PgConnectOptions, ceiling: u32) -> Result<Self, BenchError> {
+        let rules = Rules { ceiling, ..Rules::default() };
+        let pool = Pool::connect(options.clone(), Config { rules, ..Config::named("bench") });
+        Ok(Self { pool: pool.map_err(BenchError::turn)?, standing: None })
+    }
+
     /// A limit that stays where it is. The ceiling has room on top of it for the reserve and the control connection.
     pub(crate) fn fixed(options: &PgConnectOptions, size: u32) -> Result<Self, BenchError> {
         let ceiling = size + size.div_ceil(10) + 1;
@@ -47,14 +54,23 @@ impl Peer for Forebay {
             Some(admission) => self.pool.acquire(admission).await,
             None => self.pool.acquire(&Admission::within(Class::Normal, within)).await,
         };
-        answer.map_err(|error| match error {
-            AcquireError::Shed { .. } | AcquireError::Timeout(_) => Refused::Busy,
-            error => Refused::Failed(error.to_string()),
-        })
+        answer.map_err(refused)
+    }
+
+    async fn acquire_first(&self, within: Duration) -> Result<Lease, Refused> {
+        self.pool.acquire(&Admission::within(Class::Critical, within)).await.map_err(refused)
     }
 
     async fn close(self) {
         self.pool.close().await;
+    }
+}
+
+fn refused(error: AcquireError) -> Refused {
+    match error {
+        AcquireError::Shed { retry_after, .. } => Refused::Busy { after: Some(retry_after) },
+        AcquireError::Timeout(_) => Refused::Busy { after: None },
+        error => Refused::Failed(error.to_string()),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{Held, Peer, Refused, Statement};
 pub(crate) struct Limited<P> {
     peer: P,
     requests: Arc<Semaphore>,
+    after: Option<Duration>,
 }
 
 /// A lease, and the request's place.
@@ -24,7 +25,12 @@ pub(crate) struct LimitedLease<L> {
 impl<P> Limited<P> {
     /// This pool for so many requests, those that wait for a connection included.
     pub(crate) fn new(peer: P, requests: u32) -> Self {
-        Self { peer, requests: Arc::new(Semaphore::new(requests as usize)) }
+        Self { peer, requests: Arc::new(Semaphore::new(requests as usize)), after: None }
+    }
+
+    /// The same, and all who are refused are told to come back after this time.
+    pub(crate) fn telling(self, after: Duration) -> Self {
+        Self { after: Some(after), ..self }
     }
 }
 
@@ -32,7 +38,8 @@ impl<P: Peer> Peer for Limited<P> {
     type Lease = LimitedLease<P::Lease>;
 
     async fn acquire(&self, within: Duration) -> Result<Self::Lease, Refused> {
-        let place = Arc::clone(&self.requests).try_acquire_owned().map_err(|_full| Refused::Busy)?;
+        let place =
+            Arc::clone(&self.requests).try_acquire_owned().map_err(|_full| Refused::Busy { after: self.after })?;
         let lease = self.peer.acquire(within).await?;
         Ok(LimitedLease { lease, _place: place })
     }

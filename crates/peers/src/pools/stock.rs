@@ -40,7 +40,7 @@ impl Peer for Stock {
 
     async fn acquire(&self, _within: Duration) -> Result<Self::Lease, Refused> {
         self.pool.acquire().await.map_err(|error| match error {
-            sqlx::Error::PoolTimedOut => Refused::Busy,
+            sqlx::Error::PoolTimedOut => Refused::Busy { after: None },
             error => Refused::Failed(error.to_string()),
         })
     }

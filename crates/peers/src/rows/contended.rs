@@ -67,7 +67,7 @@ impl Seat<'_> {
 
     async fn measure<P: Peer>(self, peer: P) -> Result<Measured, BenchError> {
         let work = |tally| come_and_go(peer.clone(), tally);
-        let counted = watch(self.plan, self.stage.postmaster(), self.tasks, work).await?;
+        let counted = watch(self.plan.span(), self.stage.postmaster(), self.tasks, work).await?;
         peer.close().await;
         Ok(measured(&counted))
     }
@@ -90,7 +90,7 @@ async fn come_and_go<P: Peer>(peer: P, tally: Tally) -> Result<(), BenchError> {
                 drop(lease);
                 tally.count();
             }
-            Err(Refused::Busy) => tally.refused().await,
+            Err(Refused::Busy { .. }) => tally.refused().await,
             Err(Refused::Failed(why)) => return Err(BenchError::Turn(why)),
         }
     }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::BenchError;
 use crate::machine::Processor;
-use crate::{BenchError, Plan};
+use crate::plan::Span;
 
 /// How one task counts, and hears that it is over.
 #[derive(Clone, Debug)]
@@ -83,9 +84,9 @@ impl Counted {
     }
 }
 
-/// Lets so many tasks work, and counts them over the plan's window, after its warm-up.
+/// Lets so many tasks work, and counts them over the span's window, after its warm-up.
 pub(crate) async fn watch<W>(
-    plan: &Plan,
+    span: Span,
     postmaster: u32,
     tasks: usize,
     work: impl Fn(Tally) -> W,
@@ -101,10 +102,10 @@ where
         crowd.spawn(work(Tally { task, counts, refusals, over }));
     }
     let read = || counts.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
-    tokio::time::sleep(plan.warm_up).await;
+    tokio::time::sleep(span.warm_up).await;
     let (began, before, processor) = (Instant::now(), read(), Processor::now(postmaster));
     let refused_before = refusals.load(Ordering::Relaxed);
-    tokio::time::sleep(plan.window).await;
+    tokio::time::sleep(span.window).await;
     let (time, after) = (began.elapsed(), read());
     let refusals = refusals.load(Ordering::Relaxed) - refused_before;
     let processor = processor.zip(Processor::now(postmaster)).map(|(before, after)| after.since(before));

@@ -106,8 +106,9 @@ impl<'s> Seat<'s> {
     where
         W: Future<Output = Result<(), BenchError>> + Send + 'static,
     {
-        let counted = watch(self.plan, self.stage.postmaster(), tasks, work).await?;
-        let mut values = vec![(RATE, counted.per_second()), (FAIRNESS, counted.unfairness()), (REFUSED, counted.refused())];
+        let counted = watch(self.plan.span(), self.stage.postmaster(), tasks, work).await?;
+        let mut values =
+            vec![(RATE, counted.per_second()), (FAIRNESS, counted.unfairness()), (REFUSED, counted.refused())];
         if let Some((client, server)) = counted.processor() {
             values.extend([(PROCESSOR, client + server), (CLIENT, client), (SERVER, server)]);
         }
@@ -120,7 +121,7 @@ async fn ask<P: Peer<Lease: Held>>(peer: P, what: What, tally: Tally) -> Result<
     while !tally.is_over() {
         let mut lease = match peer.acquire(PATIENT).await {
             Ok(lease) => lease,
-            Err(Refused::Busy) => {
+            Err(Refused::Busy { .. }) => {
                 tally.refused().await;
                 continue;
             }

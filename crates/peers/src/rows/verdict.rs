@@ -22,8 +22,8 @@ pub(crate) const RECOVERY: &str = "recovery, ms";
 /// An arrival is late if it comes so long after its plan; with more than [`LATE_SHARE`] of them the turn is void.
 const LATE: Duration = Duration::from_millis(100);
 const LATE_SHARE: f64 = 0.01;
-/// No wait is longer: callers leave long before.
-const LONGEST: Duration = Duration::from_secs(60);
+/// A minute; no wait is longer, since callers leave long before.
+const LONGEST_NS: u64 = 60_000_000_000;
 /// Recovered is who serves so many of those that come from then on.
 const RECOVERED: f64 = 0.95;
 
@@ -43,17 +43,18 @@ pub(crate) struct Frame {
 impl Frame {
     pub(crate) fn measure(&self, visits: &[Visit], sessions: u32) -> Measured {
         let during: Vec<&Visit> = visits.iter().filter(|visit| (self.from..self.to).contains(&visit.planned)).collect();
-        let share = |end| percent(during.iter().filter(|visit| visit.end == end).count(), during.len());
+        let share =
+            |is: &dyn Fn(&Visit) -> bool| percent(during.iter().filter(|visit| is(visit)).count(), during.len());
         let mut values = vec![
             (GOODPUT, self.goodput(visits, self.to)),
             (FIRST_SECOND, self.goodput(visits, self.to.min(self.from + Duration::from_secs(1)))),
-            (REFUSED, share(End::Refused)),
-            (LEFT, share(End::Left)),
-            (FAILED, share(End::Failed)),
+            (REFUSED, share(&Visit::was_refused)),
+            (LEFT, share(&|visit| visit.end == End::Left)),
+            (FAILED, share(&|visit| visit.end == End::Failed)),
             (SESSIONS, f64::from(sessions)),
         ];
         let waits = during.iter().filter_map(|visit| visit.waited);
-        let refusals = during.iter().filter(|visit| visit.end == End::Refused);
+        let refusals = during.iter().filter(|visit| visit.was_refused());
         let refusals = refusals.map(|visit| visit.ended.saturating_sub(visit.came));
         values.extend(quantiles(waits, WAIT_P50, WAIT_P99));
         values.extend(quantiles(refusals, REFUSAL_P50, REFUSAL_P99));
@@ -65,7 +66,7 @@ impl Frame {
 
     /// Good answers between the beginning of the load and `to`, over what was possible: all that arrived, or as many as the
     /// database can answer in that time.
-    fn goodput(&self, visits: &[Visit], to: Duration) -> f64 {
+    pub(crate) fn goodput(&self, visits: &[Visit], to: Duration) -> f64 {
         let within = self.from..to;
         let good = visits.iter().filter(|visit| visit.is_good() && within.contains(&visit.ended)).count();
         let offered = visits.iter().filter(|visit| within.contains(&visit.planned)).count();
@@ -74,7 +75,7 @@ impl Frame {
 
     /// How long after the load it took until nearly everybody who came from then on was served in time: the whole stretch if
     /// that never was so.
-    fn recovery(&self, visits: &[Visit]) -> Duration {
+    pub(crate) fn recovery(&self, visits: &[Visit]) -> Duration {
         let mut good = 0_usize;
         let mut recovered = self.end;
         let after = visits.iter().rev().take_while(|visit| visit.planned >= self.to).enumerate();
@@ -88,18 +89,22 @@ impl Frame {
     }
 }
 
-fn percent(some: usize, of: usize) -> f64 {
+pub(crate) fn percent(some: usize, of: usize) -> f64 {
     100.0 * some as f64 / of.max(1) as f64
 }
 
-fn late(visits: &[Visit]) -> Option<String> {
+pub(crate) fn late(visits: &[Visit]) -> Option<String> {
     let late = visits.iter().filter(|visit| visit.came.saturating_sub(visit.planned) > LATE).count();
     let share = percent(late, visits.len());
     (share > 100.0 * LATE_SHARE).then(|| format!("{share:.1} % of the callers came more than 100 ms late"))
 }
 
-fn quantiles(times: impl Iterator<Item = Duration>, p50: &'static str, p99: &'static str) -> Vec<(&'static str, f64)> {
-    let mut histogram = Histogram::<u32>::new_with_max(LONGEST.as_nanos() as u64, 3).expect("the bounds are sound");
+pub(crate) fn quantiles(
+    times: impl Iterator<Item = Duration>,
+    p50: &'static str,
+    p99: &'static str,
+) -> Vec<(&'static str, f64)> {
+    let mut histogram = Histogram::<u32>::new_with_max(LONGEST_NS, 3).expect("the bounds are sound");
     for time in times {
         histogram.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
@@ -118,7 +123,9 @@ mod tests {
     }
 
     fn visit(planned: u64, took: u64, end: End) -> Visit {
-        Visit { planned: ms(planned), came: ms(planned), waited: None, ended: ms(planned + took), end }
+        let (came, ended) = (ms(planned), ms(planned + took));
+        let (again, refused) = (Vec::new(), Vec::new());
+        Visit { planned: came, critical: false, came, waited: None, ended, end, again, refused }
     }
 
     const FRAME: Frame = Frame { from: ms(1_000), to: ms(2_000), end: ms(3_000), capacity: 100.0 };
@@ -133,7 +140,7 @@ mod tests {
             visit(900, 200, End::Answered),
             visit(1_100, 100, End::Answered),
             visit(1_200, 251, End::Answered),
-            visit(1_300, 1, End::Refused),
+            visit(1_300, 1, End::Refused { after: None }),
             visit(1_990, 100, End::Answered),
         ];
         let measured = FRAME.measure(&visits, 0);

@@ -203,7 +203,8 @@ impl Plan {
     pub fn tiny(seed: u64) -> Self {
         Self {
             rounds: 1,
-            window: Duration::from_millis(20),
+            // Long enough for a statement of 20 ms to come back.
+            window: Duration::from_millis(150),
             warm_up: Duration::from_millis(5),
             tasks: vec![16],
             sizes: vec![2],

@@ -87,7 +87,8 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
 fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) {
     let Some(loan) = state.loan(slot) else { return };
     let holder = loan.holder(now);
-    let (taken, waker) = if state.ends_leases { loan.seize(now) } else { (loan.revoke(now), None) };
+    let idle_for = state.ledger.rules().revoke_after.unwrap_or_default();
+    let (taken, waker) = if state.ends_leases { loan.seize(now) } else { (loan.revoke(now, idle_for), None) };
     errands.wake.extend(waker);
     let was_taken = taken.is_some();
     if let Some(taken) = taken {

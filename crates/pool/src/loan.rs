@@ -358,9 +358,14 @@ impl Loan {
 
     // --- its end ----------------------------------------------------------------------------------------------
 
-    /// Takes the connection back, unless a statement runs on it.
-    pub(crate) fn revoke(&self, now: Instant) -> Option<Taken> {
-        self.revoke_idle(&mut self.desk(), now)
+    /// Takes the connection back, unless a statement runs on it, or one has run since it was seen idle for so long.
+    pub(crate) fn revoke(&self, now: Instant, idle_for: Duration) -> Option<Taken> {
+        let mut desk = self.desk();
+        let since = self.idle_since(&mut desk, now)?;
+        if now.saturating_duration_since(since) < idle_for {
+            return None;
+        }
+        self.revoke_idle(&mut desk, now)
     }
 
     fn revoke_idle(&self, desk: &mut Desk, now: Instant) -> Option<Taken> {

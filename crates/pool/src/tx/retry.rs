@@ -154,7 +154,27 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::any;
+
     use super::Retries;
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_happens_no_more_is_repeated_than_a_burst_and_a_tenth_of_what_succeeded(history in vec(any::<bool>(), 0..2_000)) {
+            let retries = Retries::default();
+            let (mut succeeded, mut repeated) = (0, 0);
+            for success in history {
+                if success {
+                    succeeded += 1;
+                    retries.earn();
+                } else {
+                    repeated += usize::from(retries.spend());
+                }
+                assert!(repeated <= 10 + succeeded / 10, "{repeated} after {succeeded}");
+            }
+        }
+    }
 
     #[test]
     fn repetitions_are_a_burst_and_then_a_tenth_of_what_succeeds() {

@@ -87,7 +87,7 @@ impl Ledger {
 
     /// Asks for a connection: a lease now, a place in the queue, or a refusal.
     pub fn acquire(&mut self, now: Instant, ask: Ask) -> Acquired {
-        if let Err(refusal) = self.door(now, &ask) {
+        if let Err(refusal) = self.admit(now, ask) {
             return Acquired::Refused(refusal);
         }
         let rank = Rank::of(ask.class, ask.continuation);
@@ -137,7 +137,11 @@ impl Ledger {
     /// # Errors
     /// The refusal that `acquire` would give now. It is counted.
     pub fn admit(&mut self, now: Instant, ask: Ask) -> Result<(), Refusal> {
-        self.door(now, &ask)
+        let answer = self.door(now, &ask);
+        if answer.is_err() {
+            self.open_missing(now);
+        }
+        answer
     }
 
     /// The caller gives up. If it was granted a connection meanwhile, release that instead.

@@ -59,11 +59,22 @@ impl Ledger {
 
     /// So many of a class that is shut were refused without this ledger being asked.
     pub fn refused_outside(&mut self, now: Instant, class: Class, reason: ShedReason, count: u32) {
-        if self.slots.counts().in_use() >= self.places(Rank::of(class, false)) {
-            self.ticker.refused = self.ticker.refused.saturating_add(count);
-        }
+        self.count_refused(Rank::of(class, false), count);
         self.totals.shed[class.index()][reason as usize] += u64::from(count);
         self.calendar.book_many(now, self.capacity(), count);
+        self.open_missing(now);
+    }
+
+    /// Whoever only its class's share holds back says nothing of how many places there should be. Where a place is free, a
+    /// connection is missing: were they opened only for those who wait, a pool whose connections are slow to open would
+    /// refuse everybody for it, and open none.
+    fn count_refused(&mut self, rank: Rank, count: u32) {
+        let in_use = self.slots.counts().in_use();
+        if in_use >= self.places(rank) {
+            self.ticker.refused = self.ticker.refused.saturating_add(count);
+        } else if self.has_place(rank) {
+            self.ticker.lacking = self.ticker.lacking.saturating_add(count);
+        }
     }
 
     /// How many leases can be served in a second.
@@ -125,10 +136,7 @@ impl Ledger {
     }
 
     pub(super) fn shed(&mut self, now: Instant, class: Class, rank: Rank, reason: ShedReason) -> Refusal {
-        // Whoever only its class's share holds back says nothing of how many places there should be.
-        if self.slots.counts().in_use() >= self.places(rank) {
-            self.ticker.refused = self.ticker.refused.saturating_add(1);
-        }
+        self.count_refused(rank, 1);
         self.totals.shed[class.index()][reason as usize] += 1;
         Refusal::Shed { class, reason, retry_after: self.calendar.book_many(now, self.capacity(), 1) }
     }
@@ -148,8 +156,11 @@ impl Ledger {
         let servers = if growing { most } else { most.min(alive).max(1) };
         let saturated = places == 0 && !self.queue.is_empty();
         let missing = servers.saturating_sub(alive).min(u32::try_from(waiters).unwrap_or(u32::MAX));
-        let wait = self.estimate.wait(now, waiters, servers, saturated)
+        let with_new = self.estimate.wait(now, waiters, servers, saturated)
             + self.openings.time_for(missing, self.rules.openings_at_once);
+        // Those that are open may be sooner than one that is still to be opened.
+        let with_these = self.estimate.wait(now, waiters, most.min(alive).max(1), saturated);
+        let wait = if alive > 0 { with_new.min(with_these) } else { with_new };
         if rank == Rank::Background { wait.max(self.wait_for_share(now)) } else { wait }
     }
 

@@ -13,6 +13,8 @@ pub(super) struct Ticker {
     pub(super) peak: u32,
     /// Requests refused for lack of a place since the last beat.
     pub(super) refused: u32,
+    /// Requests refused since then although a place was free: they lacked only a connection.
+    pub(super) lacking: u32,
     /// Leases in use and callers waiting, multiplied by time, since the last beat.
     pub(super) offered: Duration,
     /// Leases in use, multiplied by time, since the last beat.
@@ -36,6 +38,7 @@ impl Ticker {
             next_sweep: now,
             peak: 0,
             refused: 0,
+            lacking: 0,
             offered: Duration::ZERO,
             used: Duration::ZERO,
             completed: 0,
@@ -163,7 +166,7 @@ impl Ledger {
             lock_waits: self.ticker.locks.share(now),
         };
         self.ticker.peak = counts.in_use();
-        (self.ticker.refused, self.ticker.completed) = (0, 0);
+        (self.ticker.refused, self.ticker.lacking, self.ticker.completed) = (0, 0, 0);
         self.size(now, &sample);
         if self.ticker.next_sweep <= now {
             self.ticker.next_sweep = now + Ticker::SWEEP;

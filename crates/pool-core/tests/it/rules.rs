@@ -424,3 +424,21 @@ fn every_rule_moves_at_run_time_and_all_faults_are_told_at_once() {
     assert_eq!(faults.len(), 6, "{faults:?}");
     assert_eq!(world.ledger.rules(), before);
 }
+
+#[test]
+fn a_pool_whose_connections_were_slow_to_open_opens_more_all_the_same_when_it_refuses_for_want_of_them() {
+    let mut world = World::new(Rules { min_idle: 2, ..rules() });
+    world.advance(Duration::from_millis(900));
+    world.open_all();
+    for flood in 0..10 {
+        let refused = (0..30).filter(|_| is_shed(&world.ask(Class::Normal, 1_000))).count();
+        assert!(refused > 0, "or it shows nothing");
+        assert!(!world.openings.is_empty() || world.snapshot().open() >= 10, "{flood}: {:?}", world.snapshot());
+        world.advance(Duration::from_millis(300));
+        world.open_all();
+        while let Some(lent) = world.leased.first().copied() {
+            world.release(lent.slot, Return::Clean);
+        }
+    }
+    assert!(world.snapshot().open() >= 10, "{:?}", world.snapshot());
+}

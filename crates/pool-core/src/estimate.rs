@@ -6,11 +6,13 @@ use crate::Class;
 ///
 /// The wait of the n-th waiter is `n h / s`, with `h` the mean hold time and `s` the connections that serve: Little's
 /// law for a queue whose servers are all busy. `h` is the mean of the first 32 releases, then an exponential mean over about
-/// as many. When waiters exist and nothing comes back at all, the time since the last release takes the place of `h`, so
-/// that a database that stands still is not judged by how fast it used to be.
+/// as many; where these come within less than 10 ms, over more of them, so that one thread that the processor was taken from
+/// for a moment does not pass for a slow database. When waiters exist and nothing comes back at all for longer than
+/// anybody may wait, that time takes the place of `h`: a database that stands still is not judged by how fast it used to be.
 #[derive(Debug)]
 pub(crate) struct Estimate {
-    hold: Duration,
+    /// The mean of late, in seconds.
+    hold: f64,
     /// The mean and the mean square of hold times over about 500 releases, in seconds.
     moments: (f64, f64),
     /// How many they are over, up to [`Self::LONG`].
@@ -22,14 +24,18 @@ impl Estimate {
     const SHORT: u32 = 32;
     const LONG: u32 = 512;
     /// Assumed before the first release.
-    const PRIOR: Duration = Duration::from_millis(10);
+    const PRIOR: f64 = 0.010;
+    /// The least that the mean of late looks back.
+    const MEMORY: f64 = 0.010;
+    /// The least that any queue may make somebody wait; nothing shorter is a stall.
+    const LEAST_WAIT: Duration = Duration::from_millis(5);
 
     pub(crate) const fn new(now: Instant) -> Self {
         Self { hold: Self::PRIOR, moments: (0.0, 0.0), known: 0, released: now }
     }
 
-    pub(crate) const fn hold(&self) -> Duration {
-        self.hold
+    pub(crate) fn hold(&self) -> Duration {
+        Duration::from_secs_f64(self.hold)
     }
 
     /// The squared coefficient of variation of hold times; 1 until it is known.
@@ -40,10 +46,12 @@ impl Estimate {
 
     pub(crate) fn on_release(&mut self, now: Instant, held: Duration) {
         self.known = (self.known + 1).min(Self::LONG);
-        let short = self.known.min(Self::SHORT);
-        self.hold = (self.hold * (short - 1) + held) / short;
-        let held = held.as_secs_f64();
-        let known = f64::from(self.known);
+        let (held, known) = (held.as_secs_f64(), f64::from(self.known));
+        let passed = now.saturating_duration_since(self.released).as_secs_f64();
+        let least = 1.0 / f64::from(Self::SHORT);
+        let weight =
+            if self.known > Self::SHORT { (passed / Self::MEMORY).clamp(1.0 / known, least) } else { 1.0 / known };
+        self.hold += (held - self.hold) * weight;
         self.moments.0 += (held - self.moments.0) / known;
         self.moments.1 += (held * held - self.moments.1) / known;
         self.released = now;
@@ -56,8 +64,8 @@ impl Estimate {
 
     /// How long the last of `waiters` would wait, when `servers` connections come back one after another.
     pub(crate) fn wait(&self, now: Instant, waiters: usize, servers: u32, stalled_possible: bool) -> Duration {
-        let hold =
-            if stalled_possible { self.hold.max(now.saturating_duration_since(self.released)) } else { self.hold };
+        let silent = if stalled_possible { now.saturating_duration_since(self.released) } else { Duration::ZERO };
+        let hold = if silent > Self::LEAST_WAIT { self.hold().max(silent) } else { self.hold() };
         let waiters = u32::try_from(waiters).unwrap_or(u32::MAX);
         hold.saturating_mul(waiters) / servers.max(1)
     }
@@ -65,7 +73,7 @@ impl Estimate {
     /// How long a class may wait: a burst may wait `burst`, a standing queue only what keeps the server busy.
     pub(crate) fn budget(&self, class: Class, standing: bool, burst: Duration) -> Duration {
         let base = if standing {
-            (self.hold * 4 / 5).clamp(Duration::from_millis(5), Duration::from_millis(20)).min(burst)
+            (self.hold() * 4 / 5).clamp(Self::LEAST_WAIT, Duration::from_millis(20)).min(burst)
         } else {
             burst
         };
@@ -87,8 +95,21 @@ mod tests {
         estimate.on_release(now, Duration::from_millis(4));
         assert_eq!(estimate.hold(), Duration::from_millis(3));
         (0..30).for_each(|_| estimate.on_release(now, Duration::from_millis(3)));
-        estimate.on_release(now, Duration::from_millis(35));
+        estimate.on_release(now + Duration::from_millis(3), Duration::from_millis(35));
         assert_eq!(estimate.hold(), Duration::from_millis(4));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs a first moment")]
+    fn one_pause_of_the_processor_among_thousands_of_short_holds_is_not_a_slow_database() {
+        let mut now = Instant::now();
+        let mut estimate = Estimate::new(now);
+        for nth in 0..5_000 {
+            now += Duration::from_micros(1);
+            estimate.on_release(now, Duration::from_micros(if nth == 4_990 { 4_000 } else { 8 }));
+        }
+        let wait = estimate.wait(now + Duration::from_micros(50), 1_000, 8, true);
+        assert!(wait < Estimate::LEAST_WAIT, "{wait:?}");
     }
 
     #[test]

@@ -550,9 +550,8 @@ impl Pool {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let now = now();
-        let mut state = self.shared.lock();
-        self.shared.threshold.tell(&mut state.ledger, now);
-        state.snapshot(now)
+        // The ledger is told of those who were refused without it, and may want something done for them.
+        self.shared.with(now, |state| state.snapshot(now))
     }
 
     /// Every lease that is out, the longest first.

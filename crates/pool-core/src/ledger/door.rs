@@ -57,7 +57,8 @@ impl Ledger {
         self.calendar.next(now, self.capacity())
     }
 
-    /// So many of a class that is shut were refused without this ledger being asked.
+    /// So many of a class that is shut were refused without this ledger being asked. Connections may be wanted for them:
+    /// carry the actions out.
     pub fn refused_outside(&mut self, now: Instant, class: Class, reason: ShedReason, count: u32) {
         self.count_refused(Rank::of(class, false), count);
         self.totals.shed[class.index()][reason as usize] += u64::from(count);

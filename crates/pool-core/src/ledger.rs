@@ -16,6 +16,7 @@ mod flush;
 mod openings;
 mod retirement;
 mod service;
+mod standing;
 mod tick;
 mod watch;
 
@@ -23,6 +24,7 @@ use calendar::Calendar;
 use flush::Flush;
 use openings::Openings;
 use retirement::Retirement;
+use standing::Standing;
 use tick::Ticker;
 
 /// The pool's state: who holds, waits and opens. See the crate's page for the order to call things.
@@ -44,8 +46,8 @@ pub struct Ledger {
     ticker: Ticker,
     calendar: Calendar,
     grants: u32,
-    /// By rank: since when somebody of this rank or a more important one waits without a pause.
-    queueing_since: [Option<Instant>; Rank::COUNT],
+    /// By rank: the queue of this rank and those more important.
+    standing: [Standing; Rank::COUNT],
     closed: bool,
     actions: VecDeque<Action>,
     totals: Totals,
@@ -71,7 +73,7 @@ impl Ledger {
             ticker: Ticker::new(now),
             calendar: Calendar::new(now),
             grants: 0,
-            queueing_since: [None; Rank::COUNT],
+            standing: [Standing::default(); Rank::COUNT],
             closed: false,
             actions: VecDeque::new(),
             totals: Totals::default(),
@@ -105,14 +107,15 @@ impl Ledger {
         }
         // With nothing alive the wait is for an opening, and only the deadline bounds it.
         let guarded = self.rules.mode == Mode::Enforce && !ask.continuation && self.slots.counts().live() > 0;
-        let patience = if guarded { now + self.budget(now, rank, ask.class) * 2 } else { ask.deadline };
+        let patience =
+            if guarded { now + self.budget(ask.class, self.is_standing(now, rank)) * 2 } else { ask.deadline };
         let until = ask.deadline.min(patience.max(now));
         let waiter =
             Waiter { class: ask.class, rank, enqueued: now, deadline: ask.deadline, until, checks: Checks::default() };
         self.note(now);
         let id = self.queue.push(waiter);
-        for since in &mut self.queueing_since[rank.index()..] {
-            since.get_or_insert(now);
+        for queue in &mut self.standing[rank.index()..] {
+            queue.on_waiter(now);
         }
         self.ticker.wake(now);
         self.pump(now);
@@ -149,7 +152,7 @@ impl Ledger {
         self.note(now);
         if self.queue.remove(waiter).is_some() {
             self.totals.cancelled += 1;
-            self.after_queue();
+            self.after_queue(now);
             self.pump(now);
         }
     }
@@ -246,7 +249,7 @@ impl Ledger {
         while let Some((waiter, _)) = self.queue.pop() {
             self.actions.push_back(Action::Refuse { waiter, refusal: Refusal::Closed });
         }
-        self.after_queue();
+        self.after_queue(now);
         self.discard_idle(now, CloseReason::PoolClosed);
     }
 

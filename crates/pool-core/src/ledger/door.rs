@@ -2,7 +2,6 @@ use std::time::{Duration, Instant};
 
 use super::Ledger;
 use super::calendar::Calendar;
-use super::tick::Ticker;
 use crate::class::Rank;
 use crate::command::Ask;
 use crate::{Action, Class, Mode, Refusal, Rules, ShedReason};
@@ -24,7 +23,7 @@ impl Ledger {
         if !self.is_served_at_once(rank) && self.queue.len() >= self.rules.queue_capacity as usize {
             return self.when_full(now, ask, rank);
         }
-        match (self.shed_reason(now, ask, rank), self.rules.mode) {
+        match (self.shed_reason(now, ask, rank, self.is_standing(now, rank)), self.rules.mode) {
             (Some(reason), Mode::Enforce) => Err(self.shed(now, ask.class, rank, reason)),
             (Some(_), Mode::ReportOnly) => {
                 self.totals.would_shed += 1;
@@ -44,10 +43,12 @@ impl Ledger {
         if self.closed || self.rules.mode != Mode::Enforce || self.slots.counts().live() == 0 {
             return None;
         }
+        // Where nobody waits the queue will not stand before long, and the budget be that of a burst.
+        let standing = self.is_standing(now, rank) && !self.standing[rank.index()].is_paused();
         let full = !self.is_served_at_once(rank) && self.queue.len() >= self.rules.queue_capacity as usize;
         match full {
             true => self.queue.youngest_below(rank).is_none().then_some(ShedReason::QueueFull),
-            false => self.shed_reason(now, &ask, rank),
+            false => self.shed_reason(now, &ask, rank, standing),
         }
     }
 
@@ -118,19 +119,19 @@ impl Ledger {
         let gone = self.queue.remove(waiter).expect("it waits");
         let refusal = self.shed(now, gone.class, gone.rank, ShedReason::QueueFull);
         self.actions.push_back(Action::Refuse { waiter, refusal });
-        self.after_queue();
+        self.after_queue(now);
     }
 
     fn is_served_at_once(&self, rank: Rank) -> bool {
         self.queue.ahead_of(rank) == 0 && self.has_place(rank) && self.slots.counts().idle > 0
     }
 
-    fn shed_reason(&self, now: Instant, ask: &Ask, rank: Rank) -> Option<ShedReason> {
+    fn shed_reason(&self, now: Instant, ask: &Ask, rank: Rank, standing: bool) -> Option<ShedReason> {
         if ask.continuation || self.is_served_at_once(rank) || self.slots.counts().live() == 0 {
             return None;
         }
         let wait = self.predicted_wait(now, rank);
-        if wait > self.budget(now, rank, ask.class) {
+        if wait > self.budget(ask.class, standing) {
             return Some(ShedReason::PredictedWait);
         }
         (now + wait + self.estimate.hold() > ask.deadline).then_some(ShedReason::Deadline)
@@ -171,14 +172,14 @@ impl Ledger {
         self.estimate.wait(now, waiters, self.share(), false)
     }
 
-    pub(super) fn budget(&self, now: Instant, rank: Rank, class: Class) -> Duration {
-        self.estimate.budget(class, self.is_standing(now, rank), self.rules.burst_wait)
+    pub(super) fn budget(&self, class: Class, standing: bool) -> Duration {
+        self.estimate.budget(class, standing, self.rules.burst_wait)
     }
 
-    /// Whether there was no moment without a waiter of this rank or a more important one for a while. A class held back
-    /// by its share says nothing of those above it.
+    /// Whether somebody of this rank or a more important one has been waiting for a while, but for short pauses. A class held
+    /// back by its share says nothing of those above it.
     pub(super) fn is_standing(&self, now: Instant, rank: Rank) -> bool {
-        self.queueing_since[rank.index()].is_some_and(|since| now.saturating_duration_since(since) > Ticker::STANDING)
+        self.standing[rank.index()].stands(now)
     }
 
     /// The reserve lies on top of the limit and inside the ceiling, and only critical work may use it.

@@ -161,7 +161,7 @@ impl Ledger {
             self.totals.unavailable += 1;
             self.actions.push_back(Action::Refuse { waiter, refusal });
         }
-        self.after_queue();
+        self.after_queue(now);
     }
 
     pub(super) fn hopeless(&self, now: Instant) -> Option<Refusal> {

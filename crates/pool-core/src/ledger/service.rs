@@ -107,13 +107,15 @@ impl Ledger {
         self.grants = self.grants.wrapping_add(1);
         self.lease(now, slot, rank);
         self.actions.push_back(Action::Grant { waiter, slot });
-        self.after_queue();
+        self.after_queue(now);
         Some(waiter)
     }
 
     /// Somebody left the queue.
-    pub(super) fn after_queue(&mut self) {
+    pub(super) fn after_queue(&mut self, now: Instant) {
         let free = Rank::ALL.into_iter().take_while(|rank| !self.queue.has(*rank)).count();
-        self.queueing_since[..free].fill(None);
+        for queue in &mut self.standing[..free] {
+            queue.on_empty(now);
+        }
     }
 }

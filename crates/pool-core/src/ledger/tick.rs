@@ -29,8 +29,6 @@ impl Ticker {
     const BEAT: Duration = Duration::from_millis(20);
     /// How often leases are looked at.
     pub(super) const SWEEP: Duration = Duration::from_millis(100);
-    /// A queue without an empty moment for longer stands.
-    pub(super) const STANDING: Duration = Duration::from_millis(100);
 
     pub(super) const fn new(now: Instant) -> Self {
         Self {
@@ -142,7 +140,7 @@ impl Ledger {
             };
             self.actions.push_back(Action::Refuse { waiter: id, refusal });
         }
-        self.after_queue();
+        self.after_queue(now);
     }
 
     fn beat(&mut self, now: Instant) {

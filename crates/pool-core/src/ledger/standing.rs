@@ -1,0 +1,82 @@
+use std::time::{Duration, Instant};
+
+/// Whether a queue stands, or is a burst that passes.
+///
+/// What comes back at once, after the server or its threads had no turn for a while, empties even the queue of a pool that is
+/// asked for ten times what it can do: a pause of up to 10 ms does not make a standing queue a new one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    since: Option<Instant>,
+    /// Since when nobody waits.
+    paused: Option<Instant>,
+}
+
+impl Standing {
+    /// A queue without a longer pause stands after this.
+    const AFTER: Duration = Duration::from_millis(100);
+    const PAUSE: Duration = Duration::from_millis(10);
+
+    /// Somebody begins to wait, perhaps behind others.
+    pub(super) fn on_waiter(&mut self, now: Instant) {
+        if !self.lasts(now) {
+            self.since = Some(now);
+        }
+        self.paused = None;
+    }
+
+    /// Nobody waits.
+    pub(super) fn on_empty(&mut self, now: Instant) {
+        self.paused.get_or_insert(now);
+    }
+
+    pub(super) fn stands(&self, now: Instant) -> bool {
+        self.lasts(now) && self.since.is_some_and(|since| now.saturating_duration_since(since) > Self::AFTER)
+    }
+
+    /// Whether nobody waits, so that with time alone it will not stand any more.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    fn lasts(&self, now: Instant) -> bool {
+        let is_short = |paused| now.saturating_duration_since(paused) <= Self::PAUSE;
+        self.since.is_some() && self.paused.is_none_or(is_short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs a first moment")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_queue_stands_after_a_tenth_of_a_second_and_until_ten_milliseconds_without_it() {
+        let (start, mut queue) = (start(), Standing::default());
+        assert!(!queue.stands(start + ms(1_000)));
+        queue.on_waiter(start);
+        assert!(!queue.stands(start + ms(100)) && queue.stands(start + ms(101)));
+        queue.on_empty(start + ms(150));
+        queue.on_empty(start + ms(155));
+        assert!(queue.stands(start + ms(160)) && !queue.stands(start + ms(161)));
+    }
+
+    #[test]
+    fn a_short_pause_is_forgiven_and_a_longer_one_is_not() {
+        for (pause, stands) in [(10, true), (11, false)] {
+            let (start, mut queue) = (start(), Standing::default());
+            queue.on_waiter(start);
+            queue.on_empty(start + ms(90));
+            queue.on_waiter(start + ms(90 + pause));
+            assert_eq!(queue.stands(start + ms(102)), stands, "{pause}");
+            assert!(queue.stands(start + ms(202)));
+        }
+    }
+}

@@ -47,8 +47,8 @@
 //! It does not see what a function does inside (one of yours that takes an advisory lock of the session, or a
 //! `dblink_connect`), and nothing takes a `LOAD` back.
 //!
-//! It does not learn the best size of your database: it gives the traffic what it needs, up to the ceiling. Behind a
-//! bouncer that pools transactions it cannot cancel statements ([`Config::control`]).
+//! It does not go beyond the ceiling that it is given, whatever the database could do. Behind a bouncer that pools
+//! transactions it cannot cancel statements ([`Config::control`]).
 //!
 //! # What a dropped future does
 //!
@@ -82,6 +82,7 @@ mod observer;
 pub mod overlay;
 mod pool;
 mod raw;
+mod retry_budget;
 mod side_door;
 mod start_stop;
 mod statement;
@@ -106,6 +107,7 @@ pub use lease::Lease;
 pub use observer::{Observer, TicketFate, Unobserved};
 pub use pool::Pool;
 pub use raw::Raw;
+pub use retry_budget::RetryBudget;
 pub use side_door::SideDoor;
 pub use start_stop::{Drained, NotReady};
 pub use tx::{Isolation, Tx, TxOptions};

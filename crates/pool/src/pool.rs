@@ -25,8 +25,9 @@ use crate::history::{Happening, History};
 use crate::loan::{Borrower, Loan, Returned, Soiled, Taken};
 use crate::sync::{Mutex, MutexGuard};
 use crate::threshold::Threshold;
-use crate::tx::Retries;
-use crate::{AcquireError, Admission, Config, Holder, InvalidConfig, Lease, Observer, PoolError, Tx, TxOptions};
+use crate::{
+    AcquireError, Admission, Config, Holder, InvalidConfig, Lease, Observer, PoolError, RetryBudget, Tx, TxOptions,
+};
 
 /// A pool of Postgres connections. A clone is cheap and is the same pool.
 ///
@@ -54,7 +55,7 @@ pub(crate) struct Shared {
     pub(crate) observer: Box<dyn Observer>,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) control: Control,
-    pub(crate) retries: Retries,
+    pub(crate) retries: RetryBudget,
     pub(crate) alarm: Arc<Notify>,
     pub(crate) drained: Notify,
     pub(crate) threshold: Threshold,
@@ -405,7 +406,7 @@ impl Pool {
             config,
             dialer,
             observer,
-            retries: Retries::default(),
+            retries: RetryBudget::default(),
             control,
             runtime,
             alarm: Arc::default(),

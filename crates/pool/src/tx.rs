@@ -11,7 +11,6 @@ mod options;
 mod retry;
 
 pub use options::{Isolation, TxOptions};
-pub(crate) use retry::Retries;
 
 /// A transaction of ours, or a part of one that ends on its own ([`Tx::begin`]). Dropped without [`Tx::commit`] it is rolled
 /// back: before the next statement on the same connection, or in the background when the lease has ended too.

@@ -26,6 +26,7 @@ mod sources {
     pub(crate) mod observer;
     pub(crate) mod pool;
     pub(crate) mod raw;
+    pub(crate) mod retry_budget;
     pub(crate) mod start_stop;
     pub(crate) mod statement;
     pub(crate) mod threshold;
@@ -40,7 +41,7 @@ mod sync {
 
 use sources::{
     acquire, admission, builder, cleaning, config, conn, connect, connector, control, detached, driver, error, history,
-    lease, loan, observer, pool, raw, start_stop, statement, threshold, tx,
+    lease, loan, observer, pool, raw, retry_budget, start_stop, statement, threshold, tx,
 };
 
 pub use acquire::Acquire;
@@ -57,5 +58,6 @@ pub use lease::Lease;
 pub use observer::{Observer, TicketFate, Unobserved};
 pub use pool::Pool;
 pub use raw::Raw;
+pub use retry_budget::RetryBudget;
 pub use start_stop::{Drained, NotReady};
 pub use tx::{Isolation, Tx, TxOptions};

@@ -1,6 +1,5 @@
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -9,36 +8,6 @@ use super::{Tx, TxOptions};
 use crate::acquire::Acquire;
 use crate::pool::now;
 use crate::{Admission, Pool};
-
-/// What repetitions may cost: a tenth of what succeeds, and a small burst. Where every transaction meets conflicts, to
-/// repeat them all makes more of them.
-#[derive(Debug)]
-pub(crate) struct Retries {
-    /// Tenths of a repetition.
-    tokens: AtomicU32,
-}
-
-impl Retries {
-    const ONE: u32 = 10;
-    const BURST: u32 = 10 * Self::ONE;
-
-    fn earn(&self) {
-        let more = |tokens: u32| (tokens < Self::BURST).then_some(tokens + 1);
-        // Full is as good.
-        let _full = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-    }
-
-    fn spend(&self) -> bool {
-        let less = |tokens: u32| tokens.checked_sub(Self::ONE);
-        self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
-    }
-}
-
-impl Default for Retries {
-    fn default() -> Self {
-        Self { tokens: AtomicU32::new(Self::BURST) }
-    }
-}
 
 /// How often work is repeated at most.
 const REPETITIONS: u32 = 2;
@@ -149,44 +118,5 @@ impl Pool {
             }
             unreachable!("the repetitions end")
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::collection::vec;
-    use proptest::prelude::any;
-
-    use super::Retries;
-
-    proptest::proptest! {
-        #[test]
-        fn whatever_happens_no_more_is_repeated_than_a_burst_and_a_tenth_of_what_succeeded(history in vec(any::<bool>(), 0..2_000)) {
-            let retries = Retries::default();
-            let (mut succeeded, mut repeated) = (0, 0);
-            for success in history {
-                if success {
-                    succeeded += 1;
-                    retries.earn();
-                } else {
-                    repeated += usize::from(retries.spend());
-                }
-                assert!(repeated <= 10 + succeeded / 10, "{repeated} after {succeeded}");
-            }
-        }
-    }
-
-    #[test]
-    fn repetitions_are_a_burst_and_then_a_tenth_of_what_succeeds() {
-        let retries = Retries::default();
-        assert_eq!((0..100).filter(|_| retries.spend()).count(), 10);
-        for _ in 0..25 {
-            retries.earn();
-        }
-        assert_eq!((0..100).filter(|_| retries.spend()).count(), 2);
-        for _ in 0..1_000 {
-            retries.earn();
-        }
-        assert_eq!((0..100).filter(|_| retries.spend()).count(), 10);
     }
 }

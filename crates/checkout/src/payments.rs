@@ -86,14 +86,16 @@ impl Payments {
 
     /// Collects the bill, or says why not. Dropped half-way, the charge may have happened: that is what
     /// [`Payments::look_up`] is for.
-    pub(crate) async fn charge(&self, bill: &Bill, token: &str) -> Result<Charge, Unknown> {
+    ///
+    /// Waits `within` for the provider, and no longer than its own patience.
+    pub(crate) async fn charge(&self, bill: &Bill, token: &str, within: Duration) -> Result<Charge, Unknown> {
         let Self { ledger, latency, patience, decline_percent } = self;
         let outcome = decide(token, bill.order_id, *decline_percent);
         let answer = async {
             sleep(*latency).await;
             ledger.record(bill, outcome).await
         };
-        let charge = timeout(*patience, answer).await.map_err(|_elapsed| Unknown::Late)??;
+        let charge = timeout(within.min(*patience), answer).await.map_err(|_elapsed| Unknown::Late)??;
         if token == "tok_lost" { Err(Unknown::Lost) } else { Ok(charge) }
     }
 

@@ -42,10 +42,11 @@ pub(crate) async fn place(state: &State, admission: &Admission, placement: Place
         Begun::Answered(answer) => return Ok(answer.replayed()),
     };
     // From here on work has been done: whatever fails, the answer is that the order is pending.
-    if admission.remaining().is_zero() {
+    let left = admission.remaining();
+    if left.is_zero() {
         return Ok(pending(&order, &"nobody waits for the payment any more"));
     }
-    let charge = match state.payments.charge(&order.bill(), &placement.request.payment_token).await {
+    let charge = match state.payments.charge(&order.bill(), &placement.request.payment_token, left).await {
         Ok(charge) => charge,
         Err(unknown) => return Ok(pending(&order, &unknown)),
     };

@@ -1,4 +1,4 @@
-//! What every service needs and none owns: configuration, telemetry, problem bodies, leases, serving.
+//! What every service needs and none owns: configuration, telemetry, problem bodies, leases, serving, calls to others.
 
 pub mod admin;
 pub mod admit;
@@ -6,6 +6,7 @@ pub mod config;
 pub mod db;
 pub mod extract;
 pub mod identity;
+pub mod outbound;
 pub mod problem;
 pub mod serve;
 pub mod telemetry;

@@ -31,6 +31,8 @@ pub(super) struct Keyring {
     /// Of those that were due, in a row.
     failures: u32,
     demanded: Option<Instant>,
+    /// Until then the issuer asked to be left alone.
+    rest: Instant,
     phase: Phase,
     /// How many ended, well or not.
     attempts: u64,
@@ -82,6 +84,7 @@ impl Keyring {
             due: now,
             failures: 0,
             demanded: None,
+            rest: now,
             phase: Phase::Resting,
             attempts: 0,
             standing: None,
@@ -113,10 +116,11 @@ impl Keyring {
 
     fn demand(&mut self, now: Instant) -> bool {
         let lately = self.demanded.is_some_and(|demanded| now.saturating_duration_since(demanded) < DEMAND_EVERY);
-        if !lately {
+        let may = !lately && self.rest <= now;
+        if may {
             (self.phase, self.demanded) = (Phase::Demanded, Some(now));
         }
-        !lately
+        may
     }
 
     /// Whether somebody waits for a request that is not due yet.
@@ -134,30 +138,31 @@ impl Keyring {
         self.phase = Phase::Asking;
     }
 
-    /// The request has ended. `chance`, from 0 to 1, spreads those who would come back together. How it stands now,
-    /// where that is news.
-    pub(super) fn end(&mut self, keys: Option<KeySet>, now: Instant, chance: f64) -> Option<Standing> {
+    /// The request has ended: with keys, or with how long the issuer asked to be left alone, which is zero where it did not.
+    /// `chance`, from 0 to 1, spreads those who would come back together. How it stands now, where that is news.
+    pub(super) fn end(&mut self, keys: Result<KeySet, Duration>, now: Instant, chance: f64) -> Option<Standing> {
         (self.phase, self.attempts) = (Phase::Resting, self.attempts.wrapping_add(1));
         let standing = match &keys {
-            Some(_) => Standing::Current,
-            None if self.holds(now) => Standing::Kept,
-            None => Standing::Without,
+            Ok(_) => Standing::Current,
+            Err(_) if self.holds(now) => Standing::Kept,
+            Err(_) => Standing::Without,
         };
         self.plan(keys, now, chance);
         (self.standing.replace(standing) != Some(standing)).then_some(standing)
     }
 
-    fn plan(&mut self, keys: Option<KeySet>, now: Instant, chance: f64) {
+    fn plan(&mut self, keys: Result<KeySet, Duration>, now: Instant, chance: f64) {
         match keys {
-            Some(keys) => {
+            Ok(keys) => {
                 (self.keys, self.fetched, self.failures) = (keys, Some(now), 0);
                 self.due = now + FRESH.mul_f64(0.8 + 0.2 * chance);
             }
             // A demand that failed early leaves the schedule alone: or else forged tokens would cause retries.
-            None if now < self.due => {}
-            None => {
+            Err(told) if now < self.due => self.rest = now + told.min(FRESH),
+            Err(told) => {
                 self.failures = self.failures.saturating_add(1);
-                self.due = now + retry(self.failures).mul_f64(0.5 + 0.5 * chance);
+                self.rest = now + told.min(FRESH);
+                self.due = self.rest + retry(self.failures).mul_f64(0.5 + 0.5 * chance);
             }
         }
     }

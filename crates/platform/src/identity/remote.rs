@@ -7,7 +7,7 @@ use jsonwebtoken::DecodingKey;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::fetch::{FetchError, fetch};
+use super::fetch::{FetchError, client, fetch};
 use super::jwks_uri::JwksUri;
 use super::key_set::KeySet;
 use super::keyring::{Keyring, Missing, Search, Standing};
@@ -65,7 +65,8 @@ impl Remote {
 
     /// Asks when keys are due or demanded; never returns. A second call does nothing until the first is dropped.
     pub(super) async fn keep_fresh(&self) {
-        self.keep_fresh_by(|| fetch(&self.uri)).await;
+        let client = client();
+        self.keep_fresh_by(|| fetch(&client, &self.uri)).await;
     }
 
     async fn keep_fresh_by<F>(&self, mut fetch: impl FnMut() -> F)
@@ -92,8 +93,8 @@ impl Remote {
 
     fn note(&self, outcome: Result<KeySet, FetchError>) {
         let (keys, error) = match outcome {
-            Ok(keys) => (Some(keys), None),
-            Err(error) => (None, Some(error)),
+            Ok(keys) => (Ok(keys), None),
+            Err(error) => (Err(error.told()), Some(error)),
         };
         let mut news = None;
         self.ring.send_modify(|ring| news = ring.end(keys, Instant::now(), rand::random()));

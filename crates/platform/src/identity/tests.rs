@@ -19,8 +19,10 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tower::ServiceExt as _;
 
-use super::fetch::{FetchError, fetch};
+use super::fetch::{FetchError, client, fetch};
+use super::key_set::KeySet;
 use super::*;
+use crate::outbound::OutboundError;
 
 const ISSUER: &str = "test-issuer";
 const AUDIENCE: &str = "test-audience";
@@ -113,6 +115,10 @@ impl Issuer {
 
     fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    async fn fetch(&self) -> Result<KeySet, FetchError> {
+        fetch(&client(), &self.uri()).await
     }
 
     fn uri(&self) -> JwksUri {
@@ -251,22 +257,27 @@ async fn a_body_may_have_64_kib_and_not_a_byte_more() {
         body
     };
     let issuer = Issuer::answering(move || padded(64 * 1024).into_response()).await;
-    fetch(&issuer.uri()).await.unwrap();
+    issuer.fetch().await.unwrap();
     issuer.answers(move || padded(64 * 1024 + 1).into_response());
-    assert!(matches!(fetch(&issuer.uri()).await, Err(FetchError::Body(_))));
+    assert!(matches!(issuer.fetch().await, Err(FetchError::Unanswered(OutboundError::TooLong(65_536)))));
     let endless = || stream::repeat_with(|| Ok::<_, std::convert::Infallible>(Bytes::from_static(&[b' '; 16 * 1024])));
     issuer.answers(move || Body::from_stream(endless()).into_response());
-    assert!(matches!(fetch(&issuer.uri()).await, Err(FetchError::Body(_))));
+    assert!(matches!(issuer.fetch().await, Err(FetchError::Unanswered(OutboundError::TooLong(65_536)))));
 }
 
 #[tokio::test]
 async fn an_issuer_that_says_nothing_or_never_ends_is_late() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/keys", silent.local_addr().unwrap()).parse().unwrap();
-    assert!(matches!(fetch(&uri).await, Err(FetchError::Late)), "accepted by the system, answered by nobody");
+    let late = fetch(&client(), &uri).await;
+    assert!(
+        matches!(late, Err(FetchError::Unanswered(OutboundError::Late))),
+        "accepted by the system, answered by nobody"
+    );
     let halting = || Body::from_stream(stream::pending::<Result<Bytes, std::convert::Infallible>>()).into_response();
     let issuer = Issuer::answering(halting).await;
-    assert!(matches!(fetch(&issuer.uri()).await, Err(FetchError::Late)), "a head without a body");
+    let late = issuer.fetch().await;
+    assert!(matches!(late, Err(FetchError::Unanswered(OutboundError::Late))), "a head without a body");
 }
 
 #[tokio::test]
@@ -277,9 +288,9 @@ async fn an_issuer_that_is_gone_or_speaks_no_http_is_said_so() {
         let (mut stream, _) = listener.accept().await.unwrap();
         tokio::io::AsyncWriteExt::write_all(&mut stream, b"220 mail ready\r\n").await.unwrap();
     });
-    assert!(matches!(fetch(&uri).await, Err(FetchError::Exchange(_))));
+    assert!(matches!(fetch(&client(), &uri).await, Err(FetchError::Unanswered(OutboundError::Exchange(_)))));
     rude.await.unwrap();
-    assert!(matches!(fetch(&uri).await, Err(FetchError::Connect(_))));
+    assert!(matches!(fetch(&client(), &uri).await, Err(FetchError::Unanswered(OutboundError::Connect(_)))));
 }
 
 #[tokio::test]

@@ -15,13 +15,17 @@ enum Step {
     Pass(u64),
     /// A token names this key.
     Search(u8),
-    /// The next request goes out, and ends so many milliseconds later: with these keys, or with none.
-    Ask(u64, Option<BTreeSet<u8>>),
+    /// The next request goes out, and ends so many milliseconds later: with these keys, or with so many seconds of rest
+    /// asked for.
+    Ask(u64, Result<BTreeSet<u8>, u64>),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let time = prop_oneof![0..20_u64, 0..15_000_u64, 0..600_000_u64, 0..50_000_000_u64];
-    let keys = proptest::option::of(proptest::collection::btree_set(0..4_u8, 0..3));
+    let keys = prop_oneof![
+        proptest::collection::btree_set(0..4_u8, 0..3).prop_map(Ok),
+        prop_oneof![Just(0), 1..600_u64].prop_map(Err),
+    ];
     let step = prop_oneof![
         2 => time.prop_map(Step::Pass),
         4 => (0..4_u8).prop_map(Step::Search),
@@ -36,13 +40,15 @@ struct Model {
     ring: Keyring,
     came: Option<(Instant, BTreeSet<u8>)>,
     demands: Vec<Instant>,
+    /// Until when the issuer is to be left alone.
+    rest: Instant,
     told: Option<Standing>,
 }
 
 impl Model {
     fn new() -> Self {
         let now = Instant::now();
-        Self { now, ring: Keyring::empty(now), came: None, demands: Vec::new(), told: None }
+        Self { now, ring: Keyring::empty(now), came: None, demands: Vec::new(), rest: now, told: None }
     }
 
     fn expected(&self, id: u8) -> Result<(), Missing> {
@@ -64,11 +70,12 @@ impl Model {
             }
         }
         if self.ring.is_demanded() && !waited_for {
+            assert!(self.rest <= self.now, "nobody is to ask yet");
             self.demands.push(self.now);
         }
     }
 
-    fn ask(&mut self, took: u64, keys: Option<BTreeSet<u8>>, chance: f64) {
+    fn ask(&mut self, took: u64, keys: Result<BTreeSet<u8>, u64>, chance: f64) {
         let due = self.ring.due();
         if !self.ring.is_demanded() {
             self.now = self.now.max(due);
@@ -76,15 +83,23 @@ impl Model {
         self.ring.begin();
         assert!(!self.ring.is_demanded());
         self.now += Duration::from_millis(took);
-        let news = self.ring.end(keys.as_ref().map(set), self.now, chance);
+        let keys = keys.map_err(Duration::from_secs);
+        let outcome = keys.as_ref().map(set).map_err(|told| *told);
+        let news = self.ring.end(outcome, self.now, chance);
         assert!(self.ring.due() > self.now, "it would ask without a pause");
         match keys {
-            Some(keys) => {
+            Ok(keys) => {
                 assert!(self.ring.due() <= self.now + FRESH);
                 self.came = Some((self.now, keys));
             }
-            None if due > self.now => assert_eq!(self.ring.due(), due, "a schedule was moved before its time"),
-            None => assert!(self.ring.due() <= self.now + LAST_RETRY),
+            Err(told) if due > self.now => {
+                assert_eq!(self.ring.due(), due, "a schedule was moved before its time");
+                self.rest = self.now + told.min(FRESH);
+            }
+            Err(told) => {
+                self.rest = self.now + told.min(FRESH);
+                assert!(self.rest < self.ring.due() && self.ring.due() <= self.rest + LAST_RETRY);
+            }
         }
         self.hear(news);
     }
@@ -131,7 +146,7 @@ fn keys_are_good_for_a_day_to_the_instant() {
     let now = Instant::now();
     let mut ring = Keyring::empty(now);
     ring.begin();
-    ring.end(Some(set(&[1].into())), now, 0.5);
+    ring.end(Ok(set(&[1].into())), now, 0.5);
     assert!(ring.find("1", now + GOOD).is_ok());
     assert_eq!(ring.find("1", now + GOOD + Duration::from_nanos(1)).map(|_| ()), Err(Missing::Keys));
 }
@@ -142,7 +157,7 @@ fn a_key_that_is_no_longer_published_is_no_longer_accepted() {
     let mut ring = Keyring::empty(now);
     for (published, other) in [(1, 2), (2, 1)] {
         ring.begin();
-        ring.end(Some(set(&[published].into())), now, 0.5);
+        ring.end(Ok(set(&[published].into())), now, 0.5);
         assert!(ring.find(&published.to_string(), now).is_ok());
         assert_eq!(ring.find(&other.to_string(), now).map(|_| ()), Err(Missing::Key));
     }

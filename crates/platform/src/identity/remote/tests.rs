@@ -22,7 +22,7 @@ impl Issuer {
         self.requests.fetch_add(1, Ordering::Relaxed);
         sleep(Duration::from_millis(50)).await;
         if self.away.load(Ordering::Relaxed) {
-            return Err(FetchError::Status(StatusCode::BAD_GATEWAY));
+            return Err(FetchError::Status { status: StatusCode::BAD_GATEWAY, told: Duration::ZERO });
         }
         let ids = ["old", "new"].into_iter().take(1 + usize::from(self.rotated.load(Ordering::Relaxed)));
         Ok(KeySet::of(ids.map(|id| (id.to_owned(), [0; 32]))))

@@ -13,6 +13,8 @@ use crate::scenario::Phase;
 
 mod ablation;
 mod drift;
+mod fleet;
+mod groups;
 mod herd;
 mod incident;
 mod map;
@@ -50,7 +52,7 @@ impl Experiment {
 }
 
 /// All of them, in the order in which they build on each other.
-pub const ALL: [Experiment; 10] = [
+pub const ALL: [Experiment; 12] = [
     Experiment { name: "e1-steady", question: "how much can be done, with how many at once?", run: steady::run },
     Experiment { name: "e2-spike", question: "what is left of it in a spike?", run: spike::run },
     Experiment { name: "e3-incident", question: "does it come back from the incident?", run: incident::run },
@@ -64,6 +66,12 @@ pub const ALL: [Experiment; 10] = [
     Experiment { name: "e7-drift", question: "what is left after a long overload?", run: drift::run },
     Experiment { name: "e8-priority", question: "is critical work served whatever the rest does?", run: priority::run },
     Experiment { name: "e9-herd", question: "do refused clients come back as a second wave?", run: herd::run },
+    Experiment { name: "e10-fleet", question: "do many instances share one database?", run: fleet::run },
+    Experiment {
+        name: "groups",
+        question: "would a limit of its own for a hot row's statements pay?",
+        run: groups::run,
+    },
     Experiment { name: "e13-ablation", question: "which part earns what?", run: ablation::run },
 ];
 

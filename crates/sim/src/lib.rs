@@ -14,6 +14,7 @@ pub mod client;
 pub mod contender;
 pub mod database;
 pub mod experiment;
+pub mod fleet;
 pub mod lab;
 pub mod load;
 pub mod measure;

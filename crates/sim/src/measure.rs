@@ -6,7 +6,7 @@ use forebay_pool_core::Class;
 use hdrhistogram::Histogram;
 
 use crate::pool::Gauge;
-use crate::scenario::Phase;
+use crate::scenario::{Kind, Phase};
 
 /// How long a user waits for an answer, all attempts together, before it counts as lost.
 pub const USER_PATIENCE: Duration = Duration::from_secs(10);
@@ -149,6 +149,8 @@ pub struct Record {
     pub most_sessions: u32,
     /// How many connections were opened during the run.
     pub opened: u64,
+    /// Good answers over the whole run, by the scenario's kinds.
+    pub good: Vec<u64>,
 }
 
 impl Record {
@@ -162,6 +164,7 @@ impl Record {
             bins: vec![Bin::default(); bins],
             most_sessions: 0,
             opened: 0,
+            good: Vec::new(),
         }
     }
 
@@ -237,10 +240,13 @@ impl Record {
         });
     }
 
-    pub(crate) fn note_answer(&mut self, at: Duration, class: Class, latency: Duration, slo: Duration) {
-        let good = latency <= slo;
+    pub(crate) fn note_answer(&mut self, at: Duration, kind: u32, Kind { class, slo, .. }: &Kind, latency: Duration) {
+        let good = latency <= *slo;
+        let kind = kind as usize;
+        self.good.resize(self.good.len().max(kind + 1), 0);
+        self.good[kind] += u64::from(good);
         self.bin(at).good += u32::from(good);
-        self.note(at, class, |tally| {
+        self.note(at, *class, |tally| {
             tally.good += u64::from(good);
             tally.late += u64::from(!good);
             tally.latency.record(latency);

@@ -168,7 +168,7 @@ impl World<'_> {
         };
         if !request.holder {
             let latency = self.now - request.sent;
-            self.record.note_answer(self.now, kind.class, latency, kind.slo);
+            self.record.note_answer(self.now, request.kind, kind, latency);
         }
         self.finish(caller, true);
     }

@@ -1,5 +1,6 @@
 //! The world as a whole: what it must conserve, and what pools do in it.
 
+mod fleet;
 mod incident;
 mod ours;
 mod repeatable;

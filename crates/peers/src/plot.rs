@@ -33,7 +33,9 @@ pub fn all(book: &Book) -> Result<Vec<(&'static str, String)>, PlotError> {
 fn colour(pool: &str) -> RGBColor {
     match pool {
         names::FOREBAY | names::FOREBAY_ADMIT => RGBColor(0, 114, 178),
-        names::FOREBAY_FIXED | names::FOREBAY_CONTINUING | names::FOREBAY_TWENTY => RGBColor(86, 180, 233),
+        names::FOREBAY_FIXED | names::FOREBAY_CONTINUING | names::FOREBAY_TWENTY | names::FOREBAY_EIGHTY => {
+            RGBColor(86, 180, 233)
+        }
         names::SQLX => RGBColor(213, 94, 0),
         names::SQLX_NO_PING | names::SQLX_TUNED => RGBColor(230, 159, 0),
         names::DEADPOOL

@@ -67,14 +67,17 @@ pub(crate) mod names {
     pub(crate) const DEADPOOL_TEN: &str = "deadpool, 10 connections";
     /// Ours with a ceiling of 20, as others have it.
     pub(crate) const FOREBAY_TWENTY: &str = "forebay, ceiling 20";
+    /// Ours with a ceiling that leaves room above the best size of any kind of work.
+    pub(crate) const FOREBAY_EIGHTY: &str = "forebay, ceiling 80";
 
     /// The order in which they are shown.
-    const ORDER: [&str; 23] = [
+    const ORDER: [&str; 24] = [
         FOREBAY,
         FOREBAY_ADMIT,
         FOREBAY_CONTINUING,
         FOREBAY_FIXED,
         FOREBAY_TWENTY,
+        FOREBAY_EIGHTY,
         SQLX,
         SQLX_NO_PING,
         SQLX_TUNED,

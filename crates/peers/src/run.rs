@@ -82,7 +82,8 @@ impl Bench<'_> {
 
     /// Lets every turn of a round be taken, in an order of its own, each on a server that nobody else uses.
     pub(crate) async fn round(&mut self, row: Row, round: u32, mut turns: Vec<Turn<'_>>) -> Result<(), BenchError> {
-        self.say(&format!("{}: round {} of {}", row.name(), round + 1, self.plan.rounds));
+        let rounds = if row == Row::Regret { self.plan.rounds_for_a_bound } else { self.plan.rounds };
+        self.say(&format!("{}: round {} of {rounds}", row.name(), round + 1));
         turns.shuffle(&mut self.dice);
         for Turn { case, pool, play } in turns {
             let measured = tokio::time::timeout(std::time::Duration::from_secs(60), play).await;

@@ -115,9 +115,11 @@ fn of_trials() -> Vec<Target> {
     let of =
         |row, case: &str, metric, pool, bound| Target { row, case: case.to_owned(), metric, pool, over: None, bound };
     let ours = |row, case, metric, bound| of(row, case, metric, names::FOREBAY, bound);
-    let mut all: Vec<Target> = ["processor", "hot row", "think time"]
-        .map(|case| ours(Row::Regret, case, regret::BOUND, AtMost(10.0)))
-        .to_vec();
+    let mut all = Vec::new();
+    for case in ["processor", "hot row", "think time"] {
+        let lost = |pool| of(Row::Regret, case, regret::BOUND, pool, AtMost(10.0));
+        all.extend([names::FOREBAY, names::FOREBAY_EIGHTY].map(lost));
+    }
     all.extend([
         ours(Row::Spike, spike::CASE, verdict::GOODPUT, AtLeast(0.97)),
         ours(Row::Spike, spike::CASE, verdict::FIRST_SECOND, AtLeast(0.85)),

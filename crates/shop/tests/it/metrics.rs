@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    net::SocketAddr,
     path::Path,
     time::Duration,
 };
@@ -22,7 +23,11 @@ use forebay_shop::{App, Scale, Services, migrate, seed};
 use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, postgres::PgConnectOptions};
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+    time::Instant,
+};
 
 use crate::{client::Http, process::eventually};
 
@@ -64,6 +69,7 @@ struct Strict {
     db: Db,
     http: Http,
     admin: Http,
+    public: SocketAddr,
     database: TestDatabase,
 }
 
@@ -87,24 +93,17 @@ impl Strict {
         let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (public, admin) = (listen().await, listen().await);
         let at = |listener: &TcpListener| Http::new(&listener.local_addr().unwrap().to_string());
-        let this = Self { db, http: at(&public), admin: at(&admin), database };
+        let address = public.local_addr().unwrap();
+        let this = Self { db, http: at(&public), admin: at(&admin), public: address, database };
         tokio::spawn(app.serve(public, admin, std::future::pending()));
         this
     }
 
-    /// What `/metrics` says now: the largest value of each name, a histogram's being its count.
+    /// Notes what `/metrics` says now.
     async fn scrape(&self, seen: &mut BTreeMap<String, f64>) {
         let (status, text) = self.admin.text("/metrics").await.unwrap();
         assert_eq!(status, 200);
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let Some((series, value)) = line.rsplit_once(' ') else { continue };
-            let name = series.split('{').next().unwrap_or_default();
-            let value = value.parse::<f64>().unwrap().abs();
-            for name in [name, name.trim_end_matches("_count")] {
-                let known = seen.entry(name.to_owned()).or_default();
-                *known = known.max(value);
-            }
-        }
+        note(&text, seen);
     }
 
     fn admission(deadline: Duration) -> Admission {
@@ -148,6 +147,18 @@ impl Strict {
         }
     }
 
+    /// A request whose body does not come, until it is seen.
+    async fn dawdles(&self, seen: &mut BTreeMap<String, f64>) {
+        let mut dawdler = TcpStream::connect(self.public).await.unwrap();
+        let head = "POST /v1/auth/register HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n";
+        dawdler.write_all(head.as_bytes()).await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while seen.get("http_server_active_requests").is_none_or(|active| *active < 1.0) {
+            assert!(Instant::now() < deadline, "a request that was begun is seen");
+            self.scrape(seen).await;
+        }
+    }
+
     /// A transaction that nobody ends.
     async fn walks_off(&self) {
         let day = Self::admission(Duration::from_secs(5));
@@ -158,7 +169,7 @@ impl Strict {
 
     /// A pool that only reports lets somebody wait whom it would have refused, who holds a lease already; and somebody who
     /// walks away.
-    async fn only_reports(&self) {
+    async fn only_reports(&self, seen: &mut BTreeMap<String, f64>) {
         let rules = Rules { ceiling: 2, initial_limit: 1, min_idle: 1, mode: Mode::ReportOnly, ..Rules::default() };
         let config = Config { rules, ..Config::named("reporting") };
         let db = Db::forebay(Pool::connect(self.database.options(), config).unwrap());
@@ -166,10 +177,18 @@ impl Strict {
             let _held = db.acquire(&Self::admission(Duration::from_secs(5))).await.unwrap();
             db.acquire(&Self::admission(Duration::from_millis(5))).await.unwrap_err();
             let patient = Self::admission(Duration::from_secs(5));
-            tokio::time::timeout(Duration::from_millis(5), db.acquire(&patient)).await.unwrap_err();
+            let meanwhile = tokio::select! {
+                biased;
+                _ = db.acquire(&patient) => panic!("the only connection is held"),
+                text = async {
+                    db.export_metrics();
+                    Metrics::of_process().render()
+                } => text,
+            };
             db.export_metrics();
+            meanwhile
         });
-        waiting.await.unwrap();
+        note(&waiting.await.unwrap(), seen);
     }
 
     /// From now on nobody can connect to the database.
@@ -182,6 +201,19 @@ impl Strict {
              SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
         );
         sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
+    }
+}
+
+/// Keeps the largest value of each name in a page of `/metrics`, a histogram's being its count.
+fn note(text: &str, seen: &mut BTreeMap<String, f64>) {
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let Some((series, value)) = line.rsplit_once(' ') else { continue };
+        let name = series.split('{').next().unwrap_or_default();
+        let value = value.parse::<f64>().unwrap().abs();
+        for name in [name, name.trim_end_matches("_count")] {
+            let known = seen.entry(name.to_owned()).or_default();
+            *known = known.max(value);
+        }
     }
 }
 
@@ -213,7 +245,8 @@ async fn every_declared_metric_moves() {
     shop.buys().await;
     shop.hogs_and_a_crowd(&mut seen).await;
     shop.walks_off().await;
-    shop.only_reports().await;
+    shop.only_reports(&mut seen).await;
+    shop.dawdles(&mut seen).await;
     let order = json!({"max": 6, "limit": 3, "flush_idle": true});
     assert_eq!(shop.admin.post("/pool", &[], order).await.unwrap().0, 200);
     shop.is_locked_out().await;

@@ -191,7 +191,7 @@ impl Strict {
         note(&waiting.await.unwrap(), seen);
     }
 
-    /// From now on nobody can connect to the database.
+    /// From now on nobody can connect to the database. Who was being let in meanwhile is in: to be repeated.
     async fn is_locked_out(&self) {
         let name = self.database.options().get_database().unwrap().to_owned();
         let maintenance: PgConnectOptions = server().await.url("postgres").parse().unwrap();
@@ -249,9 +249,9 @@ async fn every_declared_metric_moves() {
     shop.dawdles(&mut seen).await;
     let order = json!({"max": 6, "limit": 3, "flush_idle": true});
     assert_eq!(shop.admin.post("/pool", &[], order).await.unwrap().0, 200);
-    shop.is_locked_out().await;
     let shop = &shop;
     eventually("failed attempts to connect are counted, and somebody refused for them", || async move {
+        shop.is_locked_out().await;
         _ = shop.http.text("/v1/products").await;
         let text = shop.admin.text("/metrics").await.unwrap().1;
         text.contains("pool_connect_failures_total") && !text.contains("pool_unavailable_total 0")

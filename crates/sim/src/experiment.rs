@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use forebay_pool_core::Class;
 
-use crate::lab::{Case, Lab, Measure, names};
+use crate::lab::{self, Case, Lab, Measure};
 use crate::measure::{Record, share};
-use crate::report::{Report, Table};
+use crate::report::{Chart, Picture, Report, Scale, Table};
 use crate::scenario::Phase;
 
 mod ablation;
@@ -38,16 +38,16 @@ pub struct Experiment {
 #[derive(Debug, Default)]
 pub struct Findings {
     tables: Vec<Table>,
-    charts: Vec<crate::report::Chart>,
+    pictures: Vec<Picture>,
 }
 
 impl Experiment {
     /// Runs it.
     #[must_use]
     pub fn run(&self, lab: &Lab) -> Report {
-        let (method, Findings { tables, charts }) = (self.run)(lab);
+        let (method, Findings { tables, pictures }) = (self.run)(lab);
         let Self { name, question, .. } = *self;
-        Report { name, question, method, seeds: lab.seeds, tables, charts }
+        Report { name, question, method, seeds: lab.seeds, tables, pictures }
     }
 }
 
@@ -97,7 +97,7 @@ fn millis(time: Duration) -> f64 {
 
 /// Good answers between two moments, in percent of X*.
 fn goodput<'a>(name: &'static str, from: u64, to: u64) -> Measure<'a> {
-    Measure::new(name, 1, move |record| 100.0 * record.goodput(secs(from), secs(to)) / CAPACITY)
+    Measure::new(name, 1, move |record| percent_good(record, secs(from), secs(to)))
 }
 
 /// Good answers to critical work within a phase, in percent of the requests that came in it.
@@ -106,18 +106,56 @@ fn critical_success(record: &Record, phase: &str) -> f64 {
     100.0 * share(tally.good, tally.requests)
 }
 
-/// The most connections in use, and the highest limit, between two moments.
+/// The limit between two moments, on average.
 fn mean_limit(record: &Record, from: u64, to: u64) -> f64 {
-    let bins = record.between(secs(from), secs(to));
-    let sum: u64 = bins.iter().map(|bin| u64::from(bin.gauge.limit)).sum();
-    share(sum, u64::try_from(bins.len()).unwrap_or(u64::MAX))
+    limit_between(record, secs(from), secs(to))
 }
 
 /// A table with a row for each case and a column for each measure.
 fn table(lab: &Lab, what: &str, caption: &str, cases: &[Case], measures: &[Measure<'_>]) -> Table {
     let cells = lab.measure(what, cases, measures);
     let mut columns = vec![String::new()];
-    columns.extend(names(measures));
+    columns.extend(lab::names(measures));
     let rows = cases.iter().map(|case| case.name.clone()).zip(cells).collect();
     Table { caption: caption.to_owned(), columns, rows }
+}
+
+/// Lines over time, one for each run: a point for each stretch of it.
+fn timeline(
+    (file, title): (&'static str, &str),
+    unit: &'static str,
+    runs: &[(String, Record)],
+    stretch: Duration,
+    of: impl Fn(&Record, Duration, Duration) -> f64,
+) -> Picture {
+    let line = |(name, record): &(String, Record)| {
+        let stretches = u32::try_from(record.bins.len()).unwrap_or(u32::MAX) * Record::BIN;
+        let froms = (0..).map(|at| at * stretch).take_while(|from| *from + stretch <= stretches);
+        (name.clone(), froms.map(|from| (from.as_secs_f64(), of(record, from, from + stretch))).collect())
+    };
+    let lines = runs.iter().map(line).collect();
+    Chart { file, title: title.to_owned(), axes: ["seconds", unit], scale: Scale::Linear, lines }.picture()
+}
+
+/// Good answers between two moments, in percent of X*.
+fn percent_good(record: &Record, from: Duration, to: Duration) -> f64 {
+    100.0 * record.goodput(from, to) / CAPACITY
+}
+
+/// The limit between two moments, on average.
+fn limit_between(record: &Record, from: Duration, to: Duration) -> f64 {
+    let bins = record.between(from, to);
+    let sum: u64 = bins.iter().map(|bin| u64::from(bin.gauge.limit)).sum();
+    share(sum, u64::try_from(bins.len()).unwrap_or(u64::MAX))
+}
+
+/// The runs with seed 1 of those of the cases that are named, in this order.
+fn first_runs(cases: &[Case], names: &[&str]) -> Vec<(String, Record)> {
+    let named = names.iter().filter_map(|name| cases.iter().find(|case| case.name == *name));
+    lab::first_runs(&named.cloned().collect::<Vec<_>>())
+}
+
+/// The mean over seeds.
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / f64::from(u32::try_from(values.len().max(1)).unwrap_or(u32::MAX))
 }

@@ -128,25 +128,13 @@ impl Lab {
     pub fn measure(&self, what: &str, cases: &[Case], measures: &[Measure<'_>]) -> Vec<Vec<Cell>> {
         let runs: Vec<(usize, u64)> =
             (0..cases.len()).flat_map(|case| (1..=self.seeds).map(move |seed| (case, seed))).collect();
-        let next = AtomicUsize::new(0);
         let done = AtomicUsize::new(0);
-        let found: Mutex<Vec<Option<Vec<f64>>>> = Mutex::new(vec![None; runs.len()]);
-        let work = || {
-            while let Some((case, seed)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let record = cases[*case].play(*seed);
-                let values = measures.iter().map(|measure| (measure.of)(&record)).collect();
-                let at = case * runs.len() / cases.len() + usize::try_from(*seed - 1).unwrap_or(0);
-                found.lock().expect("no thread panics while it holds this")[at] = Some(values);
-                self.tell(what, done.fetch_add(1, Ordering::Relaxed) + 1, runs.len());
-            }
-        };
-        thread::scope(|scope| {
-            let threads = thread::available_parallelism().map_or(1, usize::from);
-            (0..threads).for_each(|_| {
-                scope.spawn(work);
-            });
+        let found = on_all_processors(&runs, |(case, seed)| {
+            let record = cases[*case].play(*seed);
+            let values = measures.iter().map(|measure| (measure.of)(&record)).collect::<Vec<f64>>();
+            self.tell(what, done.fetch_add(1, Ordering::Relaxed) + 1, runs.len());
+            values
         });
-        let found = found.into_inner().expect("no thread panicked");
         let by_case = found.chunks(usize::try_from(self.seeds).unwrap_or(1).max(1));
         by_case.map(|runs| columns(runs, measures)).collect()
     }
@@ -156,6 +144,34 @@ impl Lab {
             eprintln!("{what}: {done} of {all} runs");
         }
     }
+}
+
+/// Each case's name and what came of it with seed 1: for pictures of one run.
+#[must_use]
+pub fn first_runs(cases: &[Case]) -> Vec<(String, Record)> {
+    let records = on_all_processors(cases, |case| case.play(1)).into_iter().flatten();
+    cases.iter().map(|case| case.name.clone()).zip(records).collect()
+}
+
+/// Does this to each, on as many threads as there are processors; the results are in the order of the items.
+fn on_all_processors<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<Option<R>> {
+    let next = AtomicUsize::new(0);
+    let found: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
+    let take = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else { break };
+            let result = work(item);
+            found.lock().expect("no thread panics while it holds this")[at] = Some(result);
+        }
+    };
+    thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        (0..threads).for_each(|_| {
+            scope.spawn(take);
+        });
+    });
+    found.into_inner().expect("no thread panicked")
 }
 
 fn columns(runs: &[Option<Vec<f64>>], measures: &[Measure<'_>]) -> Vec<Cell> {

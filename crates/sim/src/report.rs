@@ -8,9 +8,30 @@ use serde::Serialize;
 
 use crate::lab::Cell;
 
+mod axis;
+mod bars;
+mod canvas;
 mod chart;
+mod grid;
 
+pub use axis::Scale;
+pub use bars::Bars;
 pub use chart::Chart;
+pub use grid::{Grid, Panel};
+
+/// A column of a table: for each row its name, and its number for each seed.
+pub type Column = Vec<(String, Vec<f64>)>;
+
+/// A drawing.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// The file's name, without its ending.
+    pub file: &'static str,
+    /// What it shows.
+    pub title: String,
+    /// As SVG.
+    pub svg: String,
+}
 
 /// A table; the first column is the row's name.
 #[derive(Clone, Debug, Serialize)]
@@ -38,21 +59,21 @@ pub struct Report {
     pub tables: Vec<Table>,
     /// The same, drawn.
     #[serde(skip)]
-    pub charts: Vec<Chart>,
+    pub pictures: Vec<Picture>,
 }
 
 impl Report {
     /// The page.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let Self { name, question, method, seeds, tables, charts } = self;
+        let Self { name, question, method, seeds, tables, pictures } = self;
         let mut page = format!("# {name}: {question}\n\n{}\n\n", method.join(" "));
         page += &format!("Mean over {seeds} seeds, in brackets the lowest and the highest.\n");
         for table in tables {
             page += &format!("\n{}\n\n{}", table.caption, table.markdown());
         }
-        for chart in charts {
-            page += &format!("\n![{}]({}.svg)\n", chart.title, chart.file);
+        for Picture { file, title, .. } in pictures {
+            page += &format!("\n![{title}]({file}.svg)\n");
         }
         page
     }
@@ -65,14 +86,29 @@ impl Report {
         fs::create_dir_all(folder)?;
         fs::write(folder.join(self.name).with_extension("md"), self.markdown())?;
         fs::write(folder.join(self.name).with_extension("json"), serde_json::to_vec_pretty(self)?)?;
-        for chart in &self.charts {
-            fs::write(folder.join(&chart.file).with_extension("svg"), chart.svg())?;
+        for picture in &self.pictures {
+            fs::write(folder.join(picture.file).with_extension("svg"), &picture.svg)?;
         }
         Ok(())
     }
 }
 
 impl Table {
+    /// The column with this head, without cells that are only words; empty where there is none.
+    #[must_use]
+    pub fn column(&self, head: &str) -> Column {
+        let Some(at) = self.columns.iter().skip(1).position(|column| column == head) else { return Vec::new() };
+        let values = self.rows.iter().filter_map(|(name, cells)| Some((name.clone(), cells.get(at)?.values.clone())));
+        values.filter(|(_, values)| !values.is_empty()).collect()
+    }
+
+    /// The same of the rows whose names begin with this, without it.
+    #[must_use]
+    pub fn column_under(&self, prefix: &str, head: &str) -> Column {
+        let rest = |name: &str| name.strip_prefix(prefix).map(str::to_owned);
+        self.column(head).into_iter().filter_map(|(name, values)| Some((rest(&name)?, values))).collect()
+    }
+
     fn markdown(&self) -> String {
         let mut lines = vec![row(&self.columns), format!("|{}", "---|".repeat(self.columns.len()))];
         for (name, cells) in &self.rows {

@@ -2,10 +2,11 @@
 
 use forebay_pool_core::{Fixed as FixedLimit, Mode, Rules, Staffing};
 
-use super::spike::{measures, scenario};
+use super::spike::{GOODPUT, measures, scenario};
 use super::{Findings, table};
 use crate::contender::Contender;
 use crate::lab::{Case, Lab};
+use crate::report::Bars;
 
 pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
     let method = vec!["The spikes of E2, with 5 X* and 20 X*, and the default rules with one part changed.".to_owned()];
@@ -26,10 +27,19 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
         Contender::ours("opens 8 at once", Rules { openings_at_once: 8, ..rules() }),
         Contender::ours("queue of 64", Rules { queue_capacity: 64, ..rules() }),
     ];
-    let tables = [5.0, 20.0].map(|times| {
+    let spikes = [5.0, 20.0];
+    let tables = spikes.map(|times| {
         let scenario = scenario(times);
         let cases: Vec<Case> = who.iter().map(|contender| Case::new(&scenario, contender)).collect();
         table(lab, &format!("e13 {times}x"), &format!("{times} X*:"), &cases, &measures())
     });
-    (method, Findings { tables: tables.into(), charts: Vec::new() })
+    let bars = |bars: Bars, column: &str| {
+        let all = spikes.iter().zip(&tables);
+        all.fold(bars, |bars, (times, table)| bars.with(format!("{times} X*"), table.column(column))).picture()
+    };
+    let goodput = Bars::new("e13-ablation", "Good answers in spikes, with one part changed", GOODPUT);
+    let wait =
+        Bars::new("e13-wait", "The 99th percentile of the wait in spikes, with one part changed", "ms").up_to(250.0);
+    let pictures = vec![bars(goodput, GOODPUT), bars(wait, "wait p99, ms")];
+    (method, Findings { tables: tables.into(), pictures })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use forebay_pool_core::{Fixed as FixedLimit, Knee, Rules};
 
-use super::spike::{measures, scenario};
+use super::spike::{GOODPUT, measures, scenario};
 use super::{CAPACITY, Findings, secs, table};
 use crate::contender::Contender;
 use crate::database::Machine;
@@ -14,6 +14,7 @@ use crate::load::Profile;
 use crate::measure::Record;
 use crate::ours::Ours;
 use crate::pool::Pool;
+use crate::report::Bars;
 use crate::rival::Fixed;
 use crate::scenario::Scenario;
 
@@ -109,5 +110,9 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
         Measure::new("most connections", 0, |record| most_open(record, 0, 40)),
     ];
     let calm = table(lab, "e10 uneven", "0.8 X*, unevenly spread:", &cases, &columns);
-    (method, Findings { tables: vec![spikes, calm], charts: Vec::new() })
+    let title = "A fleet in a spike of 20 X*; three instances become nine in its midst";
+    let bars = Bars::new("e10-fleet", title, "%")
+        .with("goodput in the spike, % of X*", spikes.column(GOODPUT))
+        .with("good after the spike, % of requests", spikes.column("good afterwards, %"));
+    (method, Findings { tables: vec![spikes, calm], pictures: vec![bars.picture()] })
 }

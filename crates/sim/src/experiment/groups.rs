@@ -14,10 +14,13 @@ use crate::load::Profile;
 use crate::measure::Record;
 use crate::ours::Ours;
 use crate::pool::Pool;
+use crate::report::Bars;
 use crate::rival::Fixed;
 use crate::scenario::{Kind, Scenario, Step};
 
 const END: u64 = 40;
+/// Which parts of the requests are for the hot row.
+const HOT: [f64; 3] = [0.1, 0.3, 0.6];
 
 /// Three times X* altogether, of which so much is for the hot row.
 fn scenario(hot: f64) -> Scenario {
@@ -76,11 +79,21 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
         Measure::new("reads", 0, |record| answers(record, 0)),
         Measure::new("hot row", 0, |record| answers(record, 1)),
     ];
-    let tables = [0.1, 0.3, 0.6].map(|hot| {
+    let tables = HOT.map(|hot| {
         let scenario = scenario(hot);
         let cases: Vec<Case> = who.iter().map(|contender| Case::new(&scenario, contender)).collect();
         let share = 100.0 * hot;
         table(lab, &format!("groups {share:.0} %"), &format!("{share:.0} % for the hot row:"), &cases, &columns)
     });
-    (method, Findings { tables: tables.into(), charts: Vec::new() })
+    let bars = |file, title: &str, column| {
+        let bars = Bars::new(file, title, "good answers a second");
+        let all = HOT.iter().zip(&tables);
+        all.fold(bars, |bars, (hot, table)| bars.with(format!("{:.0} % want it", 100.0 * hot), table.column(column)))
+    };
+    let pictures = vec![
+        bars("groups", "All good answers at 3 X*, where a part of the requests want one hot row", "answers a second")
+            .picture(),
+        bars("groups-hot", "Changes of the hot row in time, at 3 X*", "hot row").picture(),
+    ];
+    (method, Findings { tables: tables.into(), pictures })
 }

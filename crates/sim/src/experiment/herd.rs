@@ -10,7 +10,7 @@ use crate::contender::Contender;
 use crate::lab::{Case, Lab, Measure};
 use crate::load::Profile;
 use crate::measure::{Record, share};
-use crate::report::Table;
+use crate::report::{Bars, Table};
 use crate::rival::Fixed;
 use crate::scenario::{Phase, Scenario};
 
@@ -102,7 +102,12 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
     ];
     let small = SMALL.table(lab, "e9 small", "10 X* for 0.5 s, which fit into the calendar:");
     let large = LARGE.table(lab, "e9 large", "20 X* for 3 s, which do not:");
-    (method, Findings { tables: vec![small, large], charts: Vec::new() })
+    let title = "Extra attempts per refused request, after a spike that the calendar can hold and one it cannot";
+    let bars = Bars::new("e9-herd", title, "extra attempts per refused request (logarithmic)")
+        .log()
+        .with("10 X* for 0.5 s", small.column(EXTRA))
+        .with("20 X* for 3 s", large.column(EXTRA));
+    (method, Findings { tables: vec![small, large], pictures: vec![bars.picture()] })
 }
 
 /// Everybody's refusals after the spike, those of requests that came later included, for each that was refused in it.

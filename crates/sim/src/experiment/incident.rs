@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use forebay_pool_core::Rules;
 
-use super::{CAPACITY, Findings, goodput, or_never, phase, secs, table};
+use super::{CAPACITY, Findings, first_runs, goodput, or_never, percent_good, phase, secs, table, timeline};
 use crate::client::{Client, Population};
 use crate::contender::Contender;
 use crate::lab::{Case, Lab, Measure};
 use crate::load::Profile;
+use crate::report::Picture;
 use crate::rival::Fixed;
 use crate::scenario::{Abandoned, Change, Scenario};
 
@@ -76,5 +77,21 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
         Measure::new("recovery, s", 1, |record| or_never(record.recovery(secs(ENDS)))),
         Measure::new("most sessions", 0, |record| f64::from(record.most_sessions)),
     ];
-    (method, Findings { tables: vec![table(lab, "e3", "", &cases, &measures)], charts: Vec::new() })
+    (method, Findings { tables: vec![table(lab, "e3", "", &cases, &measures)], pictures: vec![picture(&cases)] })
+}
+
+/// The first minutes of some of them: later nothing changes any more.
+fn picture(cases: &[Case]) -> Picture {
+    let shown = [
+        "ours, defaults (ceiling 60)",
+        "ours, ceiling 20",
+        "ours, ceiling 20, takes nothing back",
+        "shed, 3 attempts",
+        "queue, no retries",
+        "queue, 3 attempts",
+    ];
+    let mut runs = first_runs(cases, &shown);
+    runs.iter_mut().for_each(|(_, record)| record.bins.truncate(1_800));
+    let title = "Good answers in the incident: leaks from second 5, 1.2 X* from 10 to 70, then 0.4 X* (seed 1)";
+    timeline(("e3-incident", title), "% of X*", &runs, secs(2), percent_good)
 }

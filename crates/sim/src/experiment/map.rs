@@ -2,17 +2,18 @@
 
 use forebay_pool_core::Rules;
 
-use super::{CAPACITY, Findings, or_never, secs};
+use super::{CAPACITY, Findings, mean, or_never, secs};
 use crate::client::{Client, Population};
 use crate::contender::Contender;
 use crate::lab::{Case, Cell, Lab, Measure};
 use crate::load::Profile;
-use crate::report::Table;
+use crate::report::{Grid, Panel, Picture, Table};
 use crate::rival::Fixed;
 use crate::scenario::{Change, Scenario};
 
 const BASES: [f64; 8] = [0.15, 0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50];
 const ATTEMPTS: [u32; 4] = [1, 2, 3, 4];
+const KINDS: [&str; 4] = ["within a second", "later", "in some runs never within 300 s", "never within 300 s"];
 const ENDS: u64 = 20;
 const OBSERVED: u64 = 300;
 /// Eight statements at once, in shares of X*: what a pool of 20 has left after twelve leaks.
@@ -56,14 +57,42 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
     let kept = Contender::ours("ours, ceiling 20, takes nothing back", Rules { revoke_after: None, ..twenty.clone() });
     let watched = Contender::ours("ours, ceiling 20", twenty);
     let shipped = Contender::ours("ours, defaults (ceiling 60)", Rules::default());
+    let mut panels = Vec::new();
     let tables = [queue, shed, kept, watched, shipped].into_iter().map(|contender| {
         let map = map(lab, &contender);
+        panels.push((contender.name.clone(), map.iter().map(|row| row.iter().map(colour).collect()).collect()));
         let columns = ["attempts".to_owned()].into_iter().chain(BASES.map(|base| format!("{base:.2}"))).collect();
         let caption = format!("{}: {}", contender.name, verdict(&map));
         let rows = ATTEMPTS.iter().map(ToString::to_string).zip(map).collect();
         Table { caption, columns, rows }
     });
-    (method, Findings { tables: tables.collect(), charts: Vec::new() })
+    let tables = tables.collect();
+    panels.truncate(4);
+    (method, Findings { tables, pictures: vec![picture(panels)] })
+}
+
+/// What stands in a cell, and which of [`KINDS`] it is.
+fn colour(cell: &Cell) -> (String, usize) {
+    let returned: Vec<f64> = cell.values.iter().copied().filter(|value| value.is_finite()).collect();
+    if returned.is_empty() {
+        return ("never".to_owned(), 3);
+    }
+    let (all, found) = (returned.len() == cell.values.len(), mean(&returned));
+    (format!("{found:.0}"), if !all { 2 } else { usize::from(found > 1.0) })
+}
+
+fn picture(panels: Vec<Panel>) -> Picture {
+    let grid = Grid {
+        file: "e4-map",
+        title: "Seconds until nearly everybody is served again, after a spike with 12 of 20 connections lost"
+            .to_owned(),
+        axes: ["base load, X*", "attempts a client makes"],
+        columns: BASES.map(|base| format!("{base:.2}")).into(),
+        rows: ATTEMPTS.map(|attempts| attempts.to_string()).into(),
+        kinds: KINDS.into(),
+        panels,
+    };
+    grid.picture()
 }
 
 fn verdict(map: &[Vec<Cell>]) -> String {

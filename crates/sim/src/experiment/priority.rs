@@ -7,9 +7,12 @@ use crate::contender::Contender;
 use crate::lab::{Case, Lab, Measure};
 use crate::load::Profile;
 use crate::measure::share;
+use crate::report::Bars;
 use crate::rival::{Codel, Fixed};
 use crate::scenario::{Kind, Scenario};
 
+const SHARES: [f64; 4] = [0.25, 0.5, 0.8, 1.0];
+const GOOD: &str = "critical good, %";
 const BEGINS: u64 = 10;
 const ENDS: u64 = 40;
 
@@ -41,7 +44,7 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
         Contender::new("CoDel + LIFO, 35", |_| Codel::new(35)),
     ];
     let mut cases = Vec::new();
-    for critical in [0.25, 0.5, 0.8, 1.0] {
+    for critical in SHARES {
         let scenario = scenario(critical);
         cases.extend(who.iter().map(|contender| {
             Case::new(&scenario, contender).named(format!("critical {critical} X*, {}", contender.name))
@@ -51,12 +54,17 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
         Measure::new(name, digits, move |record: &crate::measure::Record| part(&record.of("flood", class)))
     };
     let measures = [
-        of("critical good, %", 1, Class::Critical, |tally| 100.0 * share(tally.good, tally.requests)),
+        of(GOOD, 1, Class::Critical, |tally| 100.0 * share(tally.good, tally.requests)),
         of("critical lost, %", 1, Class::Critical, |tally| 100.0 * tally.hit_share()),
         of("critical wait p99, ms", 0, Class::Critical, |tally| millis(tally.wait.percentile(99.0))),
         of("critical answer p99, ms", 0, Class::Critical, |tally| millis(tally.latency.percentile(99.0))),
         of("normal good, %", 1, Class::Normal, |tally| 100.0 * share(tally.good, tally.requests)),
         goodput("goodput, % of X*", BEGINS, ENDS),
     ];
-    (method, Findings { tables: vec![table(lab, "e8", "", &cases, &measures)], charts: Vec::new() })
+    let table = table(lab, "e8", "", &cases, &measures);
+    let title = "Critical requests answered in a flood of 20 X* of which they are a part";
+    let bars = SHARES.iter().fold(Bars::new("e8-priority", title, "% answered in time"), |bars, critical| {
+        bars.with(format!("critical {critical} X*"), table.column_under(&format!("critical {critical} X*, "), GOOD))
+    });
+    (method, Findings { tables: vec![table], pictures: vec![bars.picture()] })
 }

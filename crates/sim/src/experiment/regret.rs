@@ -10,7 +10,7 @@ use crate::client::{Client, Population};
 use crate::contender::{self, Contender};
 use crate::lab::{Case, Cell, Lab, Measure};
 use crate::load::{Burstiness, Profile};
-use crate::report::Table;
+use crate::report::{Bars, Table};
 use crate::rival::Fixed;
 use crate::scenario::{Load, Scenario};
 
@@ -66,7 +66,11 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
         cells.extend([mean, worst]);
     }
     let caption = "Loss against the best static size, %:".to_owned();
-    (method, Findings { tables: vec![Table { caption, columns, rows }], charts: Vec::new() })
+    let table = Table { caption, columns, rows };
+    let bars = Bars::new("e5-regret", "Loss against the best static size, over seven kinds of work at 3 X*", "% lost")
+        .with("mean of the seven", table.column("mean"))
+        .with("worst of the seven", table.column("worst"));
+    (method, Findings { tables: vec![table], pictures: vec![bars.picture()] })
 }
 
 /// Seed by seed, since both saw the same requests.

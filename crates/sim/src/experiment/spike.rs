@@ -2,16 +2,24 @@
 
 use std::time::Duration;
 
-use super::{CAPACITY, Findings, critical_success, goodput, mean_limit, millis, or_never, phase, secs, table};
+use super::{
+    CAPACITY, Findings, critical_success, first_runs, goodput, mean, mean_limit, millis, or_never, percent_good, phase,
+    secs, table, timeline,
+};
 use crate::contender::{Contender, all, ours, sheds};
 use crate::lab::{Case, Lab, Measure};
 use crate::load::{Burstiness, Profile};
 use crate::measure::{Record, share};
-use crate::report::{Chart, Table};
+use crate::report::{Chart, Picture, Scale, Table};
 use crate::scenario::{Load, Scenario};
 
 const BEGINS: u64 = 10;
 const ENDS: u64 = 40;
+/// Goodput in the spike, as a column.
+pub(super) const GOODPUT: &str = "goodput, % of X*";
+const SMALLER: [f64; 5] = [1.0, 1.5, 2.0, 5.0, 10.0];
+/// Who plays the smaller spikes besides ours and pools that shed.
+const OTHERS: [&str; 4] = ["queue, 10, 30 s (sqlx's defaults)", "Gradient2", "Vegas", "CoDel + LIFO, 100"];
 
 /// 0.6 X* with thirty seconds of so many times X* within.
 pub(super) fn scenario(times: f64) -> Scenario {
@@ -23,7 +31,7 @@ pub(super) fn scenario(times: f64) -> Scenario {
 
 pub(super) fn measures<'a>() -> Vec<Measure<'a>> {
     vec![
-        goodput("goodput, % of X*", BEGINS, ENDS),
+        goodput(GOODPUT, BEGINS, ENDS),
         goodput("first second", BEGINS, BEGINS + 1),
         Measure::new("wait p50, ms", 1, |record| millis(record.all("spike").wait.percentile(50.0))),
         Measure::new("wait p99, ms", 0, |record| millis(record.all("spike").wait.percentile(99.0))),
@@ -52,9 +60,10 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
     let cases: Vec<Case> = all().iter().map(|contender| Case::new(&twenty, contender)).collect();
     let main = table(lab, "e2 20x", "20 X*:", &cases, &measures());
     let mut factors = Vec::new();
-    for times in [1.0, 1.5, 2.0, 5.0, 10.0] {
+    let others = all().into_iter().filter(|one| OTHERS.contains(&one.name.as_str()));
+    let who: Vec<Contender> = [ours(), sheds()].concat().into_iter().chain(others).collect();
+    for times in SMALLER {
         let scenario = scenario(times);
-        let who: Vec<Contender> = [ours(), sheds()].concat();
         factors.extend(
             who.iter()
                 .map(|contender| Case::new(&scenario, contender).named(format!("{times} X*, {}", contender.name))),
@@ -62,7 +71,8 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
     }
     let factors = table(lab, "e2 factors", "Smaller spikes:", &factors, &measures());
     let bursts = bursts(lab);
-    (method, Findings { tables: vec![main, factors, bursts], charts: vec![chart(&cases)] })
+    let pictures = pictures(&cases, [&main, &factors]);
+    (method, Findings { tables: vec![main, factors, bursts], pictures })
 }
 
 /// Traffic that the database can do on average and not in its bursts.
@@ -88,7 +98,8 @@ fn bursts(lab: &Lab) -> Table {
     table(lab, "e2 bursts", caption, &cases, &measures)
 }
 
-fn chart(cases: &[Case]) -> Chart {
+/// Over time, and by the spike's size.
+fn pictures(cases: &[Case], [main, factors]: [&Table; 2]) -> Vec<Picture> {
     let shown = [
         "ours, defaults (ceiling 60)",
         "shed at 35",
@@ -99,19 +110,25 @@ fn chart(cases: &[Case]) -> Chart {
         "Envoy gradient",
         "CoDel + LIFO, 100",
     ];
-    let line = |case: &Case| {
-        let record = case.play(1);
-        let points = (0..(ENDS + 30) * 2).map(|half| {
-            let from = Duration::from_millis(500 * half);
-            (from.as_secs_f64(), 100.0 * record.goodput(from, from + Duration::from_millis(500)) / CAPACITY)
-        });
-        (case.name.clone(), points.collect())
+    let title = "Good answers in a spike of 20 X* from second 10 to 40 (seed 1)";
+    let over_time =
+        timeline(("e2-spike", title), "% of X*", &first_runs(cases, &shown), Duration::from_millis(500), percent_good);
+    let line = |name: &str| {
+        let of = |table: &Table, prefix: &str| {
+            let found = table.column_under(prefix, GOODPUT).into_iter().find(|(row, _)| row == name);
+            found.map_or(0.0, |(_, values)| mean(&values))
+        };
+        let mut points: Vec<_> = SMALLER.map(|times| (times, of(factors, &format!("{times} X*, ")))).into();
+        points.push((20.0, of(main, "")));
+        (name.to_owned(), points)
     };
-    let lines = cases.iter().filter(|case| shown.contains(&case.name.as_str())).map(line).collect();
-    Chart {
-        file: "e2-spike".to_owned(),
-        title: "Good answers in a spike of 20 X* from second 10 to 40 (seed 1)".to_owned(),
-        axes: ["seconds", "% of X*"],
-        lines,
-    }
+    let compared = ["ours, defaults (ceiling 60)", "ours, limit 35", "shed at 35", "shed at 100"];
+    let by_size = Chart {
+        file: "e2-factors",
+        title: "Good answers in spikes of 1 to 20 X* for 30 s, after 0.6 X*".to_owned(),
+        axes: ["spike, in multiples of X* (logarithmic)", "good answers in the spike, % of X*"],
+        scale: Scale::Log,
+        lines: compared.into_iter().chain(OTHERS).map(line).collect(),
+    };
+    vec![over_time, by_size.picture()]
 }

@@ -10,7 +10,7 @@ use crate::contender::Contender;
 use crate::database::{Contention, Machine};
 use crate::lab::{Case, Cell, Lab, Measure};
 use crate::load::Profile;
-use crate::report::{Chart, Table};
+use crate::report::{Chart, Scale, Table};
 use crate::rival::Fixed;
 use crate::scenario::{Kind, Load, Scenario, Step};
 
@@ -110,12 +110,13 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
         (workload.name.to_owned(), points)
     });
     let chart = Chart {
-        file: "e1-steady".to_owned(),
+        file: "e1-steady",
         title: "Throughput by size, in percent of the best".to_owned(),
-        axes: ["connections", "% of best"],
+        axes: ["connections (logarithmic)", "% of the best size's answers a second"],
+        scale: Scale::Log,
         lines: lines.collect(),
     };
-    (method, Findings { tables: vec![by_size, rules], charts: vec![chart] })
+    (method, Findings { tables: vec![by_size, rules], pictures: vec![chart.picture()] })
 }
 
 fn rules(sweeps: &[Vec<Cell>]) -> Vec<(String, Vec<Cell>)> {

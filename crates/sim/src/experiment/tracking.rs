@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use forebay_pool_core::Rules;
 
-use super::{CAPACITY, Findings, secs, table};
+use super::{CAPACITY, Findings, first_runs, mean_limit, millis, phase, secs, table, timeline};
 use crate::contender::{self, Contender};
 use crate::database::{Contention, Machine};
 use crate::lab::{Case, Cell, Lab, Measure};
 use crate::load::Profile;
-use crate::measure::Record;
-use crate::report::Table;
+use crate::measure::{Record, share};
+use crate::report::{Bars, Picture, Table};
 use crate::rival::Fixed;
 use crate::scenario::{Change, Scenario};
 
@@ -21,6 +21,7 @@ const CRAMPED: Contention = Contention { queueing: 0.02, crosstalk: 0.008 };
 
 const LAST: &str = "last 30 s, %";
 /// The sizes among which the best for a slow database is looked for.
+const SLOWER: [f64; 3] = [4.0, 10.0, 20.0];
 const TRIED: [u32; 9] = [1, 2, 4, 8, 12, 16, 20, 24, 35];
 
 struct Course {
@@ -85,7 +86,8 @@ fn ours() -> Vec<Contender> {
 /// Three times what can be done before the change, and the change.
 fn scenario(begins: Contention, changes: Vec<(Duration, Change)>) -> Scenario {
     let machine = Machine { contention: begins, ..Machine::default() };
-    Scenario { machine, changes, ..Scenario::plain(Profile::steady(3.0 * most(begins)), secs(END)) }
+    let phases = vec![phase("last", END - 30, END)];
+    Scenario { machine, changes, phases, ..Scenario::plain(Profile::steady(3.0 * most(begins)), secs(END)) }
 }
 
 /// In percent of what can be done after the change.
@@ -116,9 +118,49 @@ fn slowed(lab: &Lab, times: f64) -> Table {
     let found = TRIED.iter().zip(found.iter().flatten().map(Cell::mean));
     let (size, then) = found.fold((0, 0.0), |best, (size, mean)| if mean > best.1 { (*size, mean) } else { best });
     let tuned = contender::limiters().into_iter().filter(|limiter| limiter.name.contains("tuned"));
-    let who: Vec<Contender> = ours().into_iter().chain([shed(size), shed(35)]).chain(tuned).collect();
+    let best = (size != 35).then(|| shed(size));
+    let who: Vec<Contender> = ours().into_iter().chain(best).chain([shed(35)]).chain(tuned).collect();
     let caption = format!("{name}, where the best static size is {size}, with {then:.0} answers a second:");
-    table(lab, &format!("e6 {name}"), &caption, &cases(&scenario, &who), &measures(then))
+    let done = move |record: &Record| {
+        let tally = record.all("last");
+        100.0 * share(tally.good + tally.late + tally.wasted, 30) * times / CAPACITY
+    };
+    let mut columns = measures(then);
+    columns.extend([
+        Measure::new("statements done, % of what it can without a time to keep", 1, done),
+        Measure::new("wait p50, ms", 0, |record| millis(record.all("last").wait.percentile(50.0))),
+        Measure::new("limit", 0, |record| mean_limit(record, END - 30, END)),
+    ]);
+    table(lab, &format!("e6 {name}"), &caption, &cases(&scenario, &who), &columns)
+}
+
+fn pictures(who: &[Contender], slowed: &[Table; 3]) -> Vec<Picture> {
+    let shown = [
+        "ours, defaults (ceiling 60)",
+        "shed at 35",
+        "AIMD, tuned",
+        "Vegas, tuned",
+        "Gradient2",
+        "Envoy gradient, tuned",
+    ];
+    let cramped = scenario(Machine::default().contention, vec![(secs(AT), Change::Contention(CRAMPED))]);
+    let runs = first_runs(&cases(&cramped, who), &shown);
+    let title = "Good answers at 3 X*; from second 30 on the best size is 11 instead of 35 (seed 1)";
+    let then = most(CRAMPED);
+    let good = |record: &Record, from, to| 100.0 * record.goodput(from, to) / then;
+    let unit = "% of what can be done after the change";
+    let over_time = timeline(("e6-tracking", title), unit, &runs, secs(2), good);
+    let title = "A database that slows at 3 X*: good answers in the last 30 of 90 s after it";
+    let bars = Bars::new("e6-slower", title, "% of what the best static size does");
+    // The best size has a row of its own where it is not 35: it is the measure, and 100.
+    let few = |table: &Table| table.column(LAST).into_iter().filter(|(name, _)| shed_is_shown(name)).collect();
+    let bars =
+        SLOWER.iter().zip(slowed).fold(bars, |bars, (times, table)| bars.with(format!("{times} times"), few(table)));
+    vec![over_time, bars.picture()]
+}
+
+fn shed_is_shown(name: &str) -> bool {
+    !name.starts_with("shed at") || name == "shed at 35"
 }
 
 pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
@@ -137,6 +179,8 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
         let cases = cases(&scenario(begins, changes), &who);
         tables.push(table(lab, &format!("e6 {name}"), &format!("{name}:"), &cases, &measures(then)));
     }
-    tables.extend([4.0, 10.0, 20.0].map(|times| slowed(lab, times)));
-    (method, Findings { tables, charts: Vec::new() })
+    let slowed = SLOWER.map(|times| slowed(lab, times));
+    let pictures = pictures(&who, &slowed);
+    tables.extend(slowed);
+    (method, Findings { tables, pictures })
 }

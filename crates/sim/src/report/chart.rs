@@ -1,14 +1,20 @@
-use std::fmt::Write as _;
+//! Lines over a common axis.
 
-/// Lines over a common axis, as SVG.
+use super::Picture;
+use super::axis::{Axis, Scale, number};
+use super::canvas::{Anchor, Canvas, colour, width_of};
+
+/// Lines over a common axis.
 #[derive(Clone, Debug)]
 pub struct Chart {
     /// The file's name, without its ending.
-    pub file: String,
+    pub file: &'static str,
     /// What it shows.
     pub title: String,
-    /// The axes' names.
+    /// The axes' names, with their units.
     pub axes: [&'static str; 2],
+    /// How values lie on the first axis.
+    pub scale: Scale,
     /// Each line's name and points.
     pub lines: Vec<(String, Vec<(f64, f64)>)>,
 }
@@ -16,96 +22,48 @@ pub struct Chart {
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 420.0;
 const LEFT: f64 = 60.0;
-const TOP: f64 = 40.0;
-const RIGHT: f64 = 260.0;
+const TOP: f64 = 58.0;
 const BOTTOM: f64 = 45.0;
-/// Okabe and Ito's colours, which nearly everybody can tell apart.
-const COLOURS: [&str; 8] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31"];
+/// Lines of fewer points show where these are.
+const FEW: usize = 20;
 
 impl Chart {
-    /// The picture.
+    /// Draws it.
     #[must_use]
-    pub fn svg(&self) -> String {
-        let (most_x, most_y) = self.extent();
-        let x = |value: f64| LEFT + value / most_x * (WIDTH - LEFT - RIGHT);
-        let y = |value: f64| HEIGHT - BOTTOM - value / most_y * (HEIGHT - TOP - BOTTOM);
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
-             font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<text x=\"{LEFT}\" y=\"20\" \
-             font-size=\"15\">{}</text>\n",
-            escaped(&self.title)
-        );
-        for tick in 0..=5_u32 {
-            let share = f64::from(tick) / 5.0;
-            let (at_x, at_y) = (x(most_x * share), y(most_y * share));
-            let (low, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
-            put(
-                &mut svg,
-                format!("<line x1=\"{LEFT}\" y1=\"{at_y:.1}\" x2=\"{right}\" y2=\"{at_y:.1}\" stroke=\"#ddd\"/>"),
-            );
-            put(
-                &mut svg,
-                format!(
-                    "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                    LEFT - 6.0,
-                    at_y + 4.0,
-                    number(most_y * share)
-                ),
-            );
-            put(
-                &mut svg,
-                format!(
-                    "<text x=\"{at_x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-                    low + 16.0,
-                    number(most_x * share)
-                ),
-            );
+    pub fn picture(&self) -> Picture {
+        let points = || self.lines.iter().flat_map(|(_, points)| points);
+        let x = Axis::over(self.scale, points().map(|(x, _)| *x));
+        let y = Axis::over(Scale::Linear, points().map(|(_, y)| *y));
+        let names = self.lines.iter().map(|(name, _)| width_of(name));
+        let right = names.fold(0.0, f64::max) + 46.0;
+        let mut canvas = Canvas::new(WIDTH, HEIGHT, &self.title);
+        let place = |across: f64, up: f64| {
+            [LEFT + across * (WIDTH - LEFT - right), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)]
+        };
+        for tick in &y.ticks {
+            let up = y.at(*tick);
+            canvas.line(place(0.0, up), place(1.0, up), "#ddd");
+            let [left, at] = place(0.0, up);
+            canvas.text([left - 6.0, at + 4.0], Anchor::End, &number(*tick));
+        }
+        for tick in &x.ticks {
+            let [at, low] = place(x.at(*tick), 0.0);
+            canvas.line([at, low], [at, low + 4.0], "#888");
+            canvas.text([at, low + 17.0], Anchor::Middle, &number(*tick));
         }
         let [name_x, name_y] = self.axes;
-        let middle = LEFT + (WIDTH - LEFT - RIGHT) / 2.0;
-        put(
-            &mut svg,
-            format!("<text x=\"{middle}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", HEIGHT - 8.0, escaped(name_x)),
-        );
-        put(&mut svg, format!("<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", 4.0, TOP - 8.0, escaped(name_y)));
+        canvas.text([place(0.5, 0.0)[0], HEIGHT - 8.0], Anchor::Middle, name_x);
+        canvas.text([12.0, TOP - 14.0], Anchor::Start, name_y);
+        let mut key = [WIDTH - right + 14.0, TOP + 6.0];
         for (index, (name, points)) in self.lines.iter().enumerate() {
-            let colour = COLOURS[index % COLOURS.len()];
-            let path: Vec<String> = points.iter().map(|(px, py)| format!("{:.1},{:.1}", x(*px), y(*py))).collect();
-            put(
-                &mut svg,
-                format!(
-                    "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" points=\"{}\"/>",
-                    path.join(" ")
-                ),
-            );
-            let at = TOP + 18.0 * f64::from(u32::try_from(index).unwrap_or(0));
-            put(
-                &mut svg,
-                format!(
-                    "<text x=\"{:.1}\" y=\"{at:.1}\" fill=\"{colour}\">{}</text>",
-                    WIDTH - RIGHT + 12.0,
-                    escaped(name)
-                ),
-            );
+            let path: Vec<[f64; 2]> = points.iter().map(|(px, py)| place(x.at(*px), y.at(*py))).collect();
+            canvas.path(&path, colour(index));
+            if path.len() <= FEW {
+                path.iter().for_each(|point| canvas.dot(*point, colour(index)));
+            }
+            canvas.key(key, colour(index), name);
+            key[1] += 19.0;
         }
-        svg + "</svg>\n"
+        Picture { file: self.file, title: self.title.clone(), svg: canvas.svg() }
     }
-
-    fn extent(&self) -> (f64, f64) {
-        let points = self.lines.iter().flat_map(|(_, points)| points);
-        let (x, y) = points.fold((0.0_f64, 0.0_f64), |(x, y), point| (x.max(point.0), y.max(point.1)));
-        (x.max(f64::MIN_POSITIVE), y.max(f64::MIN_POSITIVE))
-    }
-}
-
-fn put(svg: &mut String, line: String) {
-    writeln!(svg, "{line}").expect("a string takes everything");
-}
-
-fn number(value: f64) -> String {
-    if value < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
 }

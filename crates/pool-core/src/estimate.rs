@@ -29,6 +29,8 @@ impl Estimate {
     const MEMORY: f64 = 0.010;
     /// The least that any queue may make somebody wait; nothing shorter is a stall.
     const LEAST_WAIT: Duration = Duration::from_millis(5);
+    /// The most that a standing queue may make normal work wait.
+    const STANDING_WAIT: Duration = Duration::from_millis(20);
 
     pub(crate) const fn new(now: Instant) -> Self {
         Self { hold: Self::PRIOR, moments: (0.0, 0.0), known: 0, released: now }
@@ -70,13 +72,11 @@ impl Estimate {
         hold.saturating_mul(waiters) / servers.max(1)
     }
 
-    /// How long a class may wait: a burst may wait `burst`, a standing queue only what keeps the server busy.
-    pub(crate) fn budget(&self, class: Class, standing: bool, burst: Duration) -> Duration {
-        let base = if standing {
-            (self.hold() * 4 / 5).clamp(Self::LEAST_WAIT, Duration::from_millis(20)).min(burst)
-        } else {
-            burst
-        };
+    /// How long a class may wait: a burst may wait `burst`; a standing queue only what keeps `servers` busy, which two waiters
+    /// do. Whoever stands behind more of them waits for longer, and nobody is served sooner for it.
+    pub(crate) fn budget(&self, class: Class, standing: bool, servers: u32, burst: Duration) -> Duration {
+        let two_come_back = self.hold() * 2 / servers.max(1);
+        let base = if standing { two_come_back.clamp(Self::LEAST_WAIT, Self::STANDING_WAIT).min(burst) } else { burst };
         class.patience(base)
     }
 }
@@ -110,6 +110,19 @@ mod tests {
         }
         let wait = estimate.wait(now + Duration::from_micros(50), 1_000, 8, true);
         assert!(wait < Estimate::LEAST_WAIT, "{wait:?}");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs a first moment")]
+    fn a_standing_queue_may_wait_until_two_leases_have_come_back() {
+        let (now, burst) = (Instant::now(), Duration::from_millis(50));
+        let mut estimate = Estimate::new(now);
+        estimate.on_release(now, Duration::from_millis(80));
+        let standing = |servers| estimate.budget(Class::Normal, true, servers, burst);
+        assert_eq!([20, 100, 2].map(standing), [8, 5, 20].map(Duration::from_millis));
+        assert_eq!(estimate.budget(Class::Critical, true, 20, burst), Duration::from_millis(32));
+        assert_eq!(estimate.budget(Class::Normal, false, 20, burst), burst);
+        assert_eq!(estimate.budget(Class::Normal, true, 20, Duration::ZERO), Duration::ZERO);
     }
 
     #[test]

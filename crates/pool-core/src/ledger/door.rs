@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::Ledger;
 use super::calendar::Calendar;
+use super::standing::Standing;
 use crate::class::Rank;
 use crate::command::Ask;
 use crate::{Action, Class, Mode, Refusal, Rules, ShedReason};
@@ -139,6 +140,9 @@ impl Ledger {
 
     pub(super) fn shed(&mut self, now: Instant, class: Class, rank: Rank, reason: ShedReason) -> Refusal {
         self.count_refused(rank, 1);
+        if !self.has_place(rank) && self.queue.ahead_of(rank) > 0 {
+            self.standing[rank.index()..].iter_mut().for_each(Standing::on_overflow);
+        }
         self.totals.shed[class.index()][reason as usize] += 1;
         Refusal::Shed { class, reason, retry_after: self.calendar.book_many(now, self.capacity(), 1) }
     }
@@ -173,7 +177,7 @@ impl Ledger {
     }
 
     pub(super) fn budget(&self, class: Class, standing: bool) -> Duration {
-        self.estimate.budget(class, standing, self.rules.burst_wait)
+        self.estimate.budget(class, standing, self.permits(), self.rules.burst_wait)
     }
 
     /// Whether somebody of this rank or a more important one has been waiting for a while, but for short pauses. A class held

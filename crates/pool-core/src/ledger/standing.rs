@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
-/// Whether a queue stands, or is a burst that passes.
+/// Whether a queue stands, or is a burst that passes: it stands when it has lasted for a tenth of a second, or as soon as
+/// somebody is refused because of it, which is more than a burst may bring.
 ///
 /// What comes back at once, after the server or its threads had no turn for a while, empties even the queue of a pool that is
 /// asked for ten times what it can do: a pause of up to 10 ms does not make a standing queue a new one.
@@ -9,6 +10,8 @@ pub(super) struct Standing {
     since: Option<Instant>,
     /// Since when nobody waits.
     paused: Option<Instant>,
+    /// Whether somebody was refused because of it.
+    overflowed: bool,
 }
 
 impl Standing {
@@ -19,9 +22,14 @@ impl Standing {
     /// Somebody begins to wait, perhaps behind others.
     pub(super) fn on_waiter(&mut self, now: Instant) {
         if !self.lasts(now) {
-            self.since = Some(now);
+            (self.since, self.overflowed) = (Some(now), false);
         }
         self.paused = None;
+    }
+
+    /// Somebody is refused because of those who wait.
+    pub(super) fn on_overflow(&mut self) {
+        self.overflowed = true;
     }
 
     /// Nobody waits.
@@ -30,7 +38,8 @@ impl Standing {
     }
 
     pub(super) fn stands(&self, now: Instant) -> bool {
-        self.lasts(now) && self.since.is_some_and(|since| now.saturating_duration_since(since) > Self::AFTER)
+        let is_old = |since| now.saturating_duration_since(since) > Self::AFTER;
+        self.lasts(now) && (self.overflowed || self.since.is_some_and(is_old))
     }
 
     /// Whether nobody waits, so that with time alone it will not stand any more.
@@ -66,6 +75,18 @@ mod tests {
         queue.on_empty(start + ms(150));
         queue.on_empty(start + ms(155));
         assert!(queue.stands(start + ms(160)) && !queue.stands(start + ms(161)));
+    }
+
+    #[test]
+    fn a_queue_because_of_which_somebody_is_refused_stands_at_once_and_the_next_one_is_a_burst_again() {
+        let (start, mut queue) = (start(), Standing::default());
+        queue.on_waiter(start);
+        queue.on_overflow();
+        assert!(queue.stands(start + ms(1)));
+        queue.on_empty(start + ms(20));
+        assert!(queue.stands(start + ms(30)) && !queue.stands(start + ms(31)));
+        queue.on_waiter(start + ms(40));
+        assert!(!queue.stands(start + ms(41)));
     }
 
     #[test]

@@ -92,6 +92,35 @@ fn each_class_waits_as_long_as_its_importance_allows() {
 }
 
 #[test]
+fn a_burst_that_is_too_much_is_a_standing_queue_until_it_has_passed() {
+    let mut world = world(10, Mode::Enforce);
+    fill(&mut world);
+    let line = |world: &mut World| {
+        let before = world.waiting.len();
+        while !matches!(world.ask(Class::Normal, 60_000), Acquired::Refused(_)) {}
+        world.waiting.len() - before
+    };
+    // One comes back in each millisecond, held for ten.
+    let serve_until = |world: &mut World, waiting: usize| {
+        while world.waiting.len() > waiting {
+            world.advance(Duration::from_millis(1));
+            let slot = world.leased[0].slot;
+            world.release(slot, Return::Clean);
+        }
+    };
+    let burst = line(&mut world);
+    assert!((45..=50).contains(&burst), "as many as are served within 50 ms: {burst}");
+    serve_until(&mut world, burst / 2);
+    assert_eq!(line(&mut world), 0, "half of them are still more than keep ten busy");
+    serve_until(&mut world, 0);
+    let few = line(&mut world);
+    assert!((1..=6).contains(&few), "as many as keep ten busy: {few}");
+    serve_until(&mut world, 0);
+    world.advance(Duration::from_millis(20));
+    assert!(line(&mut world) > 20, "the next one is a burst again");
+}
+
+#[test]
 fn those_who_are_refused_are_told_to_come_back_one_after_the_other() {
     let mut world = world(10, Mode::Enforce);
     fill(&mut world);

@@ -69,7 +69,7 @@ impl Ticker {
 #[derive(Clone, Copy, Debug)]
 struct Locks {
     next_look: Instant,
-    /// The share, and until when it holds.
+    /// The share, as an exponential mean over about three looks, since each sees one moment; and until when it holds.
     seen: Option<(f64, Instant)>,
 }
 
@@ -78,6 +78,11 @@ impl Locks {
 
     const fn new(now: Instant) -> Self {
         Self { next_look: now, seen: None }
+    }
+
+    fn note(&mut self, now: Instant, share: f64) {
+        let mean = self.share(now).map_or(share, |mean| mean + (share - mean) / 3.0);
+        self.seen = Some((mean, now + 2 * Self::EVERY));
     }
 
     fn share(&self, now: Instant) -> Option<f64> {
@@ -97,7 +102,7 @@ impl Ledger {
     /// Answers [`Action::LookAtLocks`]: of the sessions that run a statement, the share that waits for a lock. Answer
     /// nothing where nobody could be asked; what was said holds for two seconds.
     pub fn lock_waits(&mut self, now: Instant, share: f64) {
-        self.ticker.locks.seen = Some((share, now + 2 * Locks::EVERY));
+        self.ticker.locks.note(now, share);
     }
 
     /// When [`Ledger::handle_timeout`] is due next; `None` while nothing is to be watched.

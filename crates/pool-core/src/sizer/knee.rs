@@ -25,7 +25,9 @@ use window::{Finding, Window};
 ///   A window that fits nothing is left out at first: something else may have changed.
 /// - It moves the farther the more `e` is off, less where that is uncertain, and stops trying where the direction is clear and the
 ///   way barred.
-/// - While most of what the database runs waits for locks, it does not grow.
+/// - While much of what the database runs waits for locks, it does not grow, and asks more of a lease: an `e` of 0.3 where nearly all of
+///   them wait. Who waits for a lock in the database would wait as well outside, where others can be served before. And where one
+///   row is what everybody wants, `e` is so near to 0 that no window is long enough to tell on which side of 0.1 it is.
 ///
 /// ```
 /// use forebay_pool_core::{Knee, Ledger, Rules};
@@ -77,6 +79,8 @@ impl Knee {
     const STRIDE: f64 = 0.4;
     /// The share of lock waits from which on it does not grow.
     const LOCKED: f64 = 0.3;
+    /// By how much a share of lock waits above that raises the elasticity that is wanted.
+    const PRICE_OF_LOCKS: f64 = 0.3;
     /// What was found longer ago than this says little.
     const STALE: Duration = Duration::from_secs(10);
 
@@ -124,7 +128,8 @@ impl Knee {
     /// Moves the cap, and says what to try next.
     fn choose(&mut self, sample: &Sample) {
         let top = f64::from(sample.room.max(1)).ln();
-        let locked = sample.lock_waits.is_some_and(|share| share > Self::LOCKED);
+        let too_many_locked = sample.lock_waits.map_or(0.0, |share| share - Self::LOCKED).max(0.0);
+        let (locked, target) = (too_many_locked > 0.0, Self::TARGET + Self::PRICE_OF_LOCKS * too_many_locked);
         let cap = self.cap.unwrap_or(0.0);
         let barred_above = locked || cap >= top;
         let climbing = self.course == Course::Climb || self.slope.certainly_above(Self::STEEP);
@@ -132,12 +137,12 @@ impl Knee {
             self.course = Course::Climb;
             return self.go(std::f64::consts::LN_2, top);
         }
-        let step = self.slope.step_to(Self::TARGET).clamp(-Self::STRIDE, Self::STRIDE);
+        let step = self.slope.step_to(target).clamp(-Self::STRIDE, Self::STRIDE);
         let barred = if step > 0.0 { barred_above } else { cap <= 0.0 };
         if !barred {
             self.go(step, top);
         }
-        let clear = self.slope.is_clear_of(Self::TARGET, if self.course == Course::Hold { 2.0 } else { 3.0 });
+        let clear = self.slope.is_clear_of(target, if self.course == Course::Hold { 2.0 } else { 3.0 });
         self.course = match self.course {
             _ if barred && clear => Course::Hold,
             Course::More => Course::Less,

@@ -148,6 +148,22 @@ fn it_does_not_grow_while_locks_are_what_statements_wait_for() {
 }
 
 #[test]
+fn where_nearly_all_wait_for_locks_it_asks_more_of_a_lease() {
+    // Two per cent more for ten per cent more leases, at any number.
+    let curve = |n: f64| 10.0 * n.powf(0.2);
+    let mut bench = Bench::new(54);
+    for share in [None, Some(0.25)] {
+        bench.lock_waits = share;
+        bench.run(60, curve);
+        assert!(bench.mean(curve) > 45.0, "{share:?}");
+    }
+    bench.lock_waits = Some(0.95);
+    bench.run(60, curve);
+    let found = bench.mean(curve);
+    assert!(found < 8.0, "{found}");
+}
+
+#[test]
 fn it_measures_nothing_while_the_traffic_is_what_limits() {
     let curve = usl(0.02, 0.0008);
     let mut bench = Bench::new(200);

@@ -114,6 +114,38 @@ mod tests {
     }
 
     #[test]
+    fn within_no_second_are_more_told_to_come_than_half_of_what_is_left_over_can_serve() {
+        let mut drawn = 1_u64;
+        let mut below = |end: u64| {
+            // Knuth's generator, of which the high bits are good.
+            drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (drawn >> 33) % end
+        };
+        for _ in 0..500 {
+            let (mut calendar, start) = calendar();
+            let (capacity, calm) = (1 + below(2_000), 1 + below(30));
+            let usual = below(capacity + 1);
+            for second in 1..=calm {
+                calendar.note(start + Duration::from_secs(second), usual * second, true);
+            }
+            let (mut now, mut moments) = (start + Duration::from_secs(calm), Vec::new());
+            let capacity = u32::try_from(capacity).map(f64::from).expect("two thousand");
+            for _ in 0..200 {
+                now += Duration::from_millis(below(40));
+                moments.push(now + calendar.book_many(now, capacity, 1));
+            }
+            let left = (capacity - calendar.usual).max(Calendar::LEAST * capacity);
+            for (index, moment) in moments.iter().enumerate() {
+                // All that lies beyond the end of the calendar is told its end, which is later than this: they ask within 8 s.
+                let second = moments[index..].iter().take_while(|later| **later < *moment + Duration::from_secs(1));
+                let told = second.filter(|later| **later < now + Calendar::LATEST - Duration::from_secs(9)).count();
+                let most = Calendar::PART * left + 1.0;
+                assert!(f64::from(u32::try_from(told).expect("few")) <= most, "{told} of {most}");
+            }
+        }
+    }
+
+    #[test]
     fn a_flood_books_no_further_than_the_end_of_the_calendar() {
         let (mut calendar, now) = calendar();
         (0..1_000_000).for_each(|_| _ = calendar.book_many(now, 1.0, 1));

@@ -34,7 +34,8 @@ pub struct Sample {
     pub hold: Duration,
     /// The squared coefficient of variation of how long they are held.
     pub spread: f64,
-    /// Of the sessions that run a statement, the share that waits for a lock; `None` where nobody has looked of late.
+    /// Of the sessions of this pool that run a statement, the share that waits for a lock, as a mean over about three looks; `None`
+    /// where nobody has looked of late.
     pub lock_waits: Option<f64>,
 }
 

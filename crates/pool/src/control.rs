@@ -108,8 +108,8 @@ impl Control {
         }
     }
 
-    /// Of the sessions of this database that run a statement, the share that waits for a lock; `None` where the server cannot be
-    /// asked now. Sessions of other users are seen only by those who may see them.
+    /// Of the sessions of pools with this name that run a statement, the share that waits for a lock; `None` where the server
+    /// cannot be asked now. What others wait for is no reason to lend less here.
     pub(crate) async fn lock_waits(&self) -> Option<f64> {
         if !self.is_allowed() {
             return None;
@@ -218,9 +218,10 @@ impl Line {
     }
 }
 
+/// Of the sessions with the pool's own name, which this connection's ends in " control"; a name has 63 bytes on the server.
 const LOCK_WAITS: &str = "select (count(*) filter (where wait_event_type = 'Lock'))::int, count(*)::int \
     from pg_stat_activity where state = 'active' and backend_type = 'client backend' \
-    and datname = current_database() and pid <> pg_backend_pid()";
+    and datname = current_database() and left(application_name || ' control', 63) = current_setting('application_name')";
 
 /// Stops these backends, each only if it still is the one that it was.
 fn stopping(backends: &[(Backend, How)]) -> String {

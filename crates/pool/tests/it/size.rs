@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use forebay_embedded::testing::database;
 use forebay_pool::{Class, Config, Mode, Pool, Resize, Rules, Sample, Sizer, Sizing, Target};
-use sqlx::Executor;
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::{Site, admission, rules};
 
@@ -51,6 +51,44 @@ async fn while_the_limit_is_used_up_the_sizer_is_told_how_many_statements_wait_f
     };
     tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it is told");
     holder.commit().await.expect("commits");
+    for waiter in waiters {
+        waiter.await.expect("it ends").expect("updates");
+    }
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn locks_that_sessions_of_others_wait_for_are_not_the_pools() {
+    let database = database().await;
+    let stranger = || async {
+        let options = database.options().application_name("somebody else");
+        PgConnection::connect_with(&options).await.expect("there is room")
+    };
+    let mut holder = stranger().await;
+    holder.execute("create table counter (n int); insert into counter values (0)").await.expect("done");
+    holder.execute("begin; update counter set n = n + 1").await.expect("updates");
+    let mut waiters = Vec::new();
+    for _ in 0..3 {
+        let mut waiter = stranger().await;
+        waiters.push(tokio::spawn(async move { waiter.execute("update counter set n = n + 1").await.map(drop) }));
+    }
+    let waiting =
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut holder).await.expect("it is told") < 3 {}
+
+    let seen = Arc::new(Mutex::new(None));
+    let config = Config { rules: Rules { mode: Mode::Off, initial_limit: 1, ..rules() }, ..Config::named("test") };
+    let sizer = Curious(Arc::clone(&seen));
+    let pool = Pool::builder(database.options(), config).sizer(sizer).connect().expect("these rules hold");
+    let told = async {
+        while seen.lock().expect("nobody panics with it").is_none() {
+            pool.execute("select pg_sleep(0.01)").await.expect("it goes on");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.expect("it is told");
+    assert_eq!(*seen.lock().expect("nobody panics with it"), Some(0.0));
+
+    holder.execute("commit").await.expect("commits");
     for waiter in waiters {
         waiter.await.expect("it ends").expect("updates");
     }

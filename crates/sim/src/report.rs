@@ -123,3 +123,21 @@ impl Table {
 fn row(cells: &[String]) -> String {
     format!("| {} |", cells.join(" | "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_found_by_its_head_and_by_the_beginning_of_its_rows() {
+        let row = |name: &str, value: f64| (name.to_owned(), vec![Cell::text("words"), Cell::of(vec![value], 0)]);
+        let table = Table {
+            caption: String::new(),
+            columns: ["", "one", "two"].map(str::to_owned).into(),
+            rows: vec![row("x, a", 1.0), row("y, a", 2.0)],
+        };
+        assert_eq!(table.column("two"), [("x, a".to_owned(), vec![1.0]), ("y, a".to_owned(), vec![2.0])]);
+        assert_eq!(table.column_under("y, ", "two"), [("a".to_owned(), vec![2.0])]);
+        assert!(table.column("one").is_empty() && table.column("three").is_empty());
+    }
+}

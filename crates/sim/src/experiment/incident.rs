@@ -80,7 +80,7 @@ pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
     (method, Findings { tables: vec![table(lab, "e3", "", &cases, &measures)], pictures: vec![picture(&cases)] })
 }
 
-/// The first minutes of some of them: later nothing changes any more.
+/// Some of them over time.
 fn picture(cases: &[Case]) -> Picture {
     let shown = [
         "ours, defaults (ceiling 60)",
@@ -90,8 +90,6 @@ fn picture(cases: &[Case]) -> Picture {
         "queue, no retries",
         "queue, 3 attempts",
     ];
-    let mut runs = first_runs(cases, &shown);
-    runs.iter_mut().for_each(|(_, record)| record.bins.truncate(1_800));
     let title = "Good answers in the incident: leaks from second 5, 1.2 X* from 10 to 70, then 0.4 X* (seed 1)";
-    timeline(("e3-incident", title), "% of X*", &runs, secs(2), percent_good)
+    timeline(("e3-incident", title), "% of X*", &first_runs(cases, &shown), secs(5), percent_good)
 }

@@ -17,6 +17,7 @@ const BEGINS: u64 = 10;
 const ENDS: u64 = 40;
 /// Goodput in the spike, as a column.
 pub(super) const GOODPUT: &str = "goodput, % of X*";
+const CRITICAL: &str = "critical good, %";
 const SMALLER: [f64; 5] = [1.0, 1.5, 2.0, 5.0, 10.0];
 /// Who plays the smaller spikes besides ours and pools that shed.
 const OTHERS: [&str; 4] = ["queue, 10, 30 s (sqlx's defaults)", "Gradient2", "Vegas", "CoDel + LIFO, 100"];
@@ -36,7 +37,7 @@ pub(super) fn measures<'a>() -> Vec<Measure<'a>> {
         Measure::new("wait p50, ms", 1, |record| millis(record.all("spike").wait.percentile(50.0))),
         Measure::new("wait p99, ms", 0, |record| millis(record.all("spike").wait.percentile(99.0))),
         Measure::new("answer p99, ms", 0, |record| millis(record.all("spike").latency.percentile(99.0))),
-        Measure::new("critical good, %", 1, |record| critical_success(record, "spike")),
+        Measure::new(CRITICAL, 1, |record| critical_success(record, "spike")),
         Measure::new("mean limit", 0, |record| mean_limit(record, BEGINS, ENDS)),
         Measure::new("recovery, s", 1, |record| or_never(record.recovery(secs(ENDS)))),
         Measure::new("good afterwards, %", 1, |record| 100.0 * served_afterwards(record)),
@@ -111,24 +112,26 @@ fn pictures(cases: &[Case], [main, factors]: [&Table; 2]) -> Vec<Picture> {
         "CoDel + LIFO, 100",
     ];
     let title = "Good answers in a spike of 20 X* from second 10 to 40 (seed 1)";
-    let over_time =
-        timeline(("e2-spike", title), "% of X*", &first_runs(cases, &shown), Duration::from_millis(500), percent_good);
-    let line = |name: &str| {
-        let of = |table: &Table, prefix: &str| {
-            let found = table.column_under(prefix, GOODPUT).into_iter().find(|(row, _)| row == name);
+    let over_time = timeline(("e2-spike", title), "% of X*", &first_runs(cases, &shown), secs(1), percent_good);
+    let by_size = |file, title: &str, unit, column| {
+        let of = |table: &Table, prefix: &str, name: &str| {
+            let found = table.column_under(prefix, column).into_iter().find(|(row, _)| row == name);
             found.map_or(0.0, |(_, values)| mean(&values))
         };
-        let mut points: Vec<_> = SMALLER.map(|times| (times, of(factors, &format!("{times} X*, ")))).into();
-        points.push((20.0, of(main, "")));
-        (name.to_owned(), points)
+        let line = |name: &str| {
+            let mut points: Vec<_> = SMALLER.map(|times| (times, of(factors, &format!("{times} X*, "), name))).into();
+            points.push((20.0, of(main, "", name)));
+            (name.to_owned(), points)
+        };
+        let lines = ["ours, defaults (ceiling 60)", "shed at 35"].into_iter().chain(OTHERS).map(line).collect();
+        let axes = ["spike, in multiples of X* (logarithmic)", unit];
+        Chart { file, title: title.to_owned(), axes, scale: Scale::Log, lines }.picture()
     };
-    let compared = ["ours, defaults (ceiling 60)", "ours, limit 35", "shed at 35", "shed at 100"];
-    let by_size = Chart {
-        file: "e2-factors",
-        title: "Good answers in spikes of 1 to 20 X* for 30 s, after 0.6 X*".to_owned(),
-        axes: ["spike, in multiples of X* (logarithmic)", "good answers in the spike, % of X*"],
-        scale: Scale::Log,
-        lines: compared.into_iter().chain(OTHERS).map(line).collect(),
-    };
-    vec![over_time, by_size.picture()]
+    let good = "Good answers in spikes of 1 to 20 X* for 30 s";
+    let critical = "Critical requests with a good answer in spikes of 1 to 20 X*, 5 % of which are critical";
+    vec![
+        over_time,
+        by_size("e2-factors", good, "% of X*", GOODPUT),
+        by_size("e2-critical", critical, "% of critical requests", CRITICAL),
+    ]
 }

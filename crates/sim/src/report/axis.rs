@@ -31,11 +31,11 @@ impl Axis {
         }
     }
 
-    /// Ends at this value at the latest: what lies beyond is cut off.
+    /// Ends at this value at the latest, if it is linear: what lies beyond is cut off.
     pub(super) fn cut(mut self, most: Option<f64>) -> Self {
-        if let Some(most) = most.filter(|most| *most < self.to) {
-            self = Self::linear(self.from, most);
-            self.to = most;
+        if let Some(most) = most.filter(|most| self.scale == Scale::Linear && *most < self.to) {
+            self = Self { to: most, ..Self::linear(self.from, most) };
+            self.ticks.retain(|tick| *tick <= most);
         }
         self
     }

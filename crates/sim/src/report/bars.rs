@@ -36,7 +36,6 @@ impl Bar {
 }
 
 const WIDTH: f64 = 900.0;
-const RIGHT: f64 = 70.0;
 const BOTTOM: f64 = 46.0;
 const GAP: f64 = 8.0;
 
@@ -89,7 +88,8 @@ impl Bars {
         let group = thick * f64::from(u32::try_from(self.series.len()).unwrap_or(1)) + GAP;
         let low = top + group * f64::from(u32::try_from(self.rows.len()).unwrap_or(1));
         let left = self.rows.iter().map(|row| width_of(row)).fold(0.0, f64::max) + 24.0;
-        let x = |share: f64| left + share * (WIDTH - left - RIGHT);
+        let right = if self.most.is_some() { 110.0 } else { 70.0 };
+        let x = |share: f64| left + share * (WIDTH - left - right);
         let mut canvas = Canvas::new(WIDTH, low + BOTTOM, &self.title);
         for tick in &axis.ticks {
             let at = x(axis.at(*tick));
@@ -141,6 +141,31 @@ fn short(value: f64) -> String {
     match value.abs() {
         size if size >= 99.95 => format!("{value:.0}"),
         size if size >= 9.995 => format!("{value:.1}"),
-        _ => number(value),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(values: &[(&str, &[f64])]) -> Column {
+        values.iter().map(|(row, values)| ((*row).to_owned(), values.to_vec())).collect()
+    }
+
+    #[test]
+    fn a_bar_says_the_mean_what_was_cut_off_and_what_never_happened() {
+        let values: Column = column(&[("a", &[1.0, 2.0]), ("b", &[400.0]), ("c < d", &[f64::INFINITY])]);
+        let picture = Bars::new("x", "A & B", "ms").up_to(100.0).with("", values).picture();
+        for text in [">1.50<", ">400 (cut off)<", ">never<", ">c &lt; d<", ">A &amp; B<", ">ms<"] {
+            assert!(picture.svg.contains(text), "{text} in {}", picture.svg);
+        }
+    }
+
+    #[test]
+    fn rows_are_those_of_all_columns() {
+        let bars = Bars::new("x", "", "").with("one", column(&[("a", &[1.0])])).with("two", column(&[("b", &[2.0])]));
+        assert_eq!(bars.rows, ["a", "b"]);
+        assert!(bars.picture().svg.contains(">two<"));
     }
 }

@@ -32,7 +32,8 @@ impl Chart {
     #[must_use]
     pub fn picture(&self) -> Picture {
         let points = || self.lines.iter().flat_map(|(_, points)| points);
-        let x = Axis::over(self.scale, points().map(|(x, _)| *x));
+        let last = points().map(|(x, _)| *x).fold(0.0, f64::max);
+        let x = Axis::over(self.scale, points().map(|(x, _)| *x)).cut(Some(last));
         let y = Axis::over(Scale::Linear, points().map(|(_, y)| *y));
         let names = self.lines.iter().map(|(name, _)| width_of(name));
         let right = names.fold(0.0, f64::max) + 46.0;
@@ -55,12 +56,15 @@ impl Chart {
         canvas.text([place(0.5, 0.0)[0], HEIGHT - 8.0], Anchor::Middle, name_x);
         canvas.text([12.0, TOP - 14.0], Anchor::Start, name_y);
         let mut key = [WIDTH - right + 14.0, TOP + 6.0];
-        for (index, (name, points)) in self.lines.iter().enumerate() {
+        // The first lies above the others, where they meet.
+        for (index, (_, points)) in self.lines.iter().enumerate().rev() {
             let path: Vec<[f64; 2]> = points.iter().map(|(px, py)| place(x.at(*px), y.at(*py))).collect();
             canvas.path(&path, colour(index));
             if path.len() <= FEW {
                 path.iter().for_each(|point| canvas.dot(*point, colour(index)));
             }
+        }
+        for (index, (name, _)) in self.lines.iter().enumerate() {
             canvas.key(key, colour(index), name);
             key[1] += 19.0;
         }

@@ -13,6 +13,7 @@ mod peer;
 mod plan;
 pub mod plot;
 mod pools;
+pub mod precedence;
 pub mod report;
 mod rows;
 mod run;

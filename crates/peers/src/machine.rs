@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::precedence::Precedence;
+
 /// Where the figures were measured, and with what.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Machine {
@@ -21,6 +23,9 @@ pub struct Machine {
     pub postgres: String,
     /// Runnable tasks, on average over the minute before the run: others were at work if it is far from 0.
     pub load_before: f64,
+    /// Whether the generator came before the server.
+    #[serde(default)]
+    pub precedence: Precedence,
     /// Names and versions of what was measured.
     pub packages: Vec<(String, String)>,
 }
@@ -28,7 +33,7 @@ pub struct Machine {
 impl Machine {
     /// This one.
     #[must_use]
-    pub fn here(postgres: String) -> Self {
+    pub fn here(postgres: String, precedence: Precedence) -> Self {
         let memory = field("/proc/meminfo", "MemTotal");
         let memory = memory.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
         let load = fs::read_to_string("/proc/loadavg").ok();
@@ -39,6 +44,7 @@ impl Machine {
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
             postgres,
             load_before: load.and_then(|text| text.split(' ').next()?.parse().ok()).unwrap_or(0.0),
+            precedence,
             packages: ["sqlx", "deadpool", "bb8", "tokio"].map(|name| (name.to_owned(), locked(name))).to_vec(),
         }
     }

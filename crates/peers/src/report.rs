@@ -34,7 +34,7 @@ impl Report {
             machine.packages.iter().map(|(name, version)| format!("{name} {version}")).collect();
         format!(
             "Machine: {} cores ({}), {} GiB, Linux {}, Postgres {} on the same machine, reached by its unix socket; load \
-             before the run {:.2}. {}.\n\nMethod: {} rounds, seed {}; in each round every pool takes its turn in an order drawn \
+             before the run {:.2}. {}. {}\n\nMethod: {} rounds, seed {}; in each round every pool takes its turn in an order drawn \
              anew, on connections opened for that turn and warmed up, uncounted, for {} ms; closed loops are counted for {} ms, \
              overload lasts {:.1} s. Figures are the median of the rounds with least..most; ratios are taken within a \
              round.\n",
@@ -45,6 +45,7 @@ impl Report {
             machine.postgres,
             machine.load_before,
             packages.join(", "),
+            machine.precedence.described(),
             plan.rounds,
             plan.seed,
             plan.warm_up.as_millis(),

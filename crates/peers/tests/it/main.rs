@@ -14,6 +14,7 @@ async fn every_row_comes_out_and_the_report_survives_json() {
     let read: Report = serde_json::from_str(&json.to_string()).expect("what was written can be read");
     assert_eq!(serde_json::to_value(&read).expect("it is plain data"), json);
     assert_eq!(read.markdown(), report.markdown());
+    assert!(report.markdown().contains(&report.machine.precedence.described()));
 
     let plots = plot::all(&report.book).expect("they can be drawn");
     let names: Vec<_> = plots.iter().map(|(name, _)| *name).collect();

@@ -14,7 +14,7 @@ use crate::{BenchError, Held, Peer, Statement};
 pub(crate) use bb8::Bb8;
 pub(crate) use deadpool::Deadpool;
 pub(crate) use forebay::Forebay;
-pub(crate) use limited::Limited;
+pub(crate) use limited::{Limited, let_in};
 pub(crate) use permits::Permits;
 pub(crate) use stock::Stock;
 
@@ -52,9 +52,8 @@ pub(crate) mod names {
     pub(crate) const DEADPOOL_TUNED: &str = "deadpool, tuned";
     /// bb8 with the best size and a short wait limit.
     pub(crate) const BB8_TUNED: &str = "bb8, tuned";
-    /// deadpool with the best size, and before it a limit of twice as many requests that refuses all others at once.
+    /// deadpool with the best size, and before it a limit of a quarter more requests that refuses all others at once.
     pub(crate) const LIMITED: &str = "deadpool behind a limit";
-
     /// sqlx's pool without pings, with the best size, behind such a limit.
     pub(crate) const SQLX_LIMITED: &str = "sqlx behind a limit";
     /// The same as deadpool behind a limit, but four times as wide.

@@ -14,6 +14,12 @@ pub(crate) struct Limited<P> {
     after: Option<Duration>,
 }
 
+/// How many requests a good hand lets in before connections of the best size: a quarter more, so that the next one waits when
+/// a connection comes back, and nobody waits for long.
+pub(crate) const fn let_in(size: u32) -> u32 {
+    size + size.div_ceil(4)
+}
+
 /// A lease, and the request's place.
 #[derive(Debug)]
 pub(crate) struct LimitedLease<L> {

@@ -57,14 +57,19 @@ impl Bare<'_> {
 
     /// The smallest size that is as good as the best of the plan's.
     pub(crate) async fn best(self, plan: &Plan) -> Result<Best, BenchError> {
-        let mut rates = vec![Vec::new(); plan.static_sizes.len()];
+        self.best_of(&plan.static_sizes, plan.span()).await
+    }
+
+    /// The smallest size that is as good as the best of these.
+    pub(crate) async fn best_of(self, sizes: &[u32], span: Span) -> Result<Best, BenchError> {
+        let mut rates = vec![Vec::new(); sizes.len()];
         for _ in 0..3 {
-            for (&size, rates) in plan.static_sizes.iter().zip(&mut rates) {
-                rates.push(self.answers(size, plan.span()).await?);
+            for (&size, rates) in sizes.iter().zip(&mut rates) {
+                rates.push(self.answers(size, span).await?);
                 self.stage.settle().await?;
             }
         }
-        Ok(Best::of(plan.static_sizes.iter().copied().zip(rates)))
+        Ok(Best::of(sizes.iter().copied().zip(rates)))
     }
 }
 

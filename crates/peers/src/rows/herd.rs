@@ -7,7 +7,7 @@ use super::load::{Manners, Stretch, Visit};
 use super::scene::Scene;
 use super::verdict::percent;
 use crate::book::Measured;
-use crate::pools::{Deadpool, Forebay, Limited, names};
+use crate::pools::{Deadpool, Forebay, Limited, let_in, names};
 use crate::run::{Bench, Turn};
 use crate::{BenchError, Held, Peer, Row};
 
@@ -30,9 +30,10 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
         format!(
             "{BASE} of the capacity, {SPIKE} times for {:.2} s, then {BASE} for {:.0} s. Callers come back when the refusal said, as long as the \
              trial lasts; told nothing they back off from 0.1 s up to 5 s with full jitter. Counted are the refused of the spike, and \
-             who comes back from a second after it.",
+             who comes back from a second after it. The limit lets {} requests in.",
             spike.as_secs_f64(),
             after.as_secs_f64(),
+            let_in(size),
         ),
     );
     for round in 0..plan.rounds {
@@ -44,7 +45,7 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
         let until = before + spike + after;
         let scene = Scene::new(stage, plan, round, &stretches, service.work).with(Manners::Honour { until });
         let seat = &Seat { scene, from: before, to: before + spike, end: until, second: plan.second, capacity };
-        let limited = || Ok(Limited::new(Deadpool::new(options, size, None)?, 2 * size));
+        let limited = || Ok(Limited::new(Deadpool::new(options, size, None)?, let_in(size)));
         let turns = vec![
             seat.turn(names::FOREBAY, 1, || Forebay::by_default(options)),
             seat.turn(names::FOREBAY_FIXED, size, || Forebay::fixed(options, size)),

@@ -11,7 +11,7 @@ use super::overload::TUNED_WAIT;
 use super::scene::Scene;
 use super::verdict::{Frame, GOODPUT, RECOVERY, percent};
 use crate::book::Measured;
-use crate::pools::{Deadpool, Forebay, Limited, Stock, acquire, fill, names};
+use crate::pools::{Deadpool, Forebay, Limited, Stock, acquire, fill, let_in, names};
 use crate::run::{Bench, Turn};
 use crate::{BenchError, Held, Peer, Plan, Row, Statement};
 
@@ -36,11 +36,12 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
         format!(
             "Pools of {SIZE}, of which {LEAKED} are taken for one statement and never given back; then {BASE} of what {SIZE} connections \
              can do for {:.1} s, {SPIKE} for {:.1} s, {BASE} for {:.1} s. Each caller tries three times, 100 ms apart, with 250 ms \
-             for each. {} has its default ceiling of 60.",
+             for each. {} has its default ceiling of 60. The limit lets {} requests in.",
             2.0 * plan.second.as_secs_f64(),
             5.0 * plan.second.as_secs_f64(),
             3.0 * plan.second.as_secs_f64(),
             names::FOREBAY,
+            let_in(SIZE),
         ),
     );
     for round in 0..plan.rounds {
@@ -58,7 +59,7 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
             Turn::new(CASE, names::SQLX_TUNED, async { seat.plain(Stock::trusting(options, SIZE, wait)).await }),
             Turn::new(CASE, names::DEADPOOL, async { seat.plain(Deadpool::new(options, SIZE, None)?).await }),
             Turn::new(CASE, names::LIMITED, async {
-                seat.plain(Limited::new(Deadpool::new(options, SIZE, None)?, 2 * SIZE)).await
+                seat.plain(Limited::new(Deadpool::new(options, SIZE, None)?, let_in(SIZE))).await
             }),
         ];
         bench.round(Row::Incident, round, turns).await?;

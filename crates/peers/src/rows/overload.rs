@@ -14,7 +14,7 @@ use super::scene::Scene;
 use super::verdict::Frame;
 use crate::book::Measured;
 use crate::plan::Span;
-use crate::pools::{Bb8, Deadpool, Forebay, Limited, Stock, names};
+use crate::pools::{Bb8, Deadpool, Forebay, Limited, Stock, let_in, names};
 use crate::run::{Bench, Turn};
 use crate::stage::Stage;
 use crate::work::Work;
@@ -56,7 +56,7 @@ fn tuned(size: u32) -> String {
          planned arrival; goodput is answers within that time over the lesser of what arrived and what the capacity \
          allows that was measured just before the turns of that load.",
         TUNED_WAIT.as_millis(),
-        2 * size,
+        let_in(size),
         PATIENCE.as_millis(),
     )
 }
@@ -86,7 +86,7 @@ impl<'s> Seat<'s> {
             self.turn(names::BB8_DEFAULT, 1, callers, || Ok(Bb8::by_default(options))),
             self.turn(names::BB8_TUNED, size, callers, move || Ok(Bb8::new(options, size, wait))),
             self.turn(names::LIMITED, size, callers, move || {
-                Ok(Limited::new(Deadpool::new(options, size, None)?, 2 * size))
+                Ok(Limited::new(Deadpool::new(options, size, None)?, let_in(size)))
             }),
         ]
     }

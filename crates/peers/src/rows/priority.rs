@@ -6,7 +6,7 @@ use super::overload::TUNED_WAIT;
 use super::scene::Scene;
 use super::verdict::{Frame, GOODPUT, percent};
 use crate::book::Measured;
-use crate::pools::{Deadpool, Forebay, Limited, Stock, names};
+use crate::pools::{Deadpool, Forebay, Limited, Stock, let_in, names};
 use crate::run::{Bench, Turn};
 use crate::work::chance;
 use crate::{BenchError, Held, Peer, Plan, Row};
@@ -29,8 +29,10 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     bench.book.remark(
         Row::Priority,
         format!(
-            "{FLOOD} times the capacity for {:.1} s, of which a part is critical. Only ours knows of it. Answered is within 250 ms.",
+            "{FLOOD} times the capacity for {:.1} s, of which a part is critical. Only ours knows of it. Answered is within 250 ms. \
+             The limit lets {} requests in.",
             3.0 * plan.second.as_secs_f64(),
+            let_in(size),
         ),
     );
     for round in 0..plan.rounds {
@@ -69,7 +71,9 @@ impl<'s> Seat<'s> {
             self.turn(names::FOREBAY_FIXED, size, move || Forebay::fixed(options, size)),
             self.turn(names::SQLX, 1, || Ok(Stock::by_default(options))),
             self.turn(names::SQLX_TUNED, size, move || Ok(Stock::trusting(options, size, wait))),
-            self.turn(names::LIMITED, size, move || Ok(Limited::new(Deadpool::new(options, size, None)?, 2 * size))),
+            self.turn(names::LIMITED, size, move || {
+                Ok(Limited::new(Deadpool::new(options, size, None)?, let_in(size)))
+            }),
         ]
     }
 

@@ -8,7 +8,7 @@ use super::overload::TUNED_WAIT;
 use super::scene::Scene;
 use super::verdict::Frame;
 use crate::book::Measured;
-use crate::pools::{Bb8, Deadpool, Forebay, Limited, Stock, names};
+use crate::pools::{Bb8, Deadpool, Forebay, Limited, Stock, let_in, names};
 use crate::run::{Bench, Turn};
 use crate::{BenchError, Held, Peer, Plan, Row};
 
@@ -24,7 +24,7 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     bench.book.remark(Row::Spike, service.described());
     bench.book.remark(
         Row::Spike,
-        "Nobody comes back. Tuned and limited pools have the best size; the limit lets twice as many requests in.",
+        "Nobody comes back. Tuned and limited pools have the best size; the limit lets a quarter more requests in.",
     );
     for round in 0..plan.rounds {
         let capacity = Bare { stage, work: service.work }.answers(size, plan.span()).await?;
@@ -40,8 +40,10 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
             seat.turn(names::SQLX_TUNED, size, || Ok(Stock::trusting(options, size, wait))),
             seat.turn(names::DEADPOOL_DEFAULT, 1, || Deadpool::by_default(options)),
             seat.turn(names::BB8_DEFAULT, 1, || Ok(Bb8::by_default(options))),
-            seat.turn(names::LIMITED, size, || Ok(Limited::new(Deadpool::new(options, size, None)?, 2 * size))),
-            seat.turn(names::SQLX_LIMITED, size, || Ok(Limited::new(Stock::trusting(options, size, None), 2 * size))),
+            seat.turn(names::LIMITED, size, || Ok(Limited::new(Deadpool::new(options, size, None)?, let_in(size)))),
+            seat.turn(names::SQLX_LIMITED, size, || {
+                Ok(Limited::new(Stock::trusting(options, size, None), let_in(size)))
+            }),
         ];
         bench.round(Row::Spike, round, turns).await?;
     }

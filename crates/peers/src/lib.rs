@@ -19,6 +19,7 @@ mod rows;
 mod run;
 mod stage;
 pub mod targets;
+mod web;
 mod work;
 
 pub use error::BenchError;

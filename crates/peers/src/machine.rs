@@ -1,9 +1,10 @@
 //! The machine that a report speaks of, and what `/proc` says of processor time.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::precedence::Precedence;
@@ -90,7 +91,21 @@ impl Processor {
     }
 }
 
-fn entries(folder: &Path) -> impl Iterator<Item = std::path::PathBuf> {
+/// What this process's threads of that name have used so far. `None` where the kernel does not tell.
+pub(crate) fn time_of_threads(name: &str) -> Option<Duration> {
+    let named = |task: &PathBuf| fs::read_to_string(task.join("comm")).is_ok_and(|found| found.trim_end() == name);
+    let used = entries(Path::new("/proc/self/task")).filter(named).filter_map(|task| time_of(&task)).sum();
+    (used > Duration::ZERO).then_some(used)
+}
+
+/// Lets this process open as many files as it may: an overload over HTTP takes two for each request under way.
+pub(crate) fn allow_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where it may not, connections fail, and the turn says so.
+    _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let numbered = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().parse::<u32>().is_ok();
     entries.filter(move |entry| numbered(entry)).map(|entry| entry.path())

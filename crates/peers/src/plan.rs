@@ -39,6 +39,8 @@ pub enum Row {
     /// E9: those who were refused come back.
     #[value(name = "e9")]
     Herd,
+    /// Over HTTP: what a complete refusal costs, and how much overload an app stands.
+    Http,
 }
 
 impl Row {
@@ -46,8 +48,16 @@ impl Row {
     pub const BENCH: [Self; 6] =
         [Self::Uncontended, Self::Contended, Self::Lookups, Self::Dropped, Self::Refusal, Self::Overload];
     /// All of the trials.
-    pub const TRIALS: [Self; 7] =
-        [Self::Steady, Self::Regret, Self::Spike, Self::Incident, Self::Tracking, Self::Priority, Self::Herd];
+    pub const TRIALS: [Self; 8] = [
+        Self::Steady,
+        Self::Regret,
+        Self::Spike,
+        Self::Incident,
+        Self::Tracking,
+        Self::Priority,
+        Self::Herd,
+        Self::Http,
+    ];
 
     /// Its name on the command line.
     #[must_use]
@@ -66,6 +76,7 @@ impl Row {
             Self::Tracking => "e6",
             Self::Priority => "e8",
             Self::Herd => "e9",
+            Self::Http => "http",
         }
     }
 
@@ -86,6 +97,7 @@ impl Row {
             Self::Tracking => "E6: a database that changes under load",
             Self::Priority => "E8: critical work within twenty times the capacity",
             Self::Herd => "E9: those who were refused come back",
+            Self::Http => "Over HTTP: what a refusal costs, and how much overload an app stands",
         }
     }
 }

@@ -69,8 +69,13 @@ pub(crate) mod names {
     /// Ours with a ceiling that leaves room above the best size of any kind of work.
     pub(crate) const FOREBAY_EIGHTY: &str = "forebay, ceiling 80";
 
+    /// axum without a pool, which answers with a ready-made 503.
+    pub(crate) const AXUM_BUSY: &str = "axum alone, 503";
+    /// The same with 200 and nothing.
+    pub(crate) const AXUM_EMPTY: &str = "axum alone, 200";
+
     /// The order in which they are shown.
-    const ORDER: [&str; 24] = [
+    const ORDER: [&str; 26] = [
         FOREBAY,
         FOREBAY_ADMIT,
         FOREBAY_CONTINUING,
@@ -95,6 +100,8 @@ pub(crate) mod names {
         LIMITED_TELLING,
         SEMAPHORE,
         BARE,
+        AXUM_BUSY,
+        AXUM_EMPTY,
     ];
 
     /// The place of a pool in every table and plot; bare numbers of connections come last, by number.

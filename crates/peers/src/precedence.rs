@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::process::{Pid, setpriority_process};
+use rustix::process::{Pid, setpriority_process, setsid};
 use serde::{Deserialize, Serialize};
 
 const AUTOGROUP: &str = "/proc/self/autogroup";
@@ -44,7 +44,8 @@ impl Precedence {
     }
 }
 
-/// The precedence that the generator's group has as long as this lives. A run that is killed leaves it to its session.
+/// The precedence that the generator's group has as long as this lives. A run that is killed leaves it to its session, where
+/// that is not its own.
 #[derive(Debug)]
 pub(crate) struct Claim {
     /// What the group had before, where it was given more.
@@ -55,13 +56,18 @@ pub(crate) struct Claim {
 impl Claim {
     /// Puts this process's group first, where groups share the processors: each of the server's processes has one of its own.
     pub(crate) fn stake() -> Self {
+        if !shared_by_groups() {
+            return Self { before: None, group: false };
+        }
+        // Otherwise whatever else runs in the session, such as a build, would come first too. Whoever leads a job of a
+        // terminal cannot have a session of its own, and is alone with its shell.
+        _ = setsid();
         let found = fs::read_to_string(AUTOGROUP).ok().and_then(|text| nice_of(&text));
-        let Some(nice) = found.filter(|_| shared_by_groups()) else { return Self { before: None, group: false } };
-        if nice <= FIRST {
+        if found.is_some_and(|nice| nice <= FIRST) {
             return Self { before: None, group: true };
         }
-        let group = fs::write(AUTOGROUP, FIRST.to_string()).is_ok();
-        Self { before: group.then_some(nice), group }
+        let group = found.is_some() && fs::write(AUTOGROUP, FIRST.to_string()).is_ok();
+        Self { before: found.filter(|_| group), group }
     }
 
     /// Lets the server yield where groups do not count. Its children, which serve, inherit that.

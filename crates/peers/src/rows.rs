@@ -5,6 +5,7 @@ pub(crate) mod contended;
 mod crowd;
 pub(crate) mod dropped;
 pub(crate) mod herd;
+pub(crate) mod http;
 pub(crate) mod incident;
 pub(crate) mod load;
 pub(crate) mod lookups;

@@ -78,6 +78,7 @@ impl Bench<'_> {
                 Row::Tracking => rows::tracking::play(self).await?,
                 Row::Priority => rows::priority::play(self).await?,
                 Row::Herd => rows::herd::play(self).await?,
+                Row::Http => rows::http::play(self).await?,
             }
         }
         Ok(())

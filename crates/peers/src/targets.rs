@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::book::{Book, Spread};
 use crate::pools::names;
 use crate::rows::{
-    contended, dropped, herd, incident, lookups, overload, priority, refusal, regret, spike, tracking, trips,
+    contended, dropped, herd, http, incident, lookups, overload, priority, refusal, regret, spike, tracking, trips,
     uncontended, verdict,
 };
 use crate::{Plan, Row};
@@ -136,6 +136,8 @@ fn of_trials() -> Vec<Target> {
         ..ours(Row::Priority, "", priority::CRITICAL, AtLeast(99.5))
     }));
     all.push(ours(Row::Herd, herd::CASE, herd::EXTRA, AtMost(1.1)));
+    let refusal = ours(Row::Http, http::COST_CASE, http::PROCESSOR, AtMost(1.3));
+    all.push(Target { over: Some(names::AXUM_BUSY), ..refusal });
     all
 }
 

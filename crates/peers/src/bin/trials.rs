@@ -7,12 +7,12 @@ use clap::Parser;
 use forebay_peers::{Plan, Row, command};
 
 /// Puts admission and size to the test on a Postgres of its own, against rivals in the same run: e1 steady capacity, e2
-/// spike, e3 incident, e5 size regret, e6 tracking, e8 priority, e9 herd. Exit code: 0 measured, whatever was reached; 2 the
+/// spike, e3 incident, e5 size regret, e6 tracking, e8 priority, e9 herd, http. Exit code: 0 measured, whatever was reached; 2 the
 /// run proves nothing of some target; 3 the machine lacks something.
 #[derive(Debug, Parser)]
 #[command(name = "trials")]
 struct Cli {
-    /// Which. [default: all of e1 to e9]
+    /// Which. [default: all]
     #[arg(value_enum)]
     trials: Vec<Row>,
     /// One round, fewer sizes, shorter courses.

@@ -29,11 +29,25 @@ impl Forebay {
 
     /// A limit that stays where it is. The ceiling has room on top of it for the reserve and the control connection.
     pub(crate) fn fixed(options: &PgConnectOptions, size: u32) -> Result<Self, BenchError> {
+        Self::of_size(options, size, |rules| rules)
+    }
+
+    fn of_size(options: &PgConnectOptions, size: u32, rules: impl FnOnce(Rules) -> Rules) -> Result<Self, BenchError> {
         let ceiling = size + size.div_ceil(10) + 1;
-        let rules = Rules { min_idle: size, initial_limit: size, ceiling, ..Rules::default() };
+        let rules = rules(Rules { min_idle: size, initial_limit: size, ceiling, ..Rules::default() });
         let config = Config { rules, ..Config::named("bench") };
         let pool = Pool::builder(options.clone(), config).sizer(Fixed).connect();
         Ok(Self { pool: pool.map_err(BenchError::turn)?, standing: None })
+    }
+
+    /// A fixed size with a place for one who waits, whose leases are never suspects: once they are taken, it refuses.
+    pub(crate) fn shut(options: &PgConnectOptions, size: u32) -> Result<Self, BenchError> {
+        Self::of_size(options, size, |rules| Rules {
+            queue_capacity: 1,
+            suspect_after: Rules::LONGEST,
+            revoke_after: None,
+            ..rules
+        })
     }
 
     /// The same pool with one admission for all its acquires.

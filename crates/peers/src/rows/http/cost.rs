@@ -20,6 +20,8 @@ pub(crate) const CASE: &str = "32 clients, every connection taken";
 pub(crate) const PROCESSOR: &str = "µs of CPU per request, app";
 const RATE: &str = "requests/s";
 const CLIENTS: usize = 32;
+/// Of so many the best is told: whatever else the machine does only adds.
+const WINDOWS: usize = 7;
 const SIZE: u32 = 8;
 
 pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
@@ -28,10 +30,11 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
         Row::Http,
         format!(
             "Cost: {CLIENTS} clients on connections that are kept alive ask again as soon as they have read their answer. The app \
-             is axum's on one thread; counted is the processor time of that thread alone, the kernel's part included. Of ours \
+             is axum's on one thread; counted is the processor time of that thread alone, the kernel's part included, in the best of {WINDOWS} windows of {} ms. Of ours \
              {SIZE} of {SIZE} connections are taken and the queue has one place, so that the door refuses all but the one who waits \
              in it, which is refused after a while too. axum alone answers with a ready-made 503 of the same kind and size, but \
-             for the header Retry-After-Ms, or with 200 and nothing."
+             for the header Retry-After-Ms, or with 200 and nothing.",
+            (plan.window / 2).as_millis(),
         ),
     );
     for round in 0..plan.rounds {
@@ -75,15 +78,21 @@ async fn measure<T: Send + 'static>(
         lines.push(Line::open(app.address()).await.map_err(BenchError::io("reaching the app"))?);
     }
     let (lines, _) = ask(lines, plan.warm_up, status).await?;
-    let before = app.processor();
-    let (lines, answers) = ask(lines, plan.window, status).await?;
-    let used = before.zip(app.processor()).map(|(before, after)| after.saturating_sub(before));
-    drop(lines);
-    if answers == 0 {
-        return Err(BenchError::turn("nobody was answered"));
+    let (mut lines, mut most, mut least) = (lines, 0.0_f64, f64::INFINITY);
+    for _ in 0..WINDOWS {
+        let before = app.processor();
+        let (back, answers) = ask(lines, plan.window / 2, status).await?;
+        if answers == 0 {
+            return Err(BenchError::turn("nobody was answered"));
+        }
+        lines = back;
+        most = most.max(answers as f64 / (plan.window / 2).as_secs_f64());
+        if let Some((before, after)) = before.zip(app.processor()) {
+            least = least.min(after.saturating_sub(before).as_secs_f64() * 1e6 / answers as f64);
+        }
     }
-    let mut values = vec![(RATE, answers as f64 / plan.window.as_secs_f64())];
-    values.extend(used.map(|used| (PROCESSOR, used.as_secs_f64() * 1e6 / answers as f64)));
+    let mut values = vec![(RATE, most)];
+    values.extend(least.is_finite().then_some((PROCESSOR, least)));
     Ok(Measured::of(values))
 }
 

@@ -98,7 +98,7 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
             }
             bench.book.enter(Row::Tracking, case, names::BARE, round, Measured::of([(ANSWERS, capacities[1])]));
             let seat = &Seat::new(bench, round, [before, work], capacities);
-            bench.round(Row::Tracking, round, seat.turns(case, best.size)).await?;
+            bench.round(Row::Tracking, round, seat.turns(case, best.size, size_after)).await?;
         }
     }
     Ok(())
@@ -111,12 +111,14 @@ fn described(plan: &Plan, best: &Best) -> String {
          wait or work for longer, or all add to one row and work for 1 ms under its lock. Goodput is over what the best size \
          can do then, without a pool, measured anew before each course. Tried are sizes up to {MOST} at which a statement takes \
          {LONGEST_MS:.0} ms at the most, so that whoever is let in can be answered within {} ms: where statements work for 20 ms, \
-         {MOST} connections would take 480 ms each on two cores, and answer nobody in time. Limits let {} and {} requests in.",
+         {MOST} connections would take 480 ms each on two cores, and answer nobody in time. {} has the best size of after the change from the beginning, and shows what can be reached; tuned \
+         rivals have that of before. Limits let {} and {} requests in.",
         WORK.as_millis(),
         best.tried(),
         best.size,
         2.0 * plan.second.as_secs_f64(),
         PATIENCE.as_millis(),
+        names::FOREBAY_FIXED,
         let_in(best.size),
         4 * let_in(best.size),
     )
@@ -143,11 +145,12 @@ impl<'s> Seat<'s> {
         Self { scene, frames }
     }
 
-    fn turns<'t>(&'t self, case: &'static str, size: u32) -> Vec<Turn<'t>> {
+    fn turns<'t>(&'t self, case: &'static str, size: u32, after: u32) -> Vec<Turn<'t>> {
         let (options, wait) = (&self.scene.stage.options, Some(TUNED_WAIT));
         let limited = move |requests| Ok(Limited::new(Deadpool::new(options, size, None)?, requests));
         vec![
             self.turn(case, names::FOREBAY, 1, || Forebay::by_default(options)),
+            self.turn(case, names::FOREBAY_FIXED, after, move || Forebay::fixed(options, after)),
             self.turn(case, names::SQLX, 1, || Ok(Stock::by_default(options))),
             self.turn(case, names::SQLX_TUNED, size, move || Ok(Stock::trusting(options, size, wait))),
             self.turn(case, names::LIMITED, size, move || limited(let_in(size))),

@@ -231,7 +231,8 @@ fn pool(options: PgConnectOptions) -> Pool {
         queue_capacity: 8,
         check_after_idle: Duration::ZERO,
         suspect_after: Duration::from_millis(300),
-        revoke_after: Some(Duration::from_millis(600)),
+        // Long after that: a busy machine is to see them.
+        revoke_after: Some(Duration::from_secs(3)),
         ..Rules::default()
     };
     let config = Config { rules, ..Config::named("strict") };

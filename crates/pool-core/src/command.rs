@@ -46,6 +46,8 @@ pub enum Return {
     Unused,
     /// An answer was not read to its end, or a transaction is open.
     Dirty,
+    /// Dirty, and the server was still at it: its holder would not wait any longer. Nothing was got out of it.
+    Interrupted,
     /// The connection is lost.
     Broken,
     /// The holder keeps the connection for good: its place is free when [`crate::Ledger::closed`] says so.

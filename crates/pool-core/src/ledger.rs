@@ -165,11 +165,15 @@ impl Ledger {
         self.totals.unused += u64::from(state == Return::Unused);
         if !hold.suspect && state != Return::Unused {
             self.estimate.on_release(now, now.saturating_duration_since(hold.acquired));
-            self.ticker.completed = self.ticker.completed.saturating_add(1);
+            let count = match state {
+                Return::Interrupted => &mut self.ticker.interrupted,
+                _ => &mut self.ticker.completed,
+            };
+            *count = count.saturating_add(1);
         }
         match state {
             Return::Clean | Return::Unused => self.rest(now, slot, now),
-            Return::Dirty => self.quarantine(now, slot),
+            Return::Dirty | Return::Interrupted => self.quarantine(now, slot),
             Return::Detached => self.discard(now, slot, CloseReason::Detached),
             Return::Broken => {
                 self.discard(now, slot, CloseReason::Broken);

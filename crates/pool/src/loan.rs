@@ -136,6 +136,8 @@ struct Before {
 pub(crate) enum Returned {
     Clean(Session),
     Dirty(Soiled),
+    /// The same, in the middle of a statement: the server was at it.
+    Interrupted(Soiled),
     /// The connection is of no use; its backend may not know.
     Broken,
 }
@@ -413,7 +415,12 @@ impl Loan {
             drop(desk);
             return Some(Returned::Broken);
         }
-        Some(if soiled.is_clean() { Returned::Clean(soiled.session) } else { Returned::Dirty(soiled) })
+        let servers_turn = self.turn.load(Ordering::Relaxed) % 2 == 0;
+        Some(match soiled.answer {
+            _ if soiled.is_clean() => Returned::Clean(soiled.session),
+            Answer::CutShort if servers_turn => Returned::Interrupted(soiled),
+            _ => Returned::Dirty(soiled),
+        })
     }
 
     /// Takes the connection out for one command of ours, which is not ended at the deadline: a COMMIT would be lost.

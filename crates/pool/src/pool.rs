@@ -319,7 +319,11 @@ impl Shared {
     pub(crate) fn detach(self: &Arc<Self>, loan: &Arc<Loan>) -> Result<Session, PoolError> {
         let (session, seat) = match loan.end() {
             None => return Err(loan.revocation()),
-            Some(Returned::Clean(session) | Returned::Dirty(Soiled { session, .. })) => (Ok(session), Seat::Detached),
+            Some(
+                Returned::Clean(session)
+                | Returned::Dirty(Soiled { session, .. })
+                | Returned::Interrupted(Soiled { session, .. }),
+            ) => (Ok(session), Seat::Detached),
             Some(Returned::Broken) => (Err(PoolError::Lost), Seat::Soiled(Taken::Backend(loan.backend))),
         };
         let how = if session.is_ok() { Return::Detached } else { Return::Broken };
@@ -337,6 +341,7 @@ impl Shared {
         let (seat, how) = match returned {
             Returned::Clean(session) => (Seat::Resting(session), when_clean),
             Returned::Dirty(soiled) => (Seat::Soiled(Taken::Session(soiled)), Return::Dirty),
+            Returned::Interrupted(soiled) => (Seat::Soiled(Taken::Session(soiled)), Return::Interrupted),
             Returned::Broken => (Seat::Soiled(Taken::Backend(loan.backend)), Return::Broken),
         };
         let now = now();

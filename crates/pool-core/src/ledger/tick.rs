@@ -21,6 +21,8 @@ pub(super) struct Ticker {
     pub(super) used: Duration,
     /// Leases that came back since the last beat, and something was done with them.
     pub(super) completed: u32,
+    /// Leases that came back in the middle of a statement since the last beat.
+    pub(super) interrupted: u32,
     last: Instant,
     locks: Locks,
 }
@@ -40,6 +42,7 @@ impl Ticker {
             offered: Duration::ZERO,
             used: Duration::ZERO,
             completed: 0,
+            interrupted: 0,
             last: now,
             locks: Locks::new(now),
         }
@@ -49,7 +52,8 @@ impl Ticker {
         if self.next.is_none() {
             self.next = Some(now + Self::BEAT);
             self.last = now;
-            (self.offered, self.used, self.completed) = (Duration::ZERO, Duration::ZERO, 0);
+            (self.offered, self.used) = (Duration::ZERO, Duration::ZERO);
+            (self.completed, self.interrupted) = (0, 0);
         }
     }
 
@@ -164,12 +168,14 @@ impl Ledger {
             floor: self.rules.initial_limit.min(self.room()).max(1),
             used,
             completed: self.ticker.completed,
+            interrupted: self.ticker.interrupted,
             hold: self.estimate.hold(),
             spread: self.estimate.spread(),
             lock_waits: self.ticker.locks.share(now),
         };
         self.ticker.peak = counts.in_use();
-        (self.ticker.refused, self.ticker.lacking, self.ticker.completed) = (0, 0, 0);
+        (self.ticker.refused, self.ticker.lacking) = (0, 0);
+        (self.ticker.completed, self.ticker.interrupted) = (0, 0);
         self.size(now, &sample);
         if self.ticker.next_sweep <= now {
             self.ticker.next_sweep = now + Ticker::SWEEP;

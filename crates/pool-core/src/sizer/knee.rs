@@ -25,6 +25,8 @@ use window::{Finding, Window};
 ///   A window that fits nothing is left out at first: something else may have changed.
 /// - It moves the farther the more `e` is off, less where that is uncertain, and stops trying where the direction is clear and the
 ///   way barred.
+/// - What is cut off because nobody would wait for it any longer is no work done. Where that is most of what was begun, the cap is
+///   halved: a database that has become so slow that it finishes nothing in time may finish half as much at once.
 /// - While much of what the database runs waits for locks, it does not grow, and asks more of a lease: an `e` of 0.3 where nearly all of
 ///   them wait. Who waits for a lock in the database would wait as well outside, where others can be served before. And where one
 ///   row is what everybody wants, `e` is so near to 0 that no window is long enough to tell on which side of 0.1 it is.
@@ -105,6 +107,9 @@ impl Knee {
         }
         let window = self.window.get_or_insert_with(|| Window::new(now, sample.hold));
         window.add(now, sample);
+        if window.is_in_vain(sample) {
+            return self.retreat();
+        }
         let over =
             if self.course == Course::Climb { window.shows_doubling(sample) } else { window.shows_a_little(sample) };
         if over {
@@ -148,6 +153,12 @@ impl Knee {
             Course::More => Course::Less,
             _ => Course::More,
         };
+    }
+
+    /// Half as many: each of them is done in half the time, so that somebody may still wait for it.
+    fn retreat(&mut self) {
+        (self.window, self.last, self.slope, self.course) = (None, None, Slope::unknown(Self::TARGET), Course::Less);
+        self.cap = self.cap.map(|cap| (cap - std::f64::consts::LN_2).max(0.0));
     }
 
     fn go(&mut self, step: f64, top: f64) {

@@ -108,7 +108,8 @@ impl Draw {
 
     fn state(&mut self) -> Return {
         match self.below(12) {
-            0 | 1 => Return::Dirty,
+            0 => Return::Dirty,
+            1 => Return::Interrupted,
             2 => Return::Broken,
             3 => Return::Unused,
             4 if self.one_in(3) => Return::Detached,

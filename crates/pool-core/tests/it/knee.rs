@@ -24,6 +24,16 @@ impl Bench {
         Self { knee: Knee::default(), now, room, limit: 10, rest: 0.0, lock_waits: None, saturated: true }
     }
 
+    /// A tick later: so many leases in use, each for so many seconds, and more callers than these.
+    fn saturated_by(&mut self, limit: f64, hold: f64) -> Sample {
+        self.now += TICK;
+        let mut sample = Sample::default();
+        (sample.limit, sample.room, sample.floor) = (self.limit, self.room, 10.min(self.room));
+        (sample.used, sample.offered, sample.standing, sample.refused) = (limit, 2.0 * limit, true, 1);
+        (sample.hold, sample.spread) = (Duration::from_secs_f64(hold), 1.0);
+        sample
+    }
+
     /// One tick with statements of 10 ms by this curve, from leases to statements that run at full speed.
     fn tick(&mut self, curve: impl Fn(f64) -> f64) {
         self.now += TICK;
@@ -161,6 +171,26 @@ fn where_nearly_all_wait_for_locks_it_asks_more_of_a_lease() {
     bench.run(60, curve);
     let found = bench.mean(curve);
     assert!(found < 8.0, "{found}");
+}
+
+/// Two processors and 20 ms of work for each, of whom nobody waits for longer than 250 ms.
+#[test]
+fn a_database_that_finishes_nothing_in_time_gets_so_few_that_it_does() {
+    let mut bench = Bench::new(54);
+    bench.run(5, |n| n);
+    assert!(bench.limit > 45, "{}", bench.limit);
+    let mut in_time = 0;
+    for tick in 0..1_000 {
+        let limit = f64::from(bench.limit);
+        let held = limit / 100.0;
+        let mut sample = bench.saturated_by(limit, held.min(0.25));
+        let done = whole(limit / held.min(0.25) * TICK.as_secs_f64() + bench.rest);
+        bench.rest = (limit / held.min(0.25) * TICK.as_secs_f64() + bench.rest).fract();
+        *(if held > 0.25 { &mut sample.interrupted } else { &mut sample.completed }) = done;
+        bench.limit = bench.knee.tick(bench.now, &sample).limit.clamp(1, bench.room);
+        in_time += u32::from(tick >= 100 && (2..=25).contains(&bench.limit));
+    }
+    assert!(in_time > 800, "{in_time} of 900 ticks after the first two seconds");
 }
 
 #[test]

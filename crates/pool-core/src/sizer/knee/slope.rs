@@ -42,6 +42,11 @@ impl Slope {
         (0.5 * self.variance.sqrt()).clamp(0.12, 0.25)
     }
 
+    /// Of a place where nothing was measured: `mean` is no more than a beginning.
+    pub(super) fn unknown(mean: f64) -> Self {
+        Self { mean, ..Self::default() }
+    }
+
     pub(super) const fn doubt(&mut self) {
         self.variance = self.variance.max(Self::DOUBTFUL);
     }

@@ -13,6 +13,14 @@ pub(super) struct Window {
     /// Leases in use, multiplied by time in seconds.
     used: f64,
     completed: u32,
+    vain: Vain,
+}
+
+/// The stretch up to now in which no tick saw more leases completed than interrupted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Vain {
+    lasts: Duration,
+    interrupted: u32,
 }
 
 impl Window {
@@ -22,7 +30,7 @@ impl Window {
 
     pub(super) fn new(now: Instant, hold: Duration) -> Self {
         let settled = now + hold.clamp(Self::TICK, Duration::from_secs(1));
-        Self { settled, last: now, counted: Duration::ZERO, used: 0.0, completed: 0 }
+        Self { settled, last: now, counted: Duration::ZERO, used: 0.0, completed: 0, vain: Vain::default() }
     }
 
     /// Adds what happened since the last tick, once what was before has settled.
@@ -32,8 +40,14 @@ impl Window {
             self.counted += passed;
             self.used += sample.used * passed.as_secs_f64();
             self.completed = self.completed.saturating_add(sample.completed);
+            self.vain.add(passed, sample);
         }
         self.last = now;
+    }
+
+    /// Whether most of what is begun is begun in vain, since nobody will wait for its end: for as long as a lease is held.
+    pub(super) fn is_in_vain(&self, sample: &Sample) -> bool {
+        self.vain.interrupted >= 5 && self.vain.lasts >= sample.hold
     }
 
     /// Whether it is long enough to see what doubling has brought. After two hold times, between 100 and 500 ms, it must do,
@@ -61,6 +75,17 @@ impl Window {
             throughput: (completed / counted).ln(),
             variance: spread.max(0.5) / completed,
         })
+    }
+}
+
+impl Vain {
+    fn add(&mut self, passed: Duration, sample: &Sample) {
+        if sample.completed > sample.interrupted {
+            *self = Self::default();
+        } else {
+            self.lasts += passed;
+            self.interrupted = self.interrupted.saturating_add(sample.interrupted);
+        }
     }
 }
 

@@ -415,7 +415,7 @@ impl Loan {
             drop(desk);
             return Some(Returned::Broken);
         }
-        let servers_turn = self.turn.load(Ordering::Relaxed) % 2 == 0;
+        let servers_turn = self.turn.load(Ordering::Relaxed).is_multiple_of(2);
         Some(match soiled.answer {
             _ if soiled.is_clean() => Returned::Clean(soiled.session),
             Answer::CutShort if servers_turn => Returned::Interrupted(soiled),

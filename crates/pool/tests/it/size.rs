@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use forebay_embedded::testing::database;
 use forebay_pool::{Class, Config, Mode, Pool, Resize, Rules, Sample, Sizer, Sizing, Target};
+use futures_util::StreamExt;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::{Site, admission, rules};
@@ -92,6 +93,51 @@ async fn locks_that_sessions_of_others_wait_for_are_not_the_pools() {
     for waiter in waiters {
         waiter.await.expect("it ends").expect("updates");
     }
+    pool.close().await;
+}
+
+/// Keeps the limit, and adds up what came back finished and what did not.
+#[derive(Debug)]
+struct Adding(Arc<Mutex<(u32, u32)>>);
+
+impl Sizer for Adding {
+    fn tick(&mut self, _now: Instant, sample: &Sample) -> Target {
+        let mut sums = self.0.lock().expect("nobody panics with it");
+        *sums = (sums.0 + sample.completed, sums.1 + sample.interrupted);
+        Target { limit: sample.limit, reason: "adding" }
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_is_cut_off_is_no_work_done_and_an_answer_or_a_transaction_that_is_left_is() {
+    let database = database().await;
+    let sums = Arc::new(Mutex::new((0, 0)));
+    let config = Config { rules: Rules { mode: Mode::Off, ..rules() }, ..Config::named("test") };
+    let pool = Pool::builder(database.options(), config).sizer(Adding(Arc::clone(&sums))).connect().expect("they hold");
+    let admission = admission(Class::Normal);
+
+    let mut lease = pool.acquire(&admission).await.expect("free");
+    let mut rows = (&mut *lease).fetch("select generate_series(1, 100000)");
+    rows.next().await.expect("a row").expect("a row");
+    drop(rows);
+    drop(lease);
+    let mut left = pool.begin().await.expect("begins");
+    left.execute("select 1").await.expect("answers");
+    drop(left);
+    let mut lease = pool.acquire(&admission).await.expect("free");
+    let slow = lease.execute("select pg_sleep(10)");
+    tokio::time::timeout(Duration::from_millis(20), slow).await.expect_err("it lasts longer");
+    drop(lease);
+
+    // The beat goes on as long as somebody has a lease.
+    let told = async {
+        while sums.lock().expect("nobody panics with it").1 == 0 {
+            pool.begin().await.expect("begins").commit().await.expect("commits");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.expect("it is told");
+    let (finished, cut_off) = *sums.lock().expect("nobody panics with it");
+    assert!(finished >= 2 && cut_off == 1, "{finished}, {cut_off}");
     pool.close().await;
 }
 

@@ -46,7 +46,8 @@ async fn while_the_limit_is_used_up_the_sizer_is_told_how_many_statements_wait_f
         .collect();
     let told = || seen.lock().expect("nobody panics with it").unwrap_or(0.0);
     let waiting = async {
-        while told() < 0.9 {
+        // A mean of three looks, in each of which the holder may be seen to run, too.
+        while told() < 0.5 {
             holder.execute("select 1").await.expect("it goes on");
         }
     };

@@ -46,7 +46,8 @@ pub enum Return {
     Unused,
     /// An answer was not read to its end, or a transaction is open.
     Dirty,
-    /// Dirty, and the server was still at it: its holder would not wait any longer. Nothing was got out of it.
+    /// Perhaps dirty, and the server was still at it when its holder, or a time limit, would not wait any longer. Nothing was got
+    /// out of it.
     Interrupted,
     /// The connection is lost.
     Broken,

@@ -30,7 +30,7 @@ pub struct Sample {
     pub used: f64,
     /// Leases given back since the last tick; those of suspects and those that nothing was done with do not count.
     pub completed: u32,
-    /// Leases given back since the last tick in the middle of a statement, because nobody would wait for it any longer; they are
+    /// Leases given back since the last tick of which a statement was cut off, by its caller or by the server's time limit; they are
     /// not among the completed.
     pub interrupted: u32,
     /// How long leases are held, on average of late.

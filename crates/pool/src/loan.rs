@@ -64,6 +64,8 @@ struct Desk {
     limit: Option<Duration>,
     /// Whether the server refused something for the sake of another transaction: to do it again may help.
     conflict: bool,
+    /// Whether a statement ended by the server's time limit.
+    timed_out: bool,
 }
 
 #[derive(Debug)]
@@ -136,7 +138,7 @@ struct Before {
 pub(crate) enum Returned {
     Clean(Session),
     Dirty(Soiled),
-    /// The same, in the middle of a statement: the server was at it.
+    /// Perhaps clean, but the server was cut off in the middle of a statement, by the holder or by a time limit.
     Interrupted(Soiled),
     /// The connection is of no use; its backend may not know.
     Broken,
@@ -188,6 +190,7 @@ impl Loan {
             read_only: false,
             limit,
             conflict: false,
+            timed_out: false,
         };
         Self { slot, borrower, acquired, backend, turn: AtomicU64::new(0), desk: Mutex::new(desk) }
     }
@@ -408,7 +411,7 @@ impl Loan {
             }
             Place::Ended { .. } | Place::Revoked { .. } | Place::Returned => return None,
         }
-        let broken = desk.answer == Answer::Broken;
+        let (broken, timed_out) = (desk.answer == Answer::Broken, desk.timed_out);
         let soiled = desk.leave(Place::Returned)?;
         if broken {
             // The connection is closed after the unlock.
@@ -417,6 +420,7 @@ impl Loan {
         }
         let servers_turn = self.turn.load(Ordering::Relaxed).is_multiple_of(2);
         Some(match soiled.answer {
+            _ if timed_out => Returned::Interrupted(soiled),
             _ if soiled.is_clean() => Returned::Clean(soiled.session),
             Answer::CutShort if servers_turn => Returned::Interrupted(soiled),
             _ => Returned::Dirty(soiled),

@@ -29,6 +29,8 @@ enum Hint {
     Conflict,
     /// It cannot write: its server may have become a standby.
     ReadOnly,
+    /// It had no more time.
+    TimedOut,
     /// A prepared statement of its cache does not fit the tables any more.
     StalePlan,
 }
@@ -39,6 +41,7 @@ impl Hint {
         match (error.code(), error.routine()) {
             ("40001" | "40P01", _) => Some(Self::Conflict),
             ("25006", _) => Some(Self::ReadOnly),
+            ("57014", _) => Some(Self::TimedOut),
             ("26000", _) | ("0A000", Some("RevalidateCachedQuery")) => Some(Self::StalePlan),
             _ => None,
         }
@@ -166,6 +169,7 @@ impl Drop for Statement<'_> {
         desk.answer = self.end;
         desk.conflict |= self.hint == Some(Hint::Conflict);
         desk.read_only |= self.hint == Some(Hint::ReadOnly);
+        desk.timed_out |= self.hint == Some(Hint::TimedOut);
         if self.failed {
             desk.fail();
         }

@@ -143,6 +143,35 @@ async fn a_statement_that_is_cut_off_is_no_work_done_and_an_answer_or_a_transact
 }
 
 #[tokio::test]
+async fn a_lease_with_a_statement_that_the_servers_time_limit_ended_is_no_work_done() {
+    let database = database().await;
+    let sums = Arc::new(Mutex::new((0, 0)));
+    let mut config = Config { rules: Rules { mode: Mode::Off, ..rules() }, ..Config::named("test") };
+    config.session.push(("statement_timeout".to_owned(), "50".to_owned()));
+    let pool = Pool::builder(database.options(), config).sizer(Adding(Arc::clone(&sums))).connect().expect("they hold");
+
+    // One connection for all of it, which is not closed.
+    for _ in 0..3 {
+        let error = pool.execute("select pg_sleep(10)").await.expect_err("it lasts longer");
+        assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("57014"));
+    }
+    let mut given_up = pool.begin().await.expect("begins");
+    given_up.execute("select pg_sleep(10)").await.expect_err("it lasts longer");
+    given_up.rollback().await.expect("rolls back");
+    pool.execute("select nonsense").await.expect_err("no such column");
+
+    let told = async {
+        while sums.lock().expect("nobody panics with it").1 < 4 {
+            pool.execute("select 1").await.expect("answers");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.expect("it is told");
+    assert_eq!(sums.lock().expect("nobody panics with it").1, 4);
+    assert_eq!(pool.snapshot().totals.closed, 0, "a connection outlives the limit");
+    pool.close().await;
+}
+
+#[tokio::test]
 async fn a_fixed_limit_stays_under_load_and_a_person_moves_it_in_every_mode() {
     for sizing in [Sizing::Fixed, Sizing::Shadow, Sizing::Adaptive] {
         let site = Site::new(Rules { sizing, initial_limit: 2, mode: Mode::Off, ..rules() }).await;

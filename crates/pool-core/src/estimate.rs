@@ -72,12 +72,13 @@ impl Estimate {
         hold.saturating_mul(waiters) / servers.max(1)
     }
 
-    /// How long a class may wait: a burst may wait `burst`; a standing queue only what keeps `servers` busy, which two waiters
-    /// do. Whoever stands behind more of them waits for longer, and nobody is served sooner for it.
-    pub(crate) fn budget(&self, class: Class, standing: bool, servers: u32, burst: Duration) -> Duration {
+    /// How long a class may wait: as long as a burst may bring, or at least what keeps `servers` busy, which two waiters do.
+    /// Whoever stands behind more of them waits for longer, and nobody is served sooner for it. `rules` is the rule for a whole
+    /// burst, and bounds both.
+    pub(crate) fn budget(&self, class: Class, burst: f64, servers: u32, rules: Duration) -> Duration {
         let two_come_back = self.hold() * 2 / servers.max(1);
-        let base = if standing { two_come_back.clamp(Self::LEAST_WAIT, Self::STANDING_WAIT).min(burst) } else { burst };
-        class.patience(base)
+        let standing = two_come_back.clamp(Self::LEAST_WAIT, Self::STANDING_WAIT).min(rules);
+        class.patience(rules.mul_f64(burst).max(standing))
     }
 }
 
@@ -118,11 +119,12 @@ mod tests {
         let (now, burst) = (Instant::now(), Duration::from_millis(50));
         let mut estimate = Estimate::new(now);
         estimate.on_release(now, Duration::from_millis(80));
-        let standing = |servers| estimate.budget(Class::Normal, true, servers, burst);
+        let standing = |servers| estimate.budget(Class::Normal, 0.0, servers, burst);
         assert_eq!([20, 100, 2].map(standing), [8, 5, 20].map(Duration::from_millis));
-        assert_eq!(estimate.budget(Class::Critical, true, 20, burst), Duration::from_millis(32));
-        assert_eq!(estimate.budget(Class::Normal, false, 20, burst), burst);
-        assert_eq!(estimate.budget(Class::Normal, true, 20, Duration::ZERO), Duration::ZERO);
+        assert_eq!(estimate.budget(Class::Critical, 0.0, 20, burst), Duration::from_millis(32));
+        let bursting = [0.1, 0.5, 1.0].map(|share| estimate.budget(Class::Normal, share, 20, burst));
+        assert_eq!(bursting, [8, 25, 50].map(Duration::from_millis));
+        assert_eq!(estimate.budget(Class::Normal, 0.0, 20, Duration::ZERO), Duration::ZERO);
     }
 
     #[test]

@@ -107,8 +107,7 @@ impl Ledger {
         }
         // With nothing alive the wait is for an opening, and only the deadline bounds it.
         let guarded = self.rules.mode == Mode::Enforce && !ask.continuation && self.slots.counts().live() > 0;
-        let patience =
-            if guarded { now + self.budget(ask.class, self.is_standing(now, rank)) * 2 } else { ask.deadline };
+        let patience = if guarded { now + self.budget(ask.class, self.burst(now, rank)) * 2 } else { ask.deadline };
         let until = ask.deadline.min(patience.max(now));
         let waiter =
             Waiter { class: ask.class, rank, enqueued: now, deadline: ask.deadline, until, checks: Checks::default() };

@@ -24,7 +24,7 @@ impl Ledger {
         if !self.is_served_at_once(rank) && self.queue.len() >= self.rules.queue_capacity as usize {
             return self.when_full(now, ask, rank);
         }
-        match (self.shed_reason(now, ask, rank, self.is_standing(now, rank)), self.rules.mode) {
+        match (self.shed_reason(now, ask, rank, self.burst(now, rank)), self.rules.mode) {
             (Some(reason), Mode::Enforce) => Err(self.shed(now, ask.class, rank, reason)),
             (Some(_), Mode::ReportOnly) => {
                 self.totals.would_shed += 1;
@@ -44,12 +44,12 @@ impl Ledger {
         if self.closed || self.rules.mode != Mode::Enforce || self.slots.counts().live() == 0 {
             return None;
         }
-        // Where nobody waits the queue will not stand before long, and the budget be that of a burst.
-        let standing = self.is_standing(now, rank) && !self.standing[rank.index()].is_paused();
+        // Where nobody waits the budget will be that of a burst before long.
+        let burst = if self.standing[rank.index()].is_paused() { 1.0 } else { self.burst(now, rank) };
         let full = !self.is_served_at_once(rank) && self.queue.len() >= self.rules.queue_capacity as usize;
         match full {
             true => self.queue.youngest_below(rank).is_none().then_some(ShedReason::QueueFull),
-            false => self.shed_reason(now, &ask, rank, standing),
+            false => self.shed_reason(now, &ask, rank, burst),
         }
     }
 
@@ -127,12 +127,12 @@ impl Ledger {
         self.queue.ahead_of(rank) == 0 && self.has_place(rank) && self.slots.counts().idle > 0
     }
 
-    fn shed_reason(&self, now: Instant, ask: &Ask, rank: Rank, standing: bool) -> Option<ShedReason> {
+    fn shed_reason(&self, now: Instant, ask: &Ask, rank: Rank, burst: f64) -> Option<ShedReason> {
         if ask.continuation || self.is_served_at_once(rank) || self.slots.counts().live() == 0 {
             return None;
         }
         let wait = self.predicted_wait(now, rank);
-        if wait > self.budget(ask.class, standing) {
+        if wait > self.budget(ask.class, burst) {
             return Some(ShedReason::PredictedWait);
         }
         (now + wait + self.estimate.hold() > ask.deadline).then_some(ShedReason::Deadline)
@@ -176,8 +176,13 @@ impl Ledger {
         self.estimate.wait(now, waiters, self.share(), false)
     }
 
-    pub(super) fn budget(&self, class: Class, standing: bool) -> Duration {
-        self.estimate.budget(class, standing, self.permits(), self.rules.burst_wait)
+    pub(super) fn budget(&self, class: Class, burst: f64) -> Duration {
+        self.estimate.budget(class, burst, self.permits(), self.rules.burst_wait)
+    }
+
+    /// The share of a whole burst that this rank may wait for.
+    pub(super) fn burst(&self, now: Instant, rank: Rank) -> f64 {
+        self.standing[rank.index()].burst(now)
     }
 
     /// Whether somebody of this rank or a more important one has been waiting for a while, but for short pauses. A class held

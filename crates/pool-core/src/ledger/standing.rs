@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 /// somebody is refused because of it, which is more than a burst may bring.
 ///
 /// What comes back at once, after the server or its threads had no turn for a while, empties even the queue of a pool that is
-/// asked for ten times what it can do: a pause of up to 10 ms does not make a standing queue a new one.
+/// asked for ten times what it can do: a pause of up to 10 ms does not make a standing queue a new one. After a longer one the
+/// next burst may bring only as much as nobody waited for, and the whole of it after another tenth of a second.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Standing {
     since: Option<Instant>,
@@ -12,6 +13,8 @@ pub(super) struct Standing {
     paused: Option<Instant>,
     /// Whether somebody was refused because of it.
     overflowed: bool,
+    /// For how much longer nobody has to wait until the next queue may be a whole burst.
+    owed: Duration,
 }
 
 impl Standing {
@@ -24,6 +27,7 @@ impl Standing {
         if !self.lasts(now) {
             (self.since, self.overflowed) = (Some(now), false);
         }
+        self.owed = self.owed_at(now);
         self.paused = None;
     }
 
@@ -34,12 +38,24 @@ impl Standing {
 
     /// Nobody waits.
     pub(super) fn on_empty(&mut self, now: Instant) {
-        self.paused.get_or_insert(now);
+        if self.paused.is_none() {
+            self.owed = if self.stands(now) { Self::AFTER } else { self.owed };
+            self.paused = Some(now);
+        }
     }
 
     pub(super) fn stands(&self, now: Instant) -> bool {
         let is_old = |since| now.saturating_duration_since(since) > Self::AFTER;
         self.lasts(now) && (self.overflowed || self.since.is_some_and(is_old))
+    }
+
+    /// The share of a whole burst that may be waited for: none where the queue stands.
+    pub(super) fn burst(&self, now: Instant) -> f64 {
+        if self.stands(now) { 0.0 } else { 1.0 - self.owed_at(now).div_duration_f64(Self::AFTER) }
+    }
+
+    fn owed_at(&self, now: Instant) -> Duration {
+        self.owed.saturating_sub(self.paused.map_or(Duration::ZERO, |paused| now.saturating_duration_since(paused)))
     }
 
     /// Whether nobody waits, so that with time alone it will not stand any more.
@@ -78,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_because_of_which_somebody_is_refused_stands_at_once_and_the_next_one_is_a_burst_again() {
+    fn a_queue_because_of_which_somebody_is_refused_stands_at_once_and_the_next_one_does_not() {
         let (start, mut queue) = (start(), Standing::default());
         queue.on_waiter(start);
         queue.on_overflow();
@@ -87,6 +103,25 @@ mod tests {
         assert!(queue.stands(start + ms(30)) && !queue.stands(start + ms(31)));
         queue.on_waiter(start + ms(40));
         assert!(!queue.stands(start + ms(41)));
+    }
+
+    #[test]
+    fn a_burst_that_had_somebody_refused_is_earned_back_while_nobody_waits() {
+        let (start, mut queue) = (start(), Standing::default());
+        let burst = |queue: &Standing, at| (queue.burst(start + ms(at)) * 100.0).round();
+        assert_eq!(burst(&queue, 0), 100.0);
+        queue.on_waiter(start);
+        queue.on_overflow();
+        assert_eq!(burst(&queue, 0), 0.0);
+        queue.on_empty(start + ms(50));
+        assert_eq!([burst(&queue, 60), burst(&queue, 80)], [0.0, 30.0]);
+        queue.on_waiter(start + ms(80));
+        assert_eq!(burst(&queue, 95), 30.0, "not while somebody waits");
+        queue.on_empty(start + ms(100));
+        assert_eq!([burst(&queue, 120), burst(&queue, 169), burst(&queue, 900)], [50.0, 99.0, 100.0]);
+        queue.on_waiter(start + ms(900));
+        queue.on_empty(start + ms(1_100));
+        assert_eq!(burst(&queue, 1_125), 25.0, "this one stood, too");
     }
 
     #[test]

@@ -115,9 +115,20 @@ fn a_burst_that_is_too_much_is_a_standing_queue_until_it_has_passed() {
     serve_until(&mut world, 0);
     let few = line(&mut world);
     assert!((1..=6).contains(&few), "as many as keep ten busy: {few}");
-    serve_until(&mut world, 0);
-    world.advance(Duration::from_millis(20));
-    assert!(line(&mut world) > 20, "the next one is a burst again");
+    let calm = |world: &mut World, millis| {
+        serve_until(world, 0);
+        while let Some(lent) = world.leased.first() {
+            world.release(lent.slot, Return::Clean);
+        }
+        world.advance(Duration::from_millis(millis));
+        fill(world);
+    };
+    calm(&mut world, 40);
+    let some = line(&mut world);
+    assert!((15..=25).contains(&some), "as many as nobody waited for in the meantime: {some}");
+    calm(&mut world, 100);
+    let whole = line(&mut world);
+    assert!(whole >= 45, "after a tenth of a second a whole burst again: {whole}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub(crate) const GOODPUT: &str = "goodput";
 pub(crate) const FIRST_SECOND: &str = "goodput, first second";
 pub(crate) const WAIT_P50: &str = "wait of the admitted, p50 ms";
 pub(crate) const WAIT_P99: &str = "wait of the admitted, p99 ms";
+pub(crate) const WAIT_P999: &str = "wait of the admitted, p99.9 ms";
 pub(crate) const REFUSAL_P50: &str = "time of a refusal, p50 ms";
 pub(crate) const REFUSAL_P99: &str = "time of a refusal, p99 ms";
 pub(crate) const REFUSED: &str = "refused, %";
@@ -56,8 +57,8 @@ impl Frame {
         let waits = during.iter().filter_map(|visit| visit.waited);
         let refusals = during.iter().filter(|visit| visit.was_refused());
         let refusals = refusals.map(|visit| visit.ended.saturating_sub(visit.came));
-        values.extend(quantiles(waits, WAIT_P50, WAIT_P99));
-        values.extend(quantiles(refusals, REFUSAL_P50, REFUSAL_P99));
+        values.extend(quantiles(waits, [(WAIT_P50, 0.5), (WAIT_P99, 0.99), (WAIT_P999, 0.999)]));
+        values.extend(quantiles(refusals, [(REFUSAL_P50, 0.5), (REFUSAL_P99, 0.99)]));
         if self.end > self.to {
             values.push((RECOVERY, self.recovery(visits).as_secs_f64() * 1e3));
         }
@@ -99,10 +100,9 @@ pub(crate) fn late(visits: &[Visit]) -> Option<String> {
     (share > 100.0 * LATE_SHARE).then(|| format!("{share:.1} % of the callers came more than 100 ms late"))
 }
 
-pub(crate) fn quantiles(
+pub(crate) fn quantiles<const N: usize>(
     times: impl Iterator<Item = Duration>,
-    p50: &'static str,
-    p99: &'static str,
+    named: [(&'static str, f64); N],
 ) -> Vec<(&'static str, f64)> {
     let mut histogram = Histogram::<u32>::new_with_max(LONGEST_NS, 3).expect("the bounds are sound");
     for time in times {
@@ -111,7 +111,7 @@ pub(crate) fn quantiles(
     if histogram.is_empty() {
         return Vec::new();
     }
-    [(p50, 0.5), (p99, 0.99)].map(|(name, at)| (name, histogram.value_at_quantile(at) as f64 / 1e6)).to_vec()
+    named.map(|(name, at)| (name, histogram.value_at_quantile(at) as f64 / 1e6)).to_vec()
 }
 
 #[cfg(test)]

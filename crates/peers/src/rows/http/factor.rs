@@ -10,7 +10,7 @@ use crate::rows::capacity::{ANSWERS, Bare, Service};
 use crate::rows::load::{Stretch, Visit};
 use crate::rows::overload::{TUNED_WAIT, case};
 use crate::rows::scene::Scene;
-use crate::rows::verdict::{Frame, GOODPUT, WAIT_P50, WAIT_P99};
+use crate::rows::verdict::{Frame, GOODPUT, WAIT_P50, WAIT_P99, WAIT_P999};
 use crate::run::{Bench, Turn};
 use crate::web::Site;
 use crate::work::Work;
@@ -130,7 +130,7 @@ impl<'s> Seat<'s> {
     /// Who asks over HTTP cannot tell waiting from being served.
     fn told(&self, visits: &[Visit], sessions: u32) -> Vec<(&'static str, f64)> {
         let mut values = self.frame.measure(visits, sessions).values;
-        values.retain(|(metric, _)| ![WAIT_P50, WAIT_P99].contains(metric));
+        values.retain(|(metric, _)| ![WAIT_P50, WAIT_P99, WAIT_P999].contains(metric));
         values
     }
 }

@@ -86,11 +86,10 @@ impl Ledger {
         let mut waiting = Rank::ALL.into_iter().filter(|rank| self.queue.has(*rank) && self.has_place(*rank));
         match self.grants % 20 {
             19 => waiting.next_back(),
-            9 => {
-                let between = waiting.clone().count().saturating_sub(2).max(1);
-                let turn = 1 + (self.grants / 20) as usize % between;
-                waiting.clone().nth(turn).or_else(|| waiting.next())
-            }
+            9 => match waiting.clone().count().saturating_sub(2) {
+                0 => waiting.next(),
+                between => waiting.nth(1 + (self.grants / 20) as usize % between),
+            },
             _ => waiting.next(),
         }
     }

@@ -73,6 +73,22 @@ fn nobody_starves_and_the_more_important_go_first() {
 }
 
 #[test]
+fn the_lower_of_two_classes_has_one_turn_in_twenty_and_not_that_of_those_between() {
+    let mut world = world(10, Mode::Off);
+    fill(&mut world);
+    for _ in 0..200 {
+        world.ask(Class::Normal, 600_000);
+        world.ask(Class::High, 600_000);
+    }
+    for _ in 0..100 {
+        let slot = world.leased[0].slot;
+        world.release(slot, Return::Clean);
+    }
+    let left = |class| world.waiting.iter().filter(|queued| queued.class == class).count();
+    assert_eq!((left(Class::High), left(Class::Normal)), (200 - 95, 200 - 5));
+}
+
+#[test]
 fn each_class_waits_as_long_as_its_importance_allows() {
     let mut waited = Vec::new();
     for class in [Class::High, Class::Normal, Class::Low] {

@@ -40,6 +40,11 @@ impl Estimate {
         Duration::from_secs_f64(self.hold)
     }
 
+    /// Whether enough leases came back for the mean to be more than what was assumed.
+    pub(crate) const fn is_known(&self) -> bool {
+        self.known >= Self::SHORT
+    }
+
     /// The squared coefficient of variation of hold times; 1 until it is known.
     pub(crate) fn spread(&self) -> f64 {
         let (mean, square) = self.moments;

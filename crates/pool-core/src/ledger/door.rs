@@ -140,7 +140,7 @@ impl Ledger {
 
     pub(super) fn shed(&mut self, now: Instant, class: Class, rank: Rank, reason: ShedReason) -> Refusal {
         self.count_refused(rank, 1);
-        if !self.has_place(rank) && self.queue.ahead_of(rank) > 0 {
+        if self.estimate.is_known() && !self.has_place(rank) && self.queue.ahead_of(rank) > 0 {
             self.standing[rank.index()..].iter_mut().for_each(Standing::on_overflow);
         }
         self.totals.shed[class.index()][reason as usize] += 1;

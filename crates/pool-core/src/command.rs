@@ -46,9 +46,11 @@ pub enum Return {
     Unused,
     /// An answer was not read to its end, or a transaction is open.
     Dirty,
-    /// Perhaps dirty, and the server was still at it when its holder, or a time limit, would not wait any longer. Nothing was got
-    /// out of it.
+    /// Dirty, and nothing was got out of it: the server was still at it when its holder, or its own time limit, would not wait any
+    /// longer.
     Interrupted,
+    /// Clean, and nothing was got out of it either: the server's time limit ended a statement.
+    TimedOut,
     /// The connection is lost.
     Broken,
     /// The holder keeps the connection for good: its place is free when [`crate::Ledger::closed`] says so.

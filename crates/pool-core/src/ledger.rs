@@ -165,13 +165,13 @@ impl Ledger {
         if !hold.suspect && state != Return::Unused {
             self.estimate.on_release(now, now.saturating_duration_since(hold.acquired));
             let count = match state {
-                Return::Interrupted => &mut self.ticker.interrupted,
+                Return::Interrupted | Return::TimedOut => &mut self.ticker.interrupted,
                 _ => &mut self.ticker.completed,
             };
             *count = count.saturating_add(1);
         }
         match state {
-            Return::Clean | Return::Unused => self.rest(now, slot, now),
+            Return::Clean | Return::Unused | Return::TimedOut => self.rest(now, slot, now),
             Return::Dirty | Return::Interrupted => self.quarantine(now, slot),
             Return::Detached => self.discard(now, slot, CloseReason::Detached),
             Return::Broken => {

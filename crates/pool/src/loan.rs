@@ -138,8 +138,10 @@ struct Before {
 pub(crate) enum Returned {
     Clean(Session),
     Dirty(Soiled),
-    /// Perhaps clean, but the server was cut off in the middle of a statement, by the holder or by a time limit.
+    /// The same, and the server was cut off in the middle of a statement, by the holder or by its own time limit.
     Interrupted(Soiled),
+    /// Clean, but the server's time limit ended a statement.
+    TimedOut(Session),
     /// The connection is of no use; its backend may not know.
     Broken,
 }
@@ -420,8 +422,9 @@ impl Loan {
         }
         let servers_turn = self.turn.load(Ordering::Relaxed).is_multiple_of(2);
         Some(match soiled.answer {
-            _ if timed_out => Returned::Interrupted(soiled),
+            _ if soiled.is_clean() && timed_out => Returned::TimedOut(soiled.session),
             _ if soiled.is_clean() => Returned::Clean(soiled.session),
+            _ if timed_out => Returned::Interrupted(soiled),
             Answer::CutShort if servers_turn => Returned::Interrupted(soiled),
             _ => Returned::Dirty(soiled),
         })

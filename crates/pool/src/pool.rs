@@ -321,6 +321,7 @@ impl Shared {
             None => return Err(loan.revocation()),
             Some(
                 Returned::Clean(session)
+                | Returned::TimedOut(session)
                 | Returned::Dirty(Soiled { session, .. })
                 | Returned::Interrupted(Soiled { session, .. }),
             ) => (Ok(session), Seat::Detached),
@@ -340,6 +341,7 @@ impl Shared {
         let Some(returned) = loan.end() else { return };
         let (seat, how) = match returned {
             Returned::Clean(session) => (Seat::Resting(session), when_clean),
+            Returned::TimedOut(session) => (Seat::Resting(session), Return::TimedOut),
             Returned::Dirty(soiled) => (Seat::Soiled(Taken::Session(soiled)), Return::Dirty),
             Returned::Interrupted(soiled) => (Seat::Soiled(Taken::Session(soiled)), Return::Interrupted),
             Returned::Broken => (Seat::Soiled(Taken::Backend(loan.backend)), Return::Broken),

@@ -112,7 +112,8 @@ impl Draw {
             1 => Return::Interrupted,
             2 => Return::Broken,
             3 => Return::Unused,
-            4 if self.one_in(3) => Return::Detached,
+            4 => Return::TimedOut,
+            5 if self.one_in(3) => Return::Detached,
             _ => Return::Clean,
         }
     }

@@ -221,7 +221,7 @@ impl World {
     pub(crate) fn release(&mut self, slot: SlotId, state: Return) {
         let at = self.leased.iter().position(|lent| lent.slot == slot).expect("leased");
         self.leased.remove(at);
-        if matches!(state, Return::Clean | Return::Unused) {
+        if matches!(state, Return::Clean | Return::Unused | Return::TimedOut) {
             self.rests(slot, self.now);
         }
         self.before = self.snapshot();

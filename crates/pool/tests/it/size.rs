@@ -167,7 +167,8 @@ async fn a_lease_with_a_statement_that_the_servers_time_limit_ended_is_no_work_d
     };
     tokio::time::timeout(Duration::from_secs(20), told).await.expect("it is told");
     assert_eq!(sums.lock().expect("nobody panics with it").1, 4);
-    assert_eq!(pool.snapshot().totals.closed, 0, "a connection outlives the limit");
+    let totals = pool.snapshot().totals;
+    assert_eq!((totals.closed, totals.quarantined), (0, 0), "a connection outlives the limit, and is clean");
     pool.close().await;
 }
 

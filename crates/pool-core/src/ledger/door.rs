@@ -2,7 +2,6 @@ use std::time::{Duration, Instant};
 
 use super::Ledger;
 use super::calendar::Calendar;
-use super::standing::Standing;
 use crate::class::Rank;
 use crate::command::Ask;
 use crate::{Action, Class, Mode, Refusal, Rules, ShedReason};
@@ -141,7 +140,8 @@ impl Ledger {
     pub(super) fn shed(&mut self, now: Instant, class: Class, rank: Rank, reason: ShedReason) -> Refusal {
         self.count_refused(rank, 1);
         if self.estimate.is_known() && !self.has_place(rank) && self.queue.ahead_of(rank) > 0 {
-            self.standing[rank.index()..].iter_mut().for_each(Standing::on_overflow);
+            let places = self.places(rank);
+            self.standing[rank.index()..].iter_mut().for_each(|queue| queue.on_refusal(places));
         }
         self.totals.shed[class.index()][reason as usize] += 1;
         Refusal::Shed { class, reason, retry_after: self.calendar.book_many(now, self.capacity(), 1) }

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 /// Whether a queue stands, or is a burst that passes: it stands when it has lasted for a tenth of a second, or as soon as
-/// somebody is refused because of it, which is more than a burst may bring.
+/// as many were refused because of it as there are places. A few are refused also where a limit is still growing.
 ///
 /// What comes back at once, after the server or its threads had no turn for a while, empties even the queue of a pool that is
 /// asked for ten times what it can do: a pause of up to 10 ms does not make a standing queue a new one. After a longer one the
@@ -11,7 +11,9 @@ pub(super) struct Standing {
     since: Option<Instant>,
     /// Since when nobody waits.
     paused: Option<Instant>,
-    /// Whether somebody was refused because of it.
+    /// How many were refused because of it.
+    refused: u32,
+    /// Whether that were too many for a burst.
     overflowed: bool,
     /// For how much longer nobody has to wait until the next queue may be a whole burst.
     owed: Duration,
@@ -25,15 +27,16 @@ impl Standing {
     /// Somebody begins to wait, perhaps behind others.
     pub(super) fn on_waiter(&mut self, now: Instant) {
         if !self.lasts(now) {
-            (self.since, self.overflowed) = (Some(now), false);
+            (self.since, self.refused, self.overflowed) = (Some(now), 0, false);
         }
         self.owed = self.owed_at(now);
         self.paused = None;
     }
 
-    /// Somebody is refused because of those who wait.
-    pub(super) fn on_overflow(&mut self) {
-        self.overflowed = true;
+    /// Somebody is refused because of those who wait for one of so many places.
+    pub(super) fn on_refusal(&mut self, places: u32) {
+        self.refused = self.refused.saturating_add(1);
+        self.overflowed |= self.refused >= places;
     }
 
     /// Nobody waits.
@@ -94,10 +97,12 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_because_of_which_somebody_is_refused_stands_at_once_and_the_next_one_does_not() {
+    fn a_queue_because_of_which_many_are_refused_stands_at_once_and_the_next_one_does_not() {
         let (start, mut queue) = (start(), Standing::default());
         queue.on_waiter(start);
-        queue.on_overflow();
+        queue.on_refusal(2);
+        assert!(!queue.stands(start + ms(1)), "one of two");
+        queue.on_refusal(2);
         assert!(queue.stands(start + ms(1)));
         queue.on_empty(start + ms(20));
         assert!(queue.stands(start + ms(30)) && !queue.stands(start + ms(31)));
@@ -111,7 +116,7 @@ mod tests {
         let burst = |queue: &Standing, at| (queue.burst(start + ms(at)) * 100.0).round();
         assert_eq!(burst(&queue, 0), 100.0);
         queue.on_waiter(start);
-        queue.on_overflow();
+        queue.on_refusal(1);
         assert_eq!(burst(&queue, 0), 0.0);
         queue.on_empty(start + ms(50));
         assert_eq!([burst(&queue, 60), burst(&queue, 80)], [0.0, 30.0]);

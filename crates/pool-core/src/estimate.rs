@@ -78,12 +78,12 @@ impl Estimate {
     }
 
     /// How long a class may wait: as long as a burst may bring, or at least what keeps `servers` busy, which two waiters do.
-    /// Whoever stands behind more of them waits for longer, and nobody is served sooner for it. `rules` is the rule for a whole
-    /// burst, and bounds both.
-    pub(crate) fn budget(&self, class: Class, burst: f64, servers: u32, rules: Duration) -> Duration {
+    /// Whoever stands behind more of them waits for longer, and nobody is served sooner for it. `whole` is for a whole
+    /// burst, of which `burst` is the share that may be waited for; it bounds both.
+    pub(crate) fn budget(&self, class: Class, burst: f64, servers: u32, whole: Duration) -> Duration {
         let two_come_back = self.hold() * 2 / servers.max(1);
-        let standing = two_come_back.clamp(Self::LEAST_WAIT, Self::STANDING_WAIT).min(rules);
-        class.patience(rules.mul_f64(burst).max(standing))
+        let standing = two_come_back.clamp(Self::LEAST_WAIT, Self::STANDING_WAIT).min(whole);
+        class.patience(whole.mul_f64(burst).max(standing))
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Rules {
     /// Whether admission refuses. Default [`Mode::Enforce`].
     pub mode: Mode,
     /// The base wait budget while no queue stands: a burst may wait this long, and each class its multiple of it
-    /// ([`crate::Class`]). Default 50 ms.
+    /// ([`crate::Class`]). After a queue that stood it is earned back while nobody waits, all of it in 100 ms. Default 50 ms.
     pub burst_wait: Duration,
     /// Connections opened at once. Default 2.
     pub openings_at_once: u32,

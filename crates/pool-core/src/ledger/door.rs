@@ -71,8 +71,11 @@ impl Ledger {
     /// connection is missing: were they opened only for those who wait, a pool whose connections are slow to open would
     /// refuse everybody for it, and open none.
     fn count_refused(&mut self, rank: Rank, count: u32) {
-        let in_use = self.slots.counts().in_use();
-        if in_use >= self.places(rank) {
+        let (in_use, places) = (self.slots.counts().in_use(), self.places(rank));
+        if self.estimate.is_known() && !self.has_place(rank) && self.queue.ahead_of(rank) > 0 {
+            self.standing[rank.index()..].iter_mut().for_each(|queue| queue.on_refused(count, places));
+        }
+        if in_use >= places {
             self.ticker.refused = self.ticker.refused.saturating_add(count);
         } else if self.has_place(rank) {
             self.ticker.lacking = self.ticker.lacking.saturating_add(count);
@@ -139,10 +142,6 @@ impl Ledger {
 
     pub(super) fn shed(&mut self, now: Instant, class: Class, rank: Rank, reason: ShedReason) -> Refusal {
         self.count_refused(rank, 1);
-        if self.estimate.is_known() && !self.has_place(rank) && self.queue.ahead_of(rank) > 0 {
-            let places = self.places(rank);
-            self.standing[rank.index()..].iter_mut().for_each(|queue| queue.on_refusal(places));
-        }
         self.totals.shed[class.index()][reason as usize] += 1;
         Refusal::Shed { class, reason, retry_after: self.calendar.book_many(now, self.capacity(), 1) }
     }

@@ -33,9 +33,9 @@ impl Standing {
         self.paused = None;
     }
 
-    /// Somebody is refused because of those who wait for one of so many places.
-    pub(super) fn on_refusal(&mut self, places: u32) {
-        self.refused = self.refused.saturating_add(1);
+    /// So many are refused because of those who wait for one of `places`.
+    pub(super) fn on_refused(&mut self, count: u32, places: u32) {
+        self.refused = self.refused.saturating_add(count);
         self.overflowed |= self.refused >= places;
     }
 
@@ -100,9 +100,9 @@ mod tests {
     fn a_queue_because_of_which_many_are_refused_stands_at_once_and_the_next_one_does_not() {
         let (start, mut queue) = (start(), Standing::default());
         queue.on_waiter(start);
-        queue.on_refusal(2);
+        queue.on_refused(1, 2);
         assert!(!queue.stands(start + ms(1)), "one of two");
-        queue.on_refusal(2);
+        queue.on_refused(1, 2);
         assert!(queue.stands(start + ms(1)));
         queue.on_empty(start + ms(20));
         assert!(queue.stands(start + ms(30)) && !queue.stands(start + ms(31)));
@@ -116,7 +116,7 @@ mod tests {
         let burst = |queue: &Standing, at| (queue.burst(start + ms(at)) * 100.0).round();
         assert_eq!(burst(&queue, 0), 100.0);
         queue.on_waiter(start);
-        queue.on_refusal(1);
+        queue.on_refused(1, 1);
         assert_eq!(burst(&queue, 0), 0.0);
         queue.on_empty(start + ms(50));
         assert_eq!([burst(&queue, 60), burst(&queue, 80)], [0.0, 30.0]);

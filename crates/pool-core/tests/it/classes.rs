@@ -158,6 +158,33 @@ fn a_burst_that_is_too_much_is_a_standing_queue_until_it_has_passed() {
 }
 
 #[test]
+fn those_who_are_refused_at_a_shut_door_make_the_queue_a_standing_one_too() {
+    let mut world = world(10, Mode::Enforce);
+    fill(&mut world);
+    for _ in 0..200 {
+        world.advance(Duration::from_millis(1));
+        let slot = world.leased[0].slot;
+        world.release(slot, Return::Clean);
+        fill(&mut world);
+    }
+    let reason = loop {
+        world.ask(Class::Normal, 60_000);
+        if let Some(reason) = world.ledger.shut(world.now, Class::Normal) {
+            break reason;
+        }
+    };
+    let queued = world.waiting.len();
+    assert!(queued >= 45, "as many as a burst may bring: {queued}");
+    world.change(|ledger, now| ledger.refused_outside(now, Class::Normal, reason, 10));
+    while world.waiting.len() > queued / 2 {
+        world.advance(Duration::from_millis(1));
+        let slot = world.leased[0].slot;
+        world.release(slot, Return::Clean);
+    }
+    assert!(matches!(world.ask(Class::Normal, 60_000), Acquired::Refused(_)), "half of them keep ten more than busy");
+}
+
+#[test]
 fn who_is_refused_before_it_is_known_how_fast_leases_come_back_makes_no_queue_a_standing_one() {
     let mut world = world(10, Mode::Enforce);
     fill(&mut world);

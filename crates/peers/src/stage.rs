@@ -1,6 +1,6 @@
 //! The server that everything is measured on, and what is asked of it beside the pools.
 
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -71,9 +71,20 @@ impl Stage {
         self.server.socket_dir().join(".s.PGSQL.5432")
     }
 
-    /// A connection that no pool knows of.
+    /// A connection that no pool knows of. A pool that went before may have left thousands of sockets in the server's line,
+    /// which it takes one after another though their callers are gone: for ten seconds it may have no place in it.
     pub(crate) async fn connect(&self) -> Result<PgConnection, BenchError> {
-        Ok(PgConnection::connect_with(&self.options).await?)
+        let began = Instant::now();
+        loop {
+            match PgConnection::connect_with(&self.options).await {
+                Err(sqlx::Error::Io(error))
+                    if error.kind() == ErrorKind::WouldBlock && began.elapsed() < Duration::from_secs(10) =>
+                {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
     }
 
     /// Connections that the server was asked for so far, those included that nobody waited for.

@@ -157,6 +157,14 @@ impl Database {
         self.foresee();
     }
 
+    /// The statement of this work ends before it is ready, or waits for the hot row no longer.
+    pub fn cancel(&mut self, now: Duration, work: u32) {
+        self.advance(now);
+        self.running.retain(|Reverse(running)| running.job != Job::Statement(work));
+        self.row_waiting.retain(|waiting| *waiting != work);
+        self.foresee();
+    }
+
     /// When the next job is ready, if nothing changes until then.
     #[must_use]
     pub const fn next_ready(&self) -> Option<Duration> {
@@ -291,6 +299,20 @@ mod tests {
         assert_eq!(database.ready(500 * MS), None);
         database.set_capacity(1_000 * MS, 0.5);
         assert!(close(database.next_ready().unwrap(), 1_012 * MS));
+    }
+
+    #[test]
+    fn a_statement_that_is_cancelled_leaves_its_share_to_the_others_and_its_place_in_line() {
+        let mut database = alone();
+        assert!(database.lock_row(Duration::ZERO, 1));
+        database.begin(Duration::ZERO, Job::Statement(1), 10 * MS);
+        database.begin(Duration::ZERO, Job::Statement(2), 20 * MS);
+        assert!(!database.lock_row(Duration::ZERO, 3));
+        database.cancel(4 * MS, 1);
+        database.cancel(4 * MS, 3);
+        assert_eq!(database.running(), 1);
+        assert!(close(database.next_ready().unwrap(), 20 * MS));
+        assert_eq!(database.unlock_row(4 * MS), None);
     }
 
     #[test]

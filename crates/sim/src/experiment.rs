@@ -20,6 +20,7 @@ mod incident;
 mod map;
 mod priority;
 mod regret;
+mod slower;
 mod spike;
 mod steady;
 mod tracking;
@@ -52,7 +53,7 @@ impl Experiment {
 }
 
 /// All of them, in the order in which they build on each other.
-pub const ALL: [Experiment; 12] = [
+pub const ALL: [Experiment; 13] = [
     Experiment { name: "e1-steady", question: "how much can be done, with how many at once?", run: steady::run },
     Experiment { name: "e2-spike", question: "what is left of it in a spike?", run: spike::run },
     Experiment { name: "e3-incident", question: "does it come back from the incident?", run: incident::run },
@@ -63,6 +64,7 @@ pub const ALL: [Experiment; 12] = [
         question: "how fast does it follow a database that changes?",
         run: tracking::run,
     },
+    Experiment { name: "e6-slower", question: "what is left of a database that slows?", run: slower::run },
     Experiment { name: "e7-drift", question: "what is left after a long overload?", run: drift::run },
     Experiment { name: "e8-priority", question: "is critical work served whatever the rest does?", run: priority::run },
     Experiment { name: "e9-herd", question: "do refused clients come back as a second wave?", run: herd::run },

@@ -171,6 +171,11 @@ impl Pool for Fleet {
         self.act(member, orders, |pool, orders| pool.give_back(now, lease, orders));
     }
 
+    fn cut_off(&mut self, now: Duration, lease: Lease, orders: &mut Orders) {
+        let (member, lease) = self.names().lease_inside(lease);
+        self.act(member, orders, |pool, orders| pool.cut_off(now, lease, orders));
+    }
+
     fn next_timer(&self) -> Option<Duration> {
         let starts = self.members.get(self.started as usize).map(|member| member.starts);
         self.started().iter().filter_map(|member| member.pool.next_timer()).chain(starts).min()

@@ -141,6 +141,19 @@ impl Ours {
         self.ledger.revoked(now, slot, idle.is_some());
     }
 
+    fn release(&mut self, now: Duration, lease: Lease, state: Return, orders: &mut Orders) {
+        if self.lent(lease).is_none() {
+            return;
+        }
+        let now = self.moment(now);
+        let seat = self.seat(lease.place);
+        seat.lent = None;
+        if let Some(slot) = seat.slot {
+            self.ledger.release(now, slot, state);
+        }
+        self.act(now, orders);
+    }
+
     fn slot(&mut self, place: u32) -> Option<SlotId> {
         self.seat(place).slot
     }
@@ -194,16 +207,11 @@ impl Pool for Ours {
     }
 
     fn give_back(&mut self, now: Duration, lease: Lease, orders: &mut Orders) {
-        if self.lent(lease).is_none() {
-            return;
-        }
-        let now = self.moment(now);
-        let seat = self.seat(lease.place);
-        seat.lent = None;
-        if let Some(slot) = seat.slot {
-            self.ledger.release(now, slot, Return::Clean);
-        }
-        self.act(now, orders);
+        self.release(now, lease, Return::Clean, orders);
+    }
+
+    fn cut_off(&mut self, now: Duration, lease: Lease, orders: &mut Orders) {
+        self.release(now, lease, Return::Interrupted, orders);
     }
 
     fn next_timer(&self) -> Option<Duration> {

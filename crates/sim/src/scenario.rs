@@ -86,6 +86,8 @@ pub enum Abandoned {
     GoesOn,
     /// Whoever waits for a connection stops waiting; a statement that runs goes on.
     LeavesQueue,
+    /// A statement that runs is ended, too.
+    IsCutOff,
 }
 
 /// A stretch of a run that is measured by itself.

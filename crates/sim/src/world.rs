@@ -11,7 +11,7 @@ use crate::database::{Database, Job};
 use crate::load::Arrivals;
 use crate::measure::Record;
 use crate::pool::{Caller, Order, Orders, Pool};
-use crate::scenario::{Abandoned, Change, Load, Scenario};
+use crate::scenario::{Change, Load, Scenario};
 
 mod requests;
 mod works;
@@ -295,9 +295,5 @@ impl World<'_> {
             Change::Leak { holders, again } => (0..holders).for_each(|_| self.leak(again)),
             Change::LeaksEnd => self.end_leaks(),
         }
-    }
-
-    fn notices_leavers(&self) -> bool {
-        self.scenario.abandoned == Abandoned::LeavesQueue
     }
 }

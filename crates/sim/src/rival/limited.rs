@@ -69,6 +69,19 @@ impl<L: Limit> Limited<L> {
         orders.push_back(Order::Serve { caller, lease });
     }
 
+    fn pass_on(&mut self, now: Duration, lease: Lease, dropped: bool, orders: &mut Orders) {
+        if let Some(caller) = self.holders[lease.place as usize].take() {
+            self.end(now, caller, dropped);
+        }
+        match self.line.pop_oldest() {
+            Some(caller) => {
+                let lease = self.connections.pass_on(lease);
+                self.serve(caller, lease, orders);
+            }
+            None => self.connections.put(lease),
+        }
+    }
+
     fn end(&mut self, now: Duration, caller: Caller, dropped: bool) {
         let Some((begun, in_flight)) = self.let_in.remove(&caller) else { return };
         self.in_flight -= 1;
@@ -97,16 +110,11 @@ impl<L: Limit> Pool for Limited<L> {
     }
 
     fn give_back(&mut self, now: Duration, lease: Lease, orders: &mut Orders) {
-        if let Some(caller) = self.holders[lease.place as usize].take() {
-            self.end(now, caller, false);
-        }
-        match self.line.pop_oldest() {
-            Some(caller) => {
-                let lease = self.connections.pass_on(lease);
-                self.serve(caller, lease, orders);
-            }
-            None => self.connections.put(lease),
-        }
+        self.pass_on(now, lease, false, orders);
+    }
+
+    fn cut_off(&mut self, now: Duration, lease: Lease, orders: &mut Orders) {
+        self.pass_on(now, lease, true, orders);
     }
 
     fn next_timer(&self) -> Option<Duration> {

@@ -6,7 +6,7 @@ use super::{Event, World};
 use crate::client::{Client, Pause};
 use crate::measure::USER_PATIENCE;
 use crate::pool::{Ask, Caller};
-use crate::scenario::{Kind, Load};
+use crate::scenario::{Abandoned, Kind, Load};
 
 /// What a user wants.
 #[derive(Clone, Copy, Debug)]
@@ -166,8 +166,11 @@ impl World<'_> {
         if self.requests.of(caller).is_none_or(|request| !request.waits) {
             return;
         }
-        if self.notices_leavers() {
+        if self.scenario.abandoned != Abandoned::GoesOn {
             self.pool.leave(self.now, caller, &mut self.orders);
+        }
+        if self.scenario.abandoned == Abandoned::IsCutOff {
+            self.cut_off(caller);
         }
         self.try_again(caller, None);
     }

@@ -188,6 +188,16 @@ impl World<'_> {
         }
     }
 
+    /// Its client has left, and the server notices.
+    pub(super) fn cut_off(&mut self, caller: Caller) {
+        let Some(index) = self.works.find(|work| work.caller == caller && !work.keeps) else { return };
+        let Some(work) = self.works.remove(index) else { return };
+        self.database.cancel(self.now, index);
+        self.unlock(&work);
+        self.record.note(self.now, self.scenario.kinds[caller.kind as usize].class, |tally| tally.lost += 1);
+        self.pool.cut_off(self.now, work.lease, &mut self.orders);
+    }
+
     pub(super) fn end_leaks(&mut self) {
         while let Some(index) = self.works.find(|work| work.holding) {
             self.end_work(index);

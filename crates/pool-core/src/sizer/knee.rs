@@ -25,8 +25,9 @@ use window::{Finding, Window};
 ///   A window that fits nothing is left out at first: something else may have changed.
 /// - It moves the farther the more `e` is off, less where that is uncertain, and stops trying where the direction is clear and the
 ///   way barred.
-/// - What is cut off because nobody would wait for it any longer is no work done. Where that is most of what was begun, the cap is
-///   halved: a database that has become so slow that it finishes nothing in time may finish half as much at once.
+/// - What is cut off because nobody would wait for it any longer is no work done. Where much more of it is than before, the cap goes
+///   down at once, by half of the share: a database that has become so slow that it finishes nothing in time may finish half as
+///   much at once. When leases are held for a short time again, it goes back to where it was.
 /// - While much of what the database runs waits for locks, it does not grow, and asks more of a lease: an `e` of 0.3 where nearly all of
 ///   them wait. Who waits for a lock in the database would wait as well outside, where others can be served before. And where one
 ///   row is what everybody wants, `e` is so near to 0 that no window is long enough to tell on which side of 0.1 it is.
@@ -45,6 +46,20 @@ pub struct Knee {
     slope: Slope,
     window: Option<Window>,
     last: Option<Finding>,
+    /// The share of leases that is cut off, as it was found last.
+    cut: f64,
+    /// From where it went back, until it is there again.
+    retreated: Option<Retreat>,
+}
+
+/// What was known before so much was cut off that it went back.
+#[derive(Clone, Copy, Debug)]
+struct Retreat {
+    /// The logarithm of the cap.
+    cap: f64,
+    slope: Slope,
+    /// How long leases were held, in seconds, when most was cut off.
+    hold: f64,
 }
 
 /// What is tried at present.
@@ -59,6 +74,8 @@ enum Course {
     Less,
     /// The cap itself: where to go is clear, and the way is barred.
     Hold,
+    /// The cap itself, which has just gone down because too much was cut off.
+    Retreat,
 }
 
 impl Course {
@@ -68,6 +85,7 @@ impl Course {
             Self::More => "knee_try_more",
             Self::Less => "knee_try_less",
             Self::Hold => "knee_hold",
+            Self::Retreat => "knee_retreat",
         }
     }
 }
@@ -83,6 +101,8 @@ impl Knee {
     const LOCKED: f64 = 0.3;
     /// By how much a share of lock waits above that raises the elasticity that is wanted.
     const PRICE_OF_LOCKS: f64 = 0.3;
+    /// The share cut off above which a retreat may go on.
+    const MUCH: f64 = 0.2;
     /// What was found longer ago than this says little.
     const STALE: Duration = Duration::from_secs(10);
 
@@ -96,7 +116,7 @@ impl Knee {
             Course::More => more.min(room),
             // As far below the other as where there is room above.
             Course::Less => whole((f64::from(more).ln() - 2.0 * aside).exp()).clamp(1, more - 1),
-            Course::Climb | Course::Hold => whole(cap.exp()).clamp(1, room),
+            Course::Climb | Course::Hold | Course::Retreat => whole(cap.exp()).clamp(1, room),
         }
     }
 
@@ -105,15 +125,25 @@ impl Knee {
             self.last = None;
             self.slope.doubt();
         }
-        let window = self.window.get_or_insert_with(|| Window::new(now, sample.hold));
+        let mut window = self.window.unwrap_or_else(|| Window::new(now, sample.hold));
         window.add(now, sample);
-        if window.is_in_vain(sample) {
-            return self.retreat();
+        self.window = Some(window);
+        if window.is_worse_than(self.cut) {
+            return self.retreat(&window, sample);
         }
-        let over =
-            if self.course == Course::Climb { window.shows_doubling(sample) } else { window.shows_a_little(sample) };
+        if self.comes_back(&window) {
+            return;
+        }
+        let over = match self.course {
+            Course::Climb | Course::Retreat => window.shows_much(sample),
+            Course::More | Course::Less | Course::Hold => window.shows_a_little(sample),
+        };
         if over {
             let finding = window.finding(sample.spread);
+            if self.course == Course::Retreat && window.cut() > Self::MUCH && self.has_helped(finding.as_ref()) {
+                return self.retreat(&window, sample);
+            }
+            self.cut = window.cut();
             self.window = None;
             self.learn(finding);
             self.choose(sample);
@@ -150,15 +180,44 @@ impl Knee {
         let clear = self.slope.is_clear_of(target, if self.course == Course::Hold { 2.0 } else { 3.0 });
         self.course = match self.course {
             _ if barred && clear => Course::Hold,
-            Course::More => Course::Less,
+            Course::More | Course::Retreat => Course::Less,
             _ => Course::More,
         };
     }
 
-    /// Half as many: each of them is done in half the time, so that somebody may still wait for it.
-    fn retreat(&mut self) {
-        (self.window, self.last, self.slope, self.course) = (None, None, Slope::unknown(Self::TARGET), Course::Less);
-        self.cap = self.cap.map(|cap| (cap - std::f64::consts::LN_2).max(0.0));
+    /// Fewer, by half of the share that is cut off: where all of it is, each of half as many is done in half the time, so that
+    /// somebody may still wait for it. (DCTCP's law: Alizadeh et al., SIGCOMM 2010.)
+    fn retreat(&mut self, window: &Window, sample: &Sample) {
+        let cap = self.cap.unwrap_or(0.0);
+        let first = self.retreated.unwrap_or(Retreat { cap, slope: self.slope, hold: 0.0 });
+        self.retreated = Some(Retreat { hold: first.hold.max(window.hold()), ..first });
+        (self.window, self.cut) = (None, window.cut());
+        (self.last, self.slope, self.course) =
+            (window.finding(sample.spread), Slope::unknown(Self::TARGET), Course::Retreat);
+        self.cap = Some((cap + (1.0 - 0.5 * self.cut).ln()).max(0.0));
+    }
+
+    /// Whether a retreat has brought half as much again in time: too much of a difference for chance, and for going on in small steps.
+    fn has_helped(&self, finding: Option<&Finding>) -> bool {
+        self.last.is_none_or(|before| finding.is_some_and(|after| after.throughput - before.throughput > 0.4))
+    }
+
+    /// After a retreat: as many as would be held for half as long as those were of which so much was cut off, were each held for
+    /// longer in proportion to their number. That is none more while the database is as slow, and when it is as fast again, all.
+    fn comes_back(&mut self, window: &Window) -> bool {
+        let Some(before) = self.retreated.filter(|_| window.is_well()) else { return false };
+        let more = (0.5 * before.hold / window.hold()).ln();
+        if more < Self::STRIDE {
+            return false;
+        }
+        let cap = self.cap.unwrap_or(0.0) + more;
+        (self.window, self.last, self.cut) = (None, None, 0.0);
+        (self.cap, self.course) = (Some(cap.min(before.cap)), Course::More);
+        if cap >= before.cap {
+            (self.slope, self.retreated) = (before.slope, None);
+            self.slope.doubt();
+        }
+        true
     }
 
     fn go(&mut self, step: f64, top: f64) {
@@ -166,6 +225,7 @@ impl Knee {
         let to = (cap + step).clamp(0.0, top);
         self.slope.shift(to - cap);
         self.cap = Some(to);
+        self.retreated = self.retreated.filter(|before| to < before.cap);
     }
 }
 

@@ -1,12 +1,13 @@
 use std::time::{Duration, Instant};
 
-use forebay_pool_core::{Rules, Sample, Sizer, Sizing, Target};
+use forebay_pool_core::{Class, Rules, Sample, Sizer, Sizing, Target};
 use forebay_sim::chance::Length;
+use forebay_sim::client::{Client, Population};
 use forebay_sim::contender::Contender;
 use forebay_sim::database::{Contention, Machine};
 use forebay_sim::load::{Burstiness, Profile};
 use forebay_sim::measure::Record;
-use forebay_sim::scenario::{Change, Kind, Load, Scenario, Step};
+use forebay_sim::scenario::{Abandoned, Change, Kind, Load, Scenario, Step};
 use forebay_sim::world;
 
 use crate::short::{X, secs};
@@ -51,6 +52,34 @@ fn leaked_leases_do_not_bring_the_limit_down() {
     let record = play(&overload(Change::Leak { holders: 12, again: Some(secs(1)) }), wide());
     let (before, after) = (limit(&record, 10, 20), limit(&record, 30, 50));
     assert!(after > 0.75 * before, "{before} to {after}");
+}
+
+/// Twice X*, of callers who leave after 250 ms; their statements end with that.
+fn impatient(changes: Vec<(Duration, Change)>) -> Scenario {
+    let clients = Population::of(Client { patience: Duration::from_millis(250), ..Client::NAIVE });
+    let kinds = vec![Kind::one_statement(Class::Normal, 1.0, Scenario::statement())];
+    let plain = Scenario::plain(Profile::steady(2.0 * X), secs(60));
+    Scenario { changes, clients, kinds, abandoned: Abandoned::IsCutOff, ..plain }
+}
+
+/// Statements of 200 ms on average, of very different length: half of them are cut off at any size.
+#[test]
+fn long_statements_that_are_cut_off_among_short_ones_do_not_bring_the_limit_down() {
+    let record = play(&impatient(vec![(secs(10), Change::Capacity(0.05))]), Rules::default());
+    let after = limit(&record, 40, 60);
+    assert!((10.0..40.0).contains(&after), "{after}");
+    let answered = record.goodput(secs(30), secs(60));
+    assert!(answered > 0.8 * 55.0, "{answered} a second, and 24 at once would do 55");
+}
+
+#[test]
+fn a_database_that_stood_still_gets_back_the_limit_that_it_had() {
+    let frozen = vec![(secs(20), Change::Capacity(0.0)), (secs(25), Change::Capacity(1.0))];
+    let record = play(&impatient(frozen), Rules::default());
+    let least = record.between(secs(20), secs(26)).iter().map(|bin| bin.gauge.limit).min();
+    assert!(least < Some(15), "{least:?}: what nobody waits for brings it down");
+    let answered = record.goodput(secs(26), secs(28));
+    assert!(answered > 0.85 * X, "{answered} of {X}");
 }
 
 #[test]

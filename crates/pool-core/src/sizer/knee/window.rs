@@ -13,13 +13,6 @@ pub(super) struct Window {
     /// Leases in use, multiplied by time in seconds.
     used: f64,
     completed: u32,
-    vain: Vain,
-}
-
-/// The stretch up to now in which no tick saw more leases completed than interrupted.
-#[derive(Clone, Copy, Debug, Default)]
-struct Vain {
-    lasts: Duration,
     interrupted: u32,
 }
 
@@ -30,7 +23,7 @@ impl Window {
 
     pub(super) fn new(now: Instant, hold: Duration) -> Self {
         let settled = now + hold.clamp(Self::TICK, Duration::from_secs(1));
-        Self { settled, last: now, counted: Duration::ZERO, used: 0.0, completed: 0, vain: Vain::default() }
+        Self { settled, last: now, counted: Duration::ZERO, used: 0.0, completed: 0, interrupted: 0 }
     }
 
     /// Adds what happened since the last tick, once what was before has settled.
@@ -40,19 +33,37 @@ impl Window {
             self.counted += passed;
             self.used += sample.used * passed.as_secs_f64();
             self.completed = self.completed.saturating_add(sample.completed);
-            self.vain.add(passed, sample);
+            self.interrupted = self.interrupted.saturating_add(sample.interrupted);
         }
         self.last = now;
     }
 
-    /// Whether most of what is begun is begun in vain, since nobody will wait for its end: for as long as a lease is held.
-    pub(super) fn is_in_vain(&self, sample: &Sample) -> bool {
-        self.vain.interrupted >= 5 && self.vain.lasts >= sample.hold
+    /// The share of what came back that was cut off.
+    pub(super) fn cut(&self) -> f64 {
+        let (interrupted, completed) = (f64::from(self.interrupted), f64::from(self.completed));
+        interrupted / (interrupted + completed).max(1.0)
     }
 
-    /// Whether it is long enough to see what doubling has brought. After two hold times, between 100 and 500 ms, it must do,
+    /// Whether much more is cut off than this share: by a seventh, and three standard deviations of a share found among so many. Or
+    /// nearly everything is.
+    pub(super) fn is_worse_than(&self, cut: f64) -> bool {
+        let seen = f64::from(self.interrupted.saturating_add(self.completed));
+        seen >= 10.0 && (self.cut() > 0.9 || self.cut() - cut > 0.15 + 1.5 / seen.sqrt())
+    }
+
+    /// Whether leases come back, and hardly one is cut off.
+    pub(super) fn is_well(&self) -> bool {
+        self.completed >= 20 && self.cut() < 0.05
+    }
+
+    /// How long a lease is held, in seconds, by Little's law.
+    pub(super) fn hold(&self) -> f64 {
+        self.used / f64::from(self.completed.saturating_add(self.interrupted)).max(1.0)
+    }
+
+    /// Whether it is long enough to see what doubling or halving has brought. After two hold times, between 100 and 500 ms, it must do,
     /// whatever was seen: where leases do not come back there is nothing to see.
-    pub(super) fn shows_doubling(&self, sample: &Sample) -> bool {
+    pub(super) fn shows_much(&self, sample: &Sample) -> bool {
         let enough = self.completed >= 40 && self.counted >= sample.hold * 2;
         self.counted >= 2 * Self::TICK
             && (enough || self.counted >= (sample.hold * 2).clamp(5 * Self::TICK, 25 * Self::TICK))
@@ -75,17 +86,6 @@ impl Window {
             throughput: (completed / counted).ln(),
             variance: spread.max(0.5) / completed,
         })
-    }
-}
-
-impl Vain {
-    fn add(&mut self, passed: Duration, sample: &Sample) {
-        if sample.completed > sample.interrupted {
-            *self = Self::default();
-        } else {
-            self.lasts += passed;
-            self.interrupted = self.interrupted.saturating_add(sample.interrupted);
-        }
     }
 }
 

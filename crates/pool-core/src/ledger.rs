@@ -164,11 +164,11 @@ impl Ledger {
         self.totals.unused += u64::from(state == Return::Unused);
         if !hold.suspect && state != Return::Unused {
             self.estimate.on_release(now, now.saturating_duration_since(hold.acquired));
-            let count = match state {
-                Return::Interrupted | Return::TimedOut => &mut self.ticker.interrupted,
-                _ => &mut self.ticker.completed,
-            };
-            *count = count.saturating_add(1);
+            match state {
+                Return::Interrupted | Return::TimedOut => self.ticker.interrupted += 1,
+                Return::Broken => {}
+                _ => self.ticker.completed += 1,
+            }
         }
         match state {
             Return::Clean | Return::Unused | Return::TimedOut => self.rest(now, slot, now),

@@ -61,7 +61,7 @@ pub struct Tally {
     pub late: u64,
     /// Answers to clients that had left.
     pub wasted: u64,
-    /// Leases that were taken away from work that had not ended.
+    /// Leases that were taken away from work that had not ended, or whose work was cut off.
     pub lost: u64,
     /// Users who had no answer [`USER_PATIENCE`] after they first asked, by when that was.
     pub hit: u64,

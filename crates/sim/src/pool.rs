@@ -121,7 +121,7 @@ pub trait Pool: Debug {
     /// The lease ends.
     fn give_back(&mut self, now: Duration, lease: Lease, orders: &mut Orders);
 
-    /// The lease ends in the middle of a statement: its client has left, and the server was told to stop.
+    /// The lease ends in the middle of its work: its client has left, and the server was told to stop.
     fn cut_off(&mut self, now: Duration, lease: Lease, orders: &mut Orders) {
         self.give_back(now, lease, orders);
     }

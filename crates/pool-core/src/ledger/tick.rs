@@ -19,7 +19,7 @@ pub(super) struct Ticker {
     pub(super) offered: Duration,
     /// Leases in use, multiplied by time, since the last beat.
     pub(super) used: Duration,
-    /// Leases that came back since the last beat, and something was done with them.
+    /// Leases that came back since the last beat, and something was done with them: nothing with a connection that was lost.
     pub(super) completed: u32,
     /// Leases that came back in the middle of a statement since the last beat.
     pub(super) interrupted: u32,

@@ -2,9 +2,11 @@ use std::time::{Duration, Instant};
 
 use super::{Sample, Sizer, Staffing, Target};
 
+mod retreat;
 mod slope;
 mod window;
 
+use retreat::Retreat;
 use slope::Slope;
 use window::{Finding, Window};
 
@@ -46,20 +48,10 @@ pub struct Knee {
     slope: Slope,
     window: Option<Window>,
     last: Option<Finding>,
-    /// The share of leases that is cut off, as it was found last.
-    cut: f64,
+    /// The last window that told what share of leases is cut off.
+    before: Option<Window>,
     /// From where it went back, until it is there again.
     retreated: Option<Retreat>,
-}
-
-/// What was known before so much was cut off that it went back.
-#[derive(Clone, Copy, Debug)]
-struct Retreat {
-    /// The logarithm of the cap.
-    cap: f64,
-    slope: Slope,
-    /// How long leases were held, in seconds, when most was cut off.
-    hold: f64,
 }
 
 /// What is tried at present.
@@ -121,33 +113,37 @@ impl Knee {
     }
 
     fn watch(&mut self, now: Instant, sample: &Sample) {
-        if self.last.is_some_and(|last| now.saturating_duration_since(last.at) > Self::STALE) {
-            self.last = None;
-            self.slope.doubt();
-        }
-        let mut window = self.window.unwrap_or_else(|| Window::new(now, sample.hold));
+        let mut window = self.window.unwrap_or_else(|| self.begin(now, sample));
         window.add(now, sample);
         self.window = Some(window);
-        if window.is_worse_than(self.cut) {
-            return self.retreat(&window, sample);
+        if window.is_bad(self.before.as_ref()) && self.cap > Some(0.0) {
+            return self.retreat(now, &window, sample);
         }
-        if self.comes_back(&window) {
-            return;
+        if let Some(cap) = self.retreated.and_then(|retreat| retreat.way_back(now, &window)) {
+            return self.come_back(cap, &window);
         }
         let over = match self.course {
             Course::Climb | Course::Retreat => window.shows_much(sample),
             Course::More | Course::Less | Course::Hold => window.shows_a_little(sample),
         };
         if over {
-            let finding = window.finding(sample.spread);
-            if self.course == Course::Retreat && window.cut() > Self::MUCH && self.has_helped(finding.as_ref()) {
-                return self.retreat(&window, sample);
+            if self.course == Course::Retreat && self.retreat_goes_on(&window) {
+                return self.retreat(now, &window, sample);
             }
-            self.cut = window.cut();
             self.window = None;
-            self.learn(finding);
+            self.before = if window.tells() { Some(window) } else { self.before };
+            self.learn(window.finding(sample.spread));
             self.choose(sample);
         }
+    }
+
+    fn begin(&mut self, now: Instant, sample: &Sample) -> Window {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last.at) > Self::STALE) {
+            self.last = None;
+            self.slope.doubt();
+        }
+        self.retreated = self.retreated.filter(|retreat| !retreat.is_forgotten(now));
+        Window::new(now, sample.hold)
     }
 
     fn learn(&mut self, finding: Option<Finding>) {
@@ -187,37 +183,49 @@ impl Knee {
 
     /// Fewer, by half of the share that is cut off: where all of it is, each of half as many is done in half the time, so that
     /// somebody may still wait for it. (DCTCP's law: Alizadeh et al., SIGCOMM 2010.)
-    fn retreat(&mut self, window: &Window, sample: &Sample) {
+    fn retreat(&mut self, now: Instant, window: &Window, sample: &Sample) {
         let cap = self.cap.unwrap_or(0.0);
-        let first = self.retreated.unwrap_or(Retreat { cap, slope: self.slope, hold: 0.0 });
-        self.retreated = Some(Retreat { hold: first.hold.max(window.hold()), ..first });
-        (self.window, self.cut) = (None, window.cut());
+        let first = self.retreated.unwrap_or_else(|| Retreat::new(now, cap, self.slope, self.before.as_ref()));
+        self.retreated = Some(first.because_of(now, window));
+        (self.window, self.before) = (None, Some(*window));
         (self.last, self.slope, self.course) =
             (window.finding(sample.spread), Slope::unknown(Self::TARGET), Course::Retreat);
-        self.cap = Some((cap + (1.0 - 0.5 * self.cut).ln()).max(0.0));
+        let in_force = cap.min(f64::from(sample.room.max(1)).ln());
+        self.cap = Some((in_force + (1.0 - 0.5 * window.cut()).ln()).max(0.0));
     }
 
-    /// Whether a retreat has brought half as much again in time: too much of a difference for chance, and for going on in small steps.
-    fn has_helped(&self, finding: Option<&Finding>) -> bool {
-        self.last.is_none_or(|before| finding.is_some_and(|after| after.throughput - before.throughput > 0.4))
+    /// Whether to go down farther: much is still cut off, and either the last step has helped by more than chance, or it was not
+    /// enough for anything to be finished.
+    fn retreat_goes_on(&self, window: &Window) -> bool {
+        let has_helped = |before| window.finishes_much_more_than(before);
+        let helps = window.is_in_vain() || self.before.as_ref().is_some_and(has_helped);
+        window.cut() > Self::MUCH && helps && self.cap > Some(0.0)
     }
 
-    /// After a retreat: as many as would be held for half as long as those were of which so much was cut off, were each held for
-    /// longer in proportion to their number. That is none more while the database is as slow, and when it is as fast again, all.
-    fn comes_back(&mut self, window: &Window) -> bool {
-        let Some(before) = self.retreated.filter(|_| window.is_well()) else { return false };
-        let more = (0.5 * before.hold / window.hold()).ln();
-        if more < Self::STRIDE {
-            return false;
-        }
-        let cap = self.cap.unwrap_or(0.0) + more;
-        (self.window, self.last, self.cut) = (None, None, 0.0);
-        (self.cap, self.course) = (Some(cap.min(before.cap)), Course::More);
-        if cap >= before.cap {
-            (self.slope, self.retreated) = (before.slope, None);
+    fn come_back(&mut self, cap: f64, window: &Window) {
+        (self.window, self.last, self.before) = (None, None, Some(*window));
+        (self.cap, self.course) = (Some(cap), Course::More);
+        self.slope.doubt();
+        self.end_retreat_at(cap);
+    }
+
+    /// There is nothing to come back to once the cap is where it was.
+    fn end_retreat_at(&mut self, cap: f64) {
+        if let Some(retreat) = self.retreated.filter(|retreat| cap >= retreat.cap) {
+            self.slope = retreat.slope;
             self.slope.doubt();
+            self.retreated = None;
         }
-        true
+    }
+
+    /// The cap is in force, and not in use. If it went down some time ago, nothing speaks for it any more.
+    fn idle(&mut self, now: Instant, sample: &Sample) {
+        let is_over = |retreat: &Retreat| retreat.is_over(now) && sample.interrupted == 0 && !sample.standing;
+        if let Some(retreat) = self.retreated.filter(is_over) {
+            self.cap = Some(retreat.cap);
+            (self.last, self.course) = (None, Course::More);
+            self.end_retreat_at(retreat.cap);
+        }
     }
 
     fn go(&mut self, step: f64, top: f64) {
@@ -225,7 +233,7 @@ impl Knee {
         let to = (cap + step).clamp(0.0, top);
         self.slope.shift(to - cap);
         self.cap = Some(to);
-        self.retreated = self.retreated.filter(|before| to < before.cap);
+        self.retreated = self.retreated.filter(|retreat| to < retreat.cap);
     }
 }
 
@@ -234,10 +242,14 @@ impl Sizer for Knee {
         let demand = self.demand.tick(now, sample);
         self.cap.get_or_insert_with(|| f64::from(sample.floor.max(1)).ln() + std::f64::consts::LN_2);
         let setting = self.setting(sample.room);
-        if sample.limit == setting && sample.used >= 0.9 * f64::from(setting) {
+        let in_use = sample.used >= 0.9 * f64::from(setting);
+        if sample.limit == setting && in_use {
             self.watch(now, sample);
         } else {
             self.window = None;
+        }
+        if sample.limit == setting && !in_use {
+            self.idle(now, sample);
         }
         let setting = self.setting(sample.room);
         if demand.limit < setting { demand } else { Target { limit: setting, reason: self.course.reason() } }

@@ -82,6 +82,17 @@ fn a_database_that_stood_still_gets_back_the_limit_that_it_had() {
     assert!(answered > 0.85 * X, "{answered} of {X}");
 }
 
+/// Of statements of 250 ms on average many are cut off whatever happens: chance must not look like a database that slows, and the
+/// limit must not stay where a stall has brought it.
+#[test]
+fn a_stall_among_long_statements_leaves_no_mark() {
+    let stalled = vec![(secs(20), Change::Capacity(0.0)), (secs(25), Change::Capacity(1.0))];
+    let kinds = vec![Kind::one_statement(Class::Normal, 1.0, Length::varying(Duration::from_millis(250), 1.0))];
+    let record = play(&Scenario { kinds, end: secs(100), ..impatient(stalled) }, Rules::default());
+    let (before, after) = (record.goodput(secs(5), secs(20)), record.goodput(secs(60), secs(100)));
+    assert!(before > 25.0 && after > 0.7 * before, "{before} to {after} a second");
+}
+
 #[test]
 fn more_traffic_brings_the_limit_up_and_so_do_longer_holds() {
     let lasting = |think: u64, rate: f64| {

@@ -38,27 +38,60 @@ impl Window {
         self.last = now;
     }
 
-    /// The share of what came back that was cut off.
+    /// Leases that came back, finished or cut off.
+    fn seen(&self) -> f64 {
+        f64::from(self.completed.saturating_add(self.interrupted))
+    }
+
+    pub(super) const fn completed(&self) -> u32 {
+        self.completed
+    }
+
+    /// The share of these that was cut off.
     pub(super) fn cut(&self) -> f64 {
-        let (interrupted, completed) = (f64::from(self.interrupted), f64::from(self.completed));
-        interrupted / (interrupted + completed).max(1.0)
+        f64::from(self.interrupted) / self.seen().max(1.0)
     }
 
-    /// Whether much more is cut off than this share: by a seventh, and three standard deviations of a share found among so many. Or
-    /// nearly everything is.
-    pub(super) fn is_worse_than(&self, cut: f64) -> bool {
-        let seen = f64::from(self.interrupted.saturating_add(self.completed));
-        seen >= 10.0 && (self.cut() > 0.9 || self.cut() - cut > 0.15 + 1.5 / seen.sqrt())
+    /// Whether the share that is cut off can be told at all.
+    pub(super) fn tells(&self) -> bool {
+        self.seen() >= 10.0
     }
 
-    /// Whether leases come back, and hardly one is cut off.
-    pub(super) fn is_well(&self) -> bool {
-        self.completed >= 20 && self.cut() < 0.05
+    /// Whether next to nothing is finished.
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.tells() && self.cut() > 0.95
+    }
+
+    /// Whether so few are finished that there should be fewer at once: next to none, or much more are cut off than before, by a
+    /// seventh and three standard deviations of the difference of two shares.
+    pub(super) fn is_bad(&self, before: Option<&Self>) -> bool {
+        let is_worse = |before: &Self| {
+            let chance = 1.5 * (self.seen().recip() + before.seen().recip()).sqrt();
+            self.tells() && self.cut() - before.cut() > 0.15 + chance
+        };
+        self.seen() >= 30.0 && self.is_in_vain() || before.is_some_and(is_worse)
+    }
+
+    /// Whether half as much again is finished in a second, and two standard deviations more.
+    pub(super) fn finishes_much_more_than(&self, before: &Self) -> bool {
+        let longer = 1.5 * self.counted.as_secs_f64() / before.counted.as_secs_f64().max(1e-3);
+        let (now, then) = (f64::from(self.completed), f64::from(before.completed));
+        now - longer * then > 2.0 * (now + longer * longer * then).sqrt()
     }
 
     /// How long a lease is held, in seconds, by Little's law.
     pub(super) fn hold(&self) -> f64 {
-        self.used / f64::from(self.completed.saturating_add(self.interrupted)).max(1.0)
+        self.used / self.seen().max(1.0)
+    }
+
+    /// The time between two that come back, in seconds.
+    pub(super) fn pace(&self) -> f64 {
+        self.counted.as_secs_f64() / self.seen().max(1.0)
+    }
+
+    /// The logarithm of the leases in use.
+    pub(super) fn leases(&self) -> f64 {
+        (self.used / self.counted.as_secs_f64()).ln()
     }
 
     /// Whether it is long enough to see what doubling or halving has brought. After two hold times, between 100 and 500 ms, it must do,
@@ -82,7 +115,7 @@ impl Window {
         let completed = f64::from(self.completed);
         (self.completed >= 5 && counted > 0.0 && self.used > 0.0).then(|| Finding {
             at: self.last,
-            leases: (self.used / counted).ln(),
+            leases: self.leases(),
             throughput: (completed / counted).ln(),
             variance: spread.max(0.5) / completed,
         })

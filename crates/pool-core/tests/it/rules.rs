@@ -1,3 +1,4 @@
+use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
 use forebay_pool_core::{
@@ -400,6 +401,39 @@ fn a_limit_below_the_number_of_leaked_leases_still_serves() {
         let served = world.leased.last().copied().expect("served");
         assert!(!served.suspect);
         world.release(served.slot, Return::Clean);
+    }
+}
+
+/// Tells what it is told of leases that came back: finished and cut off.
+#[derive(Debug)]
+struct Telling(Sender<(u32, u32)>);
+
+impl Sizer for Telling {
+    fn tick(&mut self, _now: std::time::Instant, sample: &forebay_pool_core::Sample) -> forebay_pool_core::Target {
+        self.0.send((sample.completed, sample.interrupted)).expect("the test listens");
+        forebay_pool_core::Target { limit: sample.limit, reason: "telling" }
+    }
+}
+
+#[test]
+fn only_what_was_finished_is_told_to_the_sizer_as_work_done() {
+    let cases = [
+        (Return::Clean, (1, 0)),
+        (Return::Dirty, (1, 0)),
+        (Return::Interrupted, (0, 1)),
+        (Return::TimedOut, (0, 1)),
+        (Return::Broken, (0, 0)),
+        (Return::Unused, (0, 0)),
+    ];
+    for (state, expected) in cases {
+        let (teller, told) = mpsc::channel();
+        let mut world = World::with_sizer(Rules { min_idle: 2, ..rules() }, Box::new(Telling(teller)));
+        world.open_all();
+        world.ask(Class::Normal, 1_000);
+        world.release(world.leased[0].slot, state);
+        world.advance(Duration::from_millis(40));
+        let sum = told.try_iter().fold((0, 0), |sum, told| (sum.0 + told.0, sum.1 + told.1));
+        assert_eq!(sum, expected, "{state:?}");
     }
 }
 

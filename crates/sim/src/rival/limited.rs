@@ -200,6 +200,10 @@ pub(super) mod tests {
             self.call(|pool, orders| pool.give_back(ms(at), lease, orders))
         }
 
+        fn cut_off(&mut self, at: u64, lease: Lease) -> Ordered {
+            self.call(|pool, orders| pool.cut_off(ms(at), lease, orders))
+        }
+
         pub(in crate::rival) fn timer(&mut self, at: u64) -> Ordered {
             self.call(|pool, orders| pool.timer(ms(at), orders))
         }
@@ -234,6 +238,15 @@ pub(super) mod tests {
         let seen: Vec<_> = hand.pool.limit.0.iter().map(|sample| (sample.rtt, sample.in_flight)).collect();
         assert_eq!(seen, [(ms(10), 1), (ms(25), 2)]);
         hand.ask(31, 4).served();
+    }
+
+    #[test]
+    fn whoever_is_cut_off_is_a_drop_and_the_next_has_the_connection() {
+        let mut hand = Hand::new(Limited::new(Noting(Vec::new()), 1));
+        let first = hand.ask(0, 1).served();
+        hand.ask(5, 2).waits();
+        assert_eq!(hand.cut_off(40, first).served_whom(), 2);
+        assert!(hand.pool.limit.0[0].dropped);
     }
 
     #[test]

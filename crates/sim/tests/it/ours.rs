@@ -1,6 +1,10 @@
+use std::time::Duration;
+
 use forebay_pool_core::{Class, Mode, Rules};
+use forebay_sim::chance::Length;
+use forebay_sim::client::{Client, Population};
 use forebay_sim::contender::{self, Contender};
-use forebay_sim::scenario::{Abandoned, Scenario};
+use forebay_sim::scenario::{Abandoned, Kind, Scenario, Step};
 use forebay_sim::world;
 
 use crate::short::{X, secs, spike};
@@ -8,8 +12,10 @@ use crate::short::{X, secs, spike};
 /// Each attempt is refused, served, or its client leaves; and whoever is served is answered or has left.
 #[test]
 fn no_pool_loses_an_attempt() {
-    for contender in contender::all() {
-        let scenario = Scenario { abandoned: Abandoned::LeavesQueue, ..spike(3.0) };
+    let all_cases = || contender::all().into_iter();
+    let leaving = all_cases().zip(std::iter::repeat(Abandoned::LeavesQueue));
+    for (contender, abandoned) in leaving.chain(all_cases().zip(std::iter::repeat(Abandoned::IsCutOff))) {
+        let scenario = Scenario { abandoned, ..spike(3.0) };
         let scenario = Scenario { phases: vec![all()], ..scenario };
         let record = world::run(&scenario, &mut *contender.build(1), 1);
         let tally = record.all("all");
@@ -19,6 +25,19 @@ fn no_pool_loses_an_attempt() {
         let last = record.bins[record.bins.len() - 3];
         assert!(last.leased <= 200, "{}: {last:?}", contender.name);
     }
+}
+
+/// Holders of a row that everybody wants are cut off, and those who wait for it.
+#[test]
+fn whoever_is_cut_off_leaves_the_row_to_the_next() {
+    let row = Step::HotRow(Length::varying(Duration::from_millis(20), 1.0));
+    let kind = Kind { steps: vec![row], ..Kind::one_statement(Class::Normal, 1.0, Scenario::statement()) };
+    let clients = Population::of(Client { patience: Duration::from_millis(120), ..Client::NAIVE });
+    let scenario = Scenario { kinds: vec![kind], clients, abandoned: Abandoned::IsCutOff, ..spike(1.0) };
+    let record = world::run(&scenario, &mut *Contender::ours_fixed(5).build(1), 1);
+    assert!(record.all("before").lost > 10, "many are cut off");
+    let after = record.all("after").good;
+    assert!(after > 50, "{after} in two seconds, of a hundred that the row allows");
 }
 
 fn all() -> forebay_sim::scenario::Phase {

@@ -29,7 +29,7 @@ use window::{Finding, Window};
 ///   way barred.
 /// - What is cut off because nobody would wait for it any longer is no work done. Where much more of it is than before, the cap goes
 ///   down at once, by half of the share: a database that has become so slow that it finishes nothing in time may finish half as
-///   much at once. When leases are held for a short time again, it goes back to where it was.
+///   much at once. When leases are held for a short time again, or for as long as before, it goes back to where it was.
 /// - While much of what the database runs waits for locks, it does not grow, and asks more of a lease: an `e` of 0.3 where nearly all of
 ///   them wait. Who waits for a lock in the database would wait as well outside, where others can be served before. And where one
 ///   row is what everybody wants, `e` is so near to 0 that no window is long enough to tell on which side of 0.1 it is.
@@ -48,7 +48,7 @@ pub struct Knee {
     slope: Slope,
     window: Option<Window>,
     last: Option<Finding>,
-    /// The last window that told what share of leases is cut off.
+    /// The last window, which tells what share of leases is cut off.
     before: Option<Window>,
     /// From where it went back, until it is there again.
     retreated: Option<Retreat>,
@@ -116,11 +116,13 @@ impl Knee {
         let mut window = self.window.unwrap_or_else(|| self.begin(now, sample));
         window.add(now, sample);
         self.window = Some(window);
-        if window.is_bad(self.before.as_ref()) && self.cap > Some(0.0) {
+        if window.is_bad(self.before.as_ref()) {
             return self.retreat(now, &window, sample);
         }
-        if let Some(cap) = self.retreated.and_then(|retreat| retreat.way_back(now, &window)) {
-            return self.come_back(cap, &window);
+        let retreated = self.retreated.filter(|_| Self::too_many_locked(sample) == 0.0);
+        if let Some(cap) = retreated.and_then(|retreat| retreat.way_back(now, &window)) {
+            self.before = Some(window);
+            return self.come_back(cap);
         }
         let over = match self.course {
             Course::Climb | Course::Retreat => window.shows_much(sample),
@@ -131,7 +133,7 @@ impl Knee {
                 return self.retreat(now, &window, sample);
             }
             self.window = None;
-            self.before = if window.tells() { Some(window) } else { self.before };
+            self.before = Some(window);
             self.learn(window.finding(sample.spread));
             self.choose(sample);
         }
@@ -156,10 +158,15 @@ impl Knee {
         self.last = fits.then_some(finding);
     }
 
+    /// The share of lock waits above that at which it does not grow any more.
+    fn too_many_locked(sample: &Sample) -> f64 {
+        sample.lock_waits.map_or(0.0, |share| share - Self::LOCKED).max(0.0)
+    }
+
     /// Moves the cap, and says what to try next.
     fn choose(&mut self, sample: &Sample) {
         let top = f64::from(sample.room.max(1)).ln();
-        let too_many_locked = sample.lock_waits.map_or(0.0, |share| share - Self::LOCKED).max(0.0);
+        let too_many_locked = Self::too_many_locked(sample);
         let (locked, target) = (too_many_locked > 0.0, Self::TARGET + Self::PRICE_OF_LOCKS * too_many_locked);
         let cap = self.cap.unwrap_or(0.0);
         let barred_above = locked || cap >= top;
@@ -185,7 +192,7 @@ impl Knee {
     /// somebody may still wait for it. (DCTCP's law: Alizadeh et al., SIGCOMM 2010.)
     fn retreat(&mut self, now: Instant, window: &Window, sample: &Sample) {
         let cap = self.cap.unwrap_or(0.0);
-        let first = self.retreated.unwrap_or_else(|| Retreat::new(now, cap, self.slope, self.before.as_ref()));
+        let first = self.retreated.unwrap_or_else(|| Retreat::new(now, cap, self.slope, self.before));
         self.retreated = Some(first.because_of(now, window));
         (self.window, self.before) = (None, Some(*window));
         (self.last, self.slope, self.course) =
@@ -199,32 +206,24 @@ impl Knee {
     fn retreat_goes_on(&self, window: &Window) -> bool {
         let has_helped = |before| window.finishes_much_more_than(before);
         let helps = window.is_in_vain() || self.before.as_ref().is_some_and(has_helped);
-        window.cut() > Self::MUCH && helps && self.cap > Some(0.0)
+        window.cut() > Self::MUCH && helps
     }
 
-    fn come_back(&mut self, cap: f64, window: &Window) {
-        (self.window, self.last, self.before) = (None, None, Some(*window));
+    /// To this cap; once it is where it was, there is nothing more to come back to.
+    fn come_back(&mut self, cap: f64) {
+        (self.window, self.last) = (None, None);
         (self.cap, self.course) = (Some(cap), Course::More);
-        self.slope.doubt();
-        self.end_retreat_at(cap);
-    }
-
-    /// There is nothing to come back to once the cap is where it was.
-    fn end_retreat_at(&mut self, cap: f64) {
-        if let Some(retreat) = self.retreated.filter(|retreat| cap >= retreat.cap) {
+        if let Some(retreat) = self.retreated.take_if(|retreat| cap >= retreat.cap) {
             self.slope = retreat.slope;
-            self.slope.doubt();
-            self.retreated = None;
         }
+        self.slope.doubt();
     }
 
     /// The cap is in force, and not in use. If it went down some time ago, nothing speaks for it any more.
-    fn idle(&mut self, now: Instant, sample: &Sample) {
+    fn rest(&mut self, now: Instant, sample: &Sample) {
         let is_over = |retreat: &Retreat| retreat.is_over(now) && sample.interrupted == 0 && !sample.standing;
         if let Some(retreat) = self.retreated.filter(is_over) {
-            self.cap = Some(retreat.cap);
-            (self.last, self.course) = (None, Course::More);
-            self.end_retreat_at(retreat.cap);
+            self.come_back(retreat.cap);
         }
     }
 
@@ -243,13 +242,12 @@ impl Sizer for Knee {
         self.cap.get_or_insert_with(|| f64::from(sample.floor.max(1)).ln() + std::f64::consts::LN_2);
         let setting = self.setting(sample.room);
         let in_use = sample.used >= 0.9 * f64::from(setting);
-        if sample.limit == setting && in_use {
+        let in_force = sample.limit == setting;
+        self.window = self.window.filter(|_| in_force && in_use);
+        if in_force && in_use {
             self.watch(now, sample);
-        } else {
-            self.window = None;
-        }
-        if sample.limit == setting && !in_use {
-            self.idle(now, sample);
+        } else if in_force {
+            self.rest(now, sample);
         }
         let setting = self.setting(sample.room);
         if demand.limit < setting { demand } else { Target { limit: setting, reason: self.course.reason() } }

@@ -11,17 +11,40 @@ struct Bench {
     now: Instant,
     room: u32,
     limit: u32,
-    /// What of a completion is left over from the last tick.
-    rest: f64,
+    reason: &'static str,
+    finished: Left,
+    lost: Left,
     lock_waits: Option<f64>,
     saturated: bool,
+}
+
+/// What of a lease that comes back is left over from the last tick.
+struct Left(f64);
+
+impl Left {
+    /// How many of so many a second come back in this tick.
+    fn done(&mut self, rate: f64) -> u32 {
+        let done = rate * TICK.as_secs_f64() + self.0;
+        self.0 = done.fract();
+        whole(done)
+    }
 }
 
 impl Bench {
     fn new(room: u32) -> Self {
         #[expect(clippy::disallowed_methods, reason = "a bench needs a first moment")]
         let now = Instant::now();
-        Self { knee: Knee::default(), now, room, limit: 10, rest: 0.0, lock_waits: None, saturated: true }
+        Self {
+            knee: Knee::default(),
+            now,
+            room,
+            limit: 10,
+            reason: "",
+            finished: Left(0.0),
+            lost: Left(0.0),
+            lock_waits: None,
+            saturated: true,
+        }
     }
 
     /// A tick later: so many leases in use, each for so many seconds, and more callers than these.
@@ -34,13 +57,17 @@ impl Bench {
         sample
     }
 
+    fn take(&mut self, sample: &Sample) {
+        let target = self.knee.tick(self.now, sample);
+        (self.limit, self.reason) = (target.limit.clamp(1, self.room), target.reason);
+    }
+
     /// One tick with statements of 10 ms by this curve, from leases to statements that run at full speed.
     fn tick(&mut self, curve: impl Fn(f64) -> f64) {
         self.now += TICK;
         let limit = f64::from(self.limit);
         let throughput = 100.0 * curve(limit);
-        let done = throughput * TICK.as_secs_f64() + self.rest;
-        self.rest = done.fract();
+        let done = self.finished.done(throughput);
         let mut sample = Sample::default();
         (sample.limit, sample.room, sample.floor) = (self.limit, self.room, 10.min(self.room));
         sample.hold = Duration::from_secs_f64(limit / throughput);
@@ -48,12 +75,12 @@ impl Bench {
         sample.lock_waits = self.lock_waits;
         if self.saturated {
             (sample.used, sample.offered, sample.standing, sample.refused) = (limit, 2.0 * limit, true, 1);
-            sample.completed = whole(done);
+            sample.completed = done;
         } else {
             (sample.used, sample.offered) = (0.3 * limit, 0.3 * limit);
-            sample.completed = whole(0.3 * done);
+            sample.completed = whole(0.3 * f64::from(done));
         }
-        self.limit = self.knee.tick(self.now, &sample).limit.clamp(1, self.room);
+        self.take(&sample);
     }
 
     fn run(&mut self, seconds: u32, curve: impl Fn(f64) -> f64) {
@@ -184,13 +211,169 @@ fn a_database_that_finishes_nothing_in_time_gets_so_few_that_it_does() {
         let limit = f64::from(bench.limit);
         let held = limit / 100.0;
         let mut sample = bench.saturated_by(limit, held.min(0.25));
-        let done = whole(limit / held.min(0.25) * TICK.as_secs_f64() + bench.rest);
-        bench.rest = (limit / held.min(0.25) * TICK.as_secs_f64() + bench.rest).fract();
+        let done = bench.finished.done(limit / held.min(0.25));
         *(if held > 0.25 { &mut sample.interrupted } else { &mut sample.completed }) = done;
-        bench.limit = bench.knee.tick(bench.now, &sample).limit.clamp(1, bench.room);
+        bench.take(&sample);
         in_time += u32::from(tick >= 100 && (2..=25).contains(&bench.limit));
     }
     assert!(in_time > 800, "{in_time} of 900 ticks after the first two seconds");
+}
+
+/// Up to all of the room, and then for five seconds nothing is finished in time.
+fn after_a_retreat() -> Bench {
+    let mut bench = Bench::new(54);
+    bench.run(5, |n| n);
+    assert!(bench.limit > 45, "{}", bench.limit);
+    for _ in 0..250 {
+        let limit = f64::from(bench.limit);
+        let mut sample = bench.saturated_by(limit, 0.25);
+        sample.interrupted = bench.finished.done(limit / 0.25);
+        bench.take(&sample);
+    }
+    assert!(bench.limit < 5, "{}", bench.limit);
+    bench
+}
+
+#[test]
+fn a_limit_that_went_down_is_what_it_was_when_leases_are_short_again() {
+    let mut bench = after_a_retreat();
+    let ticks = (1..100).find(|_| {
+        bench.tick(|n| n);
+        bench.limit > 40
+    });
+    assert!(ticks.is_some_and(|ticks| ticks < 40), "{ticks:?} of 20 ms");
+}
+
+/// A minute of long leases that are not cut off: what was before is not what is now.
+#[test]
+fn where_it_was_is_forgotten_in_a_minute() {
+    let mut bench = after_a_retreat();
+    for _ in 0..3_500 {
+        let mut sample = bench.saturated_by(f64::from(bench.limit), 0.2);
+        sample.completed = bench.finished.done(20.0);
+        bench.take(&sample);
+    }
+    let before = bench.limit;
+    (0..30).for_each(|_| bench.tick(|n| n));
+    assert!(bench.limit <= 2 * before + 2, "{before} to {}", bench.limit);
+}
+
+#[test]
+fn a_limit_that_went_down_and_is_not_used_up_is_what_it_was_ten_seconds_later() {
+    for (seconds, returns) in [(5, false), (12, true)] {
+        let mut bench = after_a_retreat();
+        for _ in 0..50 * seconds {
+            let mut sample = bench.saturated_by(0.4, 0.2);
+            (sample.offered, sample.standing, sample.refused) = (0.4, false, 0);
+            bench.take(&sample);
+        }
+        // Long leases again, many of them: no other way leads back so soon.
+        for _ in 0..15 {
+            let mut sample = bench.saturated_by(f64::from(bench.limit), 0.2);
+            (sample.offered, sample.completed) = (100.0, bench.finished.done(f64::from(bench.limit) / 0.2));
+            bench.take(&sample);
+        }
+        assert_eq!(bench.limit > 40, returns, "{seconds} s: {}", bench.limit);
+    }
+}
+
+impl Bench {
+    /// A tick of this many that come back in a second after this long, of which this share is cut off, by the limit.
+    fn cutting(&mut self, of: impl Fn(f64) -> (f64, f64, f64)) {
+        let limit = f64::from(self.limit);
+        let (rate, hold, cut) = of(limit);
+        let mut sample = self.saturated_by(limit, hold);
+        (sample.completed, sample.interrupted) = (self.finished.done(rate * (1.0 - cut)), self.lost.done(rate * cut));
+        sample.lock_waits = self.lock_waits;
+        self.take(&sample);
+    }
+}
+
+/// 40 a second whatever the limit, for whom nobody waits longer than 250 ms: ten at once are in time.
+#[test]
+fn a_database_that_finishes_nothing_from_the_beginning_gets_fewer_at_once() {
+    let mut bench = Bench::new(54);
+    for _ in 0..500 {
+        bench.cutting(|n| (40.0, (n / 40.0).min(0.25), f64::from(u8::from(n > 10.0))));
+    }
+    assert!(bench.limit <= 12, "{}", bench.limit);
+}
+
+/// The limits of the retreats in the four seconds after a change.
+fn retreats(of: impl Fn(f64) -> (f64, f64, f64)) -> Vec<u32> {
+    let mut bench = Bench::new(54);
+    bench.run(5, |n| n);
+    let mut limits = Vec::new();
+    for _ in 0..200 {
+        bench.cutting(&of);
+        if bench.reason == "knee_retreat" && limits.last() != Some(&bench.limit) {
+            limits.push(bench.limit);
+        }
+    }
+    limits
+}
+
+#[test]
+fn it_goes_down_on_and_on_only_where_that_helps() {
+    let unhelped = retreats(|n| (4.0 * n, 0.25, 0.6));
+    assert!(unhelped.len() == 1 && unhelped[0] > 30, "{unhelped:?}");
+    // Nearly all are in time from 12 down.
+    let helped = retreats(|n| (400.0, n / 400.0, ((n - 12.0) / 20.0).clamp(0.0, 0.94)));
+    assert!(helped.len() > 2 && helped.iter().any(|limit| *limit < 24), "{helped:?}");
+}
+
+#[test]
+fn it_goes_down_from_the_room_that_there_is() {
+    let mut bench = Bench::new(54);
+    bench.run(5, |n| n);
+    bench.room = 20;
+    bench.limit = 20;
+    let ticks = (1..100).find(|_| {
+        bench.cutting(|_| (200.0, 0.1, 1.0));
+        bench.limit < 15
+    });
+    assert!(ticks.is_some_and(|ticks| ticks < 40), "{ticks:?} of 20 ms");
+}
+
+/// One row of 10 ms that everybody wants, for 250 ms at the most: as many are served with one at once as with 25.
+#[test]
+fn a_row_that_everybody_wants_is_not_faster_because_fewer_wait_for_it() {
+    // Where nobody looks at locks it does not know better than to try some more now and then.
+    for (lock_waits, bound) in [(Some(0.95), 8), (None, 40)] {
+        let mut bench = Bench::new(54);
+        bench.run(5, |n| n);
+        bench.lock_waits = lock_waits;
+        let row = |n: f64| (100.0, (n / 100.0).min(0.25), (1.0 - 25.0 / n).max(0.0));
+        (0..50 * 12).for_each(|_| bench.cutting(row));
+        let mut most = 0;
+        for second in 12..120 {
+            (0..50).for_each(|_| bench.cutting(row));
+            most = if lock_waits.is_none() || second >= 60 { most.max(bench.limit) } else { most };
+        }
+        assert!(most < bound, "{lock_waits:?}: {most}");
+    }
+}
+
+/// Two thirds of everything are cut off whatever the limit: by chance ten in a row are, and nothing has become slower.
+#[test]
+fn a_share_that_is_always_cut_off_brings_nothing_down() {
+    let mut bench = Bench::new(54);
+    let mut dice = 1_u64;
+    let (mut least, mut good) = (u32::MAX, 0);
+    for tick in 0..50 * 120 {
+        let limit = f64::from(bench.limit);
+        let mut sample = bench.saturated_by(limit, 0.2);
+        for _ in 0..bench.finished.done(limit / 0.2) {
+            // Knuth's generator: "The Art of Computer Programming", volume 2, 3.3.4.
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *(if (dice >> 33) % 3 < 2 { &mut sample.interrupted } else { &mut sample.completed }) += 1;
+        }
+        good += sample.completed;
+        bench.take(&sample);
+        least = if tick > 50 * 20 { least.min(bench.limit) } else { least };
+    }
+    assert!(least > 15, "{least}");
+    assert!(good > 120 * 60, "{good} in two minutes, and 54 at once would finish 90 a second");
 }
 
 #[test]

@@ -9,9 +9,8 @@ pub(super) struct Retreat {
     /// The logarithm of the cap, and what was known of the elasticity there.
     pub(super) cap: f64,
     pub(super) slope: Slope,
-    /// The share that was cut off before, and how long leases were held then, in seconds.
-    cut: f64,
-    usual: f64,
+    /// The window before.
+    before: Option<Window>,
     /// The longest that leases were held in a window that led to it, and the slowest that they came back, in seconds.
     hold: f64,
     pace: f64,
@@ -22,14 +21,13 @@ pub(super) struct Retreat {
 impl Retreat {
     /// After so long the past says little of the present.
     const FORGOTTEN: Duration = Duration::from_mins(1);
-    /// After so long a cap that is not used up may be what it was.
+    /// After so long the cap may be what it was, if it is not used up, or leases are held no longer than they were.
     const OVER: Duration = Duration::from_secs(10);
     /// It comes back for half as much again, and not for less.
     const WORTH: f64 = 0.4;
 
-    pub(super) fn new(now: Instant, cap: f64, slope: Slope, before: Option<&Window>) -> Self {
-        let (cut, usual) = before.map_or((0.0, 0.0), |before| (before.cut(), before.hold()));
-        Self { cap, slope, cut, usual, hold: 0.0, pace: 0.0, last: now }
+    pub(super) const fn new(now: Instant, cap: f64, slope: Slope, before: Option<Window>) -> Self {
+        Self { cap, slope, before, hold: 0.0, pace: 0.0, last: now }
     }
 
     /// It goes down because of this.
@@ -47,15 +45,18 @@ impl Retreat {
 
     /// The logarithm of the cap to come back to, once no more is cut off than before. Where leases come back twice as fast as in the
     /// worst of it, that is as many as would be held for half as long as then, were each held for longer in proportion to their
-    /// number. Some time later it is the cap that was, if leases are held no longer than they were.
+    /// number. Some time later it is twice as many, up to what was in use before, for as long as they are held no longer than then.
     pub(super) fn way_back(&self, now: Instant, window: &Window) -> Option<f64> {
-        if window.completed() < 20 || window.cut() > self.cut + 0.05 {
+        let cut = self.before.map_or(0.0, |before| before.cut());
+        if window.completed() < 20 || window.cut() > cut + 0.05 {
             return None;
         }
-        let more = (0.5 * self.hold / window.hold()).ln();
-        let is_faster = 2.0 * window.pace() < self.pace && more > Self::WORTH;
-        let is_usual = self.is_over(now) && window.hold() <= self.usual;
-        let faster = is_faster.then(|| (window.leases() + more).min(self.cap));
-        if is_usual { Some(self.cap) } else { faster }
+        let is_faster = 2.0 * window.pace() < self.pace;
+        let as_fast = is_faster.then(|| window.leases() + (0.5 * self.hold / window.hold()).ln());
+        let is_usual = |before: &Window| self.is_over(now) && window.hold() <= before.hold();
+        let twice = window.leases() + std::f64::consts::LN_2;
+        let as_usual = self.before.filter(is_usual).map(|before| before.leases().min(twice));
+        let to = [as_fast, as_usual].into_iter().flatten().fold(f64::MIN, f64::max).min(self.cap);
+        (to > window.leases() + Self::WORTH).then_some(to)
     }
 }

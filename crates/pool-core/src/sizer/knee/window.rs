@@ -53,7 +53,7 @@ impl Window {
     }
 
     /// Whether the share that is cut off can be told at all.
-    pub(super) fn tells(&self) -> bool {
+    fn tells(&self) -> bool {
         self.seen() >= 10.0
     }
 

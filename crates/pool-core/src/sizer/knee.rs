@@ -93,8 +93,6 @@ impl Knee {
     const LOCKED: f64 = 0.3;
     /// By how much a share of lock waits above that raises the elasticity that is wanted.
     const PRICE_OF_LOCKS: f64 = 0.3;
-    /// The share cut off above which a retreat may go on.
-    const MUCH: f64 = 0.2;
     /// What was found longer ago than this says little.
     const STALE: Duration = Duration::from_secs(10);
 
@@ -129,7 +127,7 @@ impl Knee {
             Course::More | Course::Less | Course::Hold => window.shows_a_little(sample),
         };
         if over {
-            if self.course == Course::Retreat && self.retreat_goes_on(&window) {
+            if self.course == Course::Retreat && window.is_in_vain() {
                 return self.retreat(now, &window, sample);
             }
             self.window = None;
@@ -189,7 +187,8 @@ impl Knee {
     }
 
     /// Fewer, by half of the share that is cut off: where all of it is, each of half as many is done in half the time, so that
-    /// somebody may still wait for it. (DCTCP's law: Alizadeh et al., SIGCOMM 2010.)
+    /// somebody may still wait for it. (DCTCP's law: Alizadeh et al., SIGCOMM 2010.) It goes on for as long as next to nothing is
+    /// finished; from then on throughput tells.
     fn retreat(&mut self, now: Instant, window: &Window, sample: &Sample) {
         let cap = self.cap.unwrap_or(0.0);
         let first = self.retreated.unwrap_or_else(|| Retreat::new(now, cap, self.slope, self.before));
@@ -199,14 +198,6 @@ impl Knee {
             (window.finding(sample.spread), Slope::unknown(Self::TARGET), Course::Retreat);
         let in_force = cap.min(f64::from(sample.room.max(1)).ln());
         self.cap = Some((in_force + (1.0 - 0.5 * window.cut()).ln()).max(0.0));
-    }
-
-    /// Whether to go down farther: much is still cut off, and either the last step has helped by more than chance, or it was not
-    /// enough for anything to be finished.
-    fn retreat_goes_on(&self, window: &Window) -> bool {
-        let has_helped = |before| window.finishes_much_more_than(before);
-        let helps = window.is_in_vain() || self.before.as_ref().is_some_and(has_helped);
-        window.cut() > Self::MUCH && helps
     }
 
     /// To this cap; once it is where it was, there is nothing more to come back to.

@@ -72,13 +72,6 @@ impl Window {
         self.seen() >= 30.0 && self.is_in_vain() || before.is_some_and(is_worse)
     }
 
-    /// Whether half as much again is finished in a second, and two standard deviations more.
-    pub(super) fn finishes_much_more_than(&self, before: &Self) -> bool {
-        let longer = 1.5 * self.counted.as_secs_f64() / before.counted.as_secs_f64().max(1e-3);
-        let (now, then) = (f64::from(self.completed), f64::from(before.completed));
-        now - longer * then > 2.0 * (now + longer * longer * then).sqrt()
-    }
-
     /// How long a lease is held, in seconds, by Little's law.
     pub(super) fn hold(&self) -> f64 {
         self.used / self.seen().max(1.0)

@@ -72,14 +72,13 @@ impl Stage {
     }
 
     /// A connection that no pool knows of. A pool that went before may have left thousands of sockets in the server's line,
-    /// which it takes one after another though their callers are gone: for ten seconds it may have no place in it.
+    /// which it takes one after another though their callers are gone: for ten seconds there may be no place in it, or no session
+    /// to be had.
     pub(crate) async fn connect(&self) -> Result<PgConnection, BenchError> {
         let began = Instant::now();
         loop {
             match PgConnection::connect_with(&self.options).await {
-                Err(sqlx::Error::Io(error))
-                    if error.kind() == ErrorKind::WouldBlock && began.elapsed() < Duration::from_secs(10) =>
-                {
+                Err(error) if is_crowded(&error) && began.elapsed() < Duration::from_secs(10) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 outcome => return Ok(outcome?),
@@ -134,6 +133,15 @@ impl Stage {
     }
 }
 
+/// No place in the server's line, or all of its sessions are taken (SQLSTATE 53300).
+fn is_crowded(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == ErrorKind::WouldBlock,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == "53300"),
+        _ => false,
+    }
+}
+
 /// A place in the server's log.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -149,5 +157,23 @@ impl Asked {
         self.file.read_to_end(&mut text).map_err(BenchError::io("reading the server's log"))?;
         let asked = String::from_utf8_lossy(&text).matches("connection received").count();
         Ok(u32::try_from(asked).unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_finds_all_sessions_taken_waits_for_one() {
+        let stage = Stage::start(|_| {}).await.unwrap();
+        let mut taken = Vec::new();
+        while let Ok(connection) = PgConnection::connect_with(&stage.options).await {
+            taken.push(connection);
+        }
+        assert!(taken.len() > 200, "{}", taken.len());
+        let (connected, ()) = tokio::join!(stage.connect(), async { drop(taken) });
+        connected.unwrap();
+        stage.stop().await;
     }
 }

@@ -29,7 +29,7 @@ pub fn all(book: &Book) -> Result<Vec<(&'static str, String)>, PlotError> {
 }
 
 /// The colour of a pool in every plot: one hue for each family, from a palette that the colour-blind can tell apart (Okabe and
-/// Ito, "Color universal design", 2008).
+/// Ito, "Color universal design", 2008), paler for those that nobody has tuned.
 fn colour(pool: &str) -> RGBColor {
     match pool {
         names::FOREBAY | names::FOREBAY_ADMIT => RGBColor(0, 114, 178),
@@ -38,13 +38,10 @@ fn colour(pool: &str) -> RGBColor {
         }
         names::SQLX => RGBColor(213, 94, 0),
         names::SQLX_NO_PING | names::SQLX_TUNED => RGBColor(230, 159, 0),
-        names::DEADPOOL
-        | names::DEADPOOL_TEN
-        | names::DEADPOOL_BEST
-        | names::DEADPOOL_DEFAULT
-        | names::DEADPOOL_TUNED
-        | names::DEADPOOL_LIMIT => RGBColor(0, 158, 115),
-        names::BB8 | names::BB8_DEFAULT | names::BB8_TUNED => RGBColor(204, 121, 167),
+        names::DEADPOOL | names::DEADPOOL_BEST | names::DEADPOOL_TUNED | names::DEADPOOL_LIMIT => RGBColor(0, 158, 115),
+        names::DEADPOOL_DEFAULT | names::DEADPOOL_TEN => RGBColor(138, 214, 185),
+        names::BB8 | names::BB8_TUNED => RGBColor(204, 121, 167),
+        names::BB8_DEFAULT => RGBColor(235, 200, 220),
         _ => RGBColor(110, 110, 110),
     }
 }

@@ -61,7 +61,7 @@ impl Ledger {
     /// So many of a class that is shut were refused without this ledger being asked. Connections may be wanted for them:
     /// carry the actions out.
     pub fn refused_outside(&mut self, now: Instant, class: Class, reason: ShedReason, count: u32) {
-        self.count_refused(Rank::of(class, false), count);
+        self.count_refused(now, Rank::of(class, false), count);
         self.totals.shed[class.index()][reason as usize] += u64::from(count);
         self.calendar.book_many(now, self.capacity(), count);
         self.open_missing(now);
@@ -70,7 +70,7 @@ impl Ledger {
     /// Whoever only its class's share holds back says nothing of how many places there should be. Where a place is free, a
     /// connection is missing: were they opened only for those who wait, a pool whose connections are slow to open would
     /// refuse everybody for it, and open none.
-    fn count_refused(&mut self, rank: Rank, count: u32) {
+    fn count_refused(&mut self, now: Instant, rank: Rank, count: u32) {
         let (in_use, places) = (self.slots.counts().in_use(), self.places(rank));
         if self.estimate.is_known() && !self.has_place(rank) && self.queue.ahead_of(rank) > 0 {
             self.standing[rank.index()..].iter_mut().for_each(|queue| queue.on_refused(count, places));
@@ -79,6 +79,7 @@ impl Ledger {
             self.ticker.refused = self.ticker.refused.saturating_add(count);
         } else if self.has_place(rank) {
             self.ticker.lacking = self.ticker.lacking.saturating_add(count);
+            self.ticker.wake(now);
         }
     }
 
@@ -141,7 +142,7 @@ impl Ledger {
     }
 
     pub(super) fn shed(&mut self, now: Instant, class: Class, rank: Rank, reason: ShedReason) -> Refusal {
-        self.count_refused(rank, 1);
+        self.count_refused(now, rank, 1);
         self.totals.shed[class.index()][reason as usize] += 1;
         Refusal::Shed { class, reason, retry_after: self.calendar.book_many(now, self.capacity(), 1) }
     }

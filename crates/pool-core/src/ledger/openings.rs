@@ -224,15 +224,17 @@ impl Ledger {
         }
     }
 
-    /// Waiters that have a place and lack only a connection, and those who were refused for it just now.
+    /// Waiters that have a place and lack only a connection, and those who were refused for it just now, as far as none is idle.
     pub(super) fn unmet(&self) -> u32 {
-        if self.queue.is_empty() && self.ticker.lacking == 0 {
+        let counts = self.slots.counts();
+        let lacking = self.ticker.lacking.saturating_sub(counts.idle);
+        if self.queue.is_empty() && lacking == 0 {
             return 0;
         }
-        let used = self.slots.counts().in_use();
+        let used = counts.in_use();
         let urgent = self.queue.ahead_of(Rank::Critical) > 0;
         let places = self.places(if urgent { Rank::Critical } else { Rank::Normal });
-        self.waiting_for_a_place().saturating_add(self.ticker.lacking).min(places.saturating_sub(used))
+        self.waiting_for_a_place().saturating_add(lacking).min(places.saturating_sub(used))
     }
 
     /// Idle connections to have, as far as leases do not fill the minimum by themselves. After a failure at least one:

@@ -37,6 +37,25 @@ fn two_lost_connections_have_a_third_asked_and_a_live_server_keeps_the_rest() {
 }
 
 #[test]
+fn who_is_refused_while_the_only_connection_is_asked_does_not_fill_an_idle_pool() {
+    let mut world = World::with_open(rules(), 3);
+    for state in [Return::Clean, Return::Broken, Return::Broken] {
+        world.ask(Class::Normal, 1_000);
+        world.advance(Duration::from_millis(30));
+        world.release(world.leased[0].slot, state);
+    }
+    world.advance(Duration::from_millis(200));
+    assert_eq!((world.idle.len(), world.checking.len()), (0, 1));
+    assert!(matches!(world.ask(Class::Normal, 5), Acquired::Refused(_)), "too late for anything");
+    world.check(Health::Well);
+    for _ in 0..20 {
+        world.open_all();
+        world.advance(Duration::from_millis(100));
+    }
+    assert!(world.open() <= 4, "{}", world.open());
+}
+
+#[test]
 fn a_confirmed_loss_replaces_all_of_before_step_by_step_and_nobody_gets_one_unasked() {
     let mut world = World::with_open(rules(), 8);
     lose_two(&mut world);

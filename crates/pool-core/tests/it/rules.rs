@@ -57,6 +57,23 @@ fn a_waiter_that_was_let_in_is_shed_when_the_database_stands_still() {
 }
 
 #[test]
+fn whoever_would_wait_for_leases_above_a_smaller_limit_is_refused_at_once() {
+    let mut world = full();
+    for _ in 0..5 {
+        world.advance(Duration::from_millis(100));
+        while let Some(lent) = world.leased.first().copied() {
+            world.release(lent.slot, Return::Clean);
+        }
+        while world.leased.len() < 10 {
+            world.ask(Class::Normal, 1_000);
+        }
+    }
+    // Five come back before the first of five places is free: after 50 ms, and then one each 20.
+    world.ledger.resize(world.now, Resize { limit: Some(5), ..Resize::default() }).expect("within bounds");
+    assert!(is_shed(&world.ask(Class::Normal, 5_000)));
+}
+
+#[test]
 fn a_waiter_whose_deadline_passes_is_told_how_long_it_waited() {
     let mut world = full();
     let Acquired::Waiting(id) = world.ask(Class::Normal, 20) else { panic!("there is room in the queue") };

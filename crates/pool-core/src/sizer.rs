@@ -20,7 +20,7 @@ pub struct Sample {
     /// The offered load since the last tick in Erlang: leases in use, callers waiting, and what the refused would have
     /// held, on average over time.
     pub offered: f64,
-    /// Whether there was no moment without a waiter within the last 100 ms, and no place for one.
+    /// Whether somebody has been waiting for most of the last 100 ms or longer, and there is no place for one.
     pub standing: bool,
     /// Requests refused since the last tick while there was no place for them.
     pub refused: u32,

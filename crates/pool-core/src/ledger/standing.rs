@@ -1,7 +1,8 @@
 use std::time::{Duration, Instant};
 
-/// Whether a queue stands, or is a burst that passes: it stands when it has lasted for a tenth of a second, or as soon as
-/// as many were refused because of it as there are places. A few are refused also where a limit is still growing.
+/// Whether a queue stands, or is a burst that passes: it stands when it has lasted for a tenth of a second, with somebody in it for
+/// most of the time, or as soon as as many were refused because of it as there are places. A few are refused also where a
+/// limit is still growing.
 ///
 /// What comes back at once, after the server or its threads had no turn for a while, empties even the queue of a pool that is
 /// asked for ten times what it can do: a pause of up to 10 ms does not make a standing queue a new one. After a longer one the
@@ -11,6 +12,8 @@ pub(super) struct Standing {
     since: Option<Instant>,
     /// Since when nobody waits.
     paused: Option<Instant>,
+    /// How long nobody waited in the pauses before.
+    pauses: Duration,
     /// How many were refused because of it.
     refused: u32,
     /// Whether that were too many for a burst.
@@ -26,8 +29,10 @@ impl Standing {
 
     /// Somebody begins to wait, perhaps behind others.
     pub(super) fn on_waiter(&mut self, now: Instant) {
-        if !self.lasts(now) {
-            (self.since, self.refused, self.overflowed) = (Some(now), 0, false);
+        if !self.lasts(now) || self.is_old(now) && !self.is_mostly_busy(now) {
+            (self.since, self.pauses, self.refused, self.overflowed) = (Some(now), Duration::ZERO, 0, false);
+        } else {
+            self.pauses = self.pauses_until(now);
         }
         self.owed = self.owed_at(now);
         self.paused = None;
@@ -48,8 +53,7 @@ impl Standing {
     }
 
     pub(super) fn stands(&self, now: Instant) -> bool {
-        let is_old = |since| now.saturating_duration_since(since) > Self::AFTER;
-        self.lasts(now) && (self.overflowed || self.since.is_some_and(is_old))
+        self.lasts(now) && (self.overflowed || self.is_old(now) && self.is_mostly_busy(now))
     }
 
     /// The share of a whole burst that may be waited for: none where the queue stands.
@@ -64,6 +68,22 @@ impl Standing {
     /// Whether nobody waits, so that with time alone it will not stand any more.
     pub(super) fn is_paused(&self) -> bool {
         self.paused.is_some()
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    fn is_old(&self, now: Instant) -> bool {
+        self.age(now) > Self::AFTER
+    }
+
+    fn pauses_until(&self, now: Instant) -> Duration {
+        self.pauses + self.paused.map_or(Duration::ZERO, |paused| now.saturating_duration_since(paused))
+    }
+
+    fn is_mostly_busy(&self, now: Instant) -> bool {
+        2 * self.pauses_until(now) < self.age(now)
     }
 
     fn lasts(&self, now: Instant) -> bool {
@@ -94,6 +114,20 @@ mod tests {
         queue.on_empty(start + ms(150));
         queue.on_empty(start + ms(155));
         assert!(queue.stands(start + ms(160)) && !queue.stands(start + ms(161)));
+    }
+
+    #[test]
+    fn short_queues_that_follow_each_other_closely_do_not_stand() {
+        for (waiting, stands) in [(3, false), (6, true)] {
+            let (start, mut queue) = (start(), Standing::default());
+            for round in 0..50 {
+                queue.on_waiter(start + ms(10 * round));
+                queue.on_empty(start + ms(10 * round + waiting));
+            }
+            assert_eq!(queue.stands(start + ms(496)), stands, "{waiting} of 10 ms");
+            queue.on_waiter(start + ms(500));
+            assert!(queue.stands(start + ms(701)), "now somebody waits all the time");
+        }
     }
 
     #[test]

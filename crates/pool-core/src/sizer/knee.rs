@@ -30,6 +30,8 @@ use window::{Finding, Window};
 /// - What is cut off because nobody would wait for it any longer is no work done. Where much more of it is than before, the cap goes
 ///   down at once, by half of the share: a database that has become so slow that it finishes nothing in time may finish half as
 ///   much at once. When leases are held for a short time again, or for as long as before, it goes back to where it was.
+/// - Leases that go on and on, such as reports, are not what it goes down for. Where none of the others has a place any more, since
+///   fewer are tried or fewer are left, it goes up at once.
 /// - While much of what the database runs waits for locks, it does not grow, and asks more of a lease: an `e` of 0.3 where nearly all of
 ///   them wait. Who waits for a lock in the database would wait as well outside, where others can be served before. And where one
 ///   row is what everybody wants, `e` is so near to 0 that no window is long enough to tell on which side of 0.1 it is.
@@ -52,6 +54,9 @@ pub struct Knee {
     before: Option<Window>,
     /// From where it went back, until it is there again.
     retreated: Option<Retreat>,
+    /// Since when nothing has been tried.
+    holding: Option<Instant>,
+    ticked: Option<Instant>,
 }
 
 /// What is tried at present.
@@ -95,6 +100,8 @@ impl Knee {
     const PRICE_OF_LOCKS: f64 = 0.3;
     /// What was found longer ago than this says little.
     const STALE: Duration = Duration::from_secs(10);
+    /// After so long it looks again whether the way that is barred is still the one to go.
+    const HELD: Duration = Duration::from_mins(1);
 
     /// The limit while the present course is tried, of `room` at most.
     fn setting(&self, room: u32) -> u32 {
@@ -114,6 +121,9 @@ impl Knee {
         let mut window = self.window.unwrap_or_else(|| self.begin(now, sample));
         window.add(now, sample);
         self.window = Some(window);
+        if window.is_stuck(sample.hold) && self.is_too_few(&window, sample) {
+            return self.rise_above(&window);
+        }
         if window.is_bad(self.before.as_ref()) {
             return self.retreat(now, &window, sample);
         }
@@ -133,7 +143,7 @@ impl Knee {
             self.window = None;
             self.before = Some(window);
             self.learn(window.finding(sample.spread));
-            self.choose(sample);
+            self.choose(now, sample);
         }
     }
 
@@ -162,7 +172,7 @@ impl Knee {
     }
 
     /// Moves the cap, and says what to try next.
-    fn choose(&mut self, sample: &Sample) {
+    fn choose(&mut self, now: Instant, sample: &Sample) {
         let top = f64::from(sample.room.max(1)).ln();
         let too_many_locked = Self::too_many_locked(sample);
         let (locked, target) = (too_many_locked > 0.0, Self::TARGET + Self::PRICE_OF_LOCKS * too_many_locked);
@@ -179,16 +189,34 @@ impl Knee {
             self.go(step, top);
         }
         let clear = self.slope.is_clear_of(target, if self.course == Course::Hold { 2.0 } else { 3.0 });
+        let long_ago = |since| now.saturating_duration_since(since) > Self::HELD;
         self.course = match self.course {
-            _ if barred && clear => Course::Hold,
+            _ if barred && clear && !self.holding.is_some_and(long_ago) => Course::Hold,
             Course::More | Course::Retreat => Course::Less,
             _ => Course::More,
         };
+        if self.course == Course::Hold {
+            self.holding.get_or_insert(now);
+        } else if self.holding.take().is_some() {
+            self.slope.doubt();
+        }
+    }
+
+    /// Whether leases that do not come back may have all places because there are fewer than otherwise. Where there are as many as
+    /// otherwise it is the database that stands still.
+    fn is_too_few(&self, window: &Window, sample: &Sample) -> bool {
+        self.course == Course::Less || window.leases() > f64::from(self.setting(sample.room)).ln()
+    }
+
+    /// Leases that go on and on take all places that there are: there have to be more for anything else to be done.
+    fn rise_above(&mut self, window: &Window) {
+        self.cap = self.cap.map(|cap| cap.max(window.leases()));
+        (self.window, self.last, self.slope, self.course) = (None, None, Slope::steep(), Course::More);
     }
 
     /// Fewer, by half of the share that is cut off: where all of it is, each of half as many is done in half the time, so that
-    /// somebody may still wait for it. (DCTCP's law: Alizadeh et al., SIGCOMM 2010.) It goes on for as long as next to nothing is
-    /// finished; from then on throughput tells.
+    /// somebody may still wait for it. (DCTCP's law: Alizadeh et al., SIGCOMM 2010.) Leases that go on all the while stay out of it. It is
+    /// repeated for as long as next to nothing is finished; from then on throughput tells.
     fn retreat(&mut self, now: Instant, window: &Window, sample: &Sample) {
         let cap = self.cap.unwrap_or(0.0);
         let first = self.retreated.unwrap_or_else(|| Retreat::new(now, cap, self.slope, self.before));
@@ -197,7 +225,8 @@ impl Knee {
         (self.last, self.slope, self.course) =
             (window.finding(sample.spread), Slope::unknown(Self::TARGET), Course::Retreat);
         let in_force = cap.min(f64::from(sample.room.max(1)).ln());
-        self.cap = Some((in_force + (1.0 - 0.5 * window.cut()).ln()).max(0.0));
+        let fewer = 0.5 * window.cut() * window.turning(sample.hold);
+        self.cap = Some((in_force + (1.0 - fewer).ln()).max(0.0));
     }
 
     /// To this cap; once it is where it was, there is nothing more to come back to.
@@ -210,7 +239,7 @@ impl Knee {
         self.slope.doubt();
     }
 
-    /// The cap is in force, and not in use. If it went down some time ago, nothing speaks for it any more.
+    /// The cap is not in use. If it went down some time ago, nothing speaks for it any more.
     fn rest(&mut self, now: Instant, sample: &Sample) {
         let is_over = |retreat: &Retreat| retreat.is_over(now) && sample.interrupted == 0 && !sample.standing;
         if let Some(retreat) = self.retreated.filter(is_over) {
@@ -230,10 +259,17 @@ impl Knee {
 impl Sizer for Knee {
     fn tick(&mut self, now: Instant, sample: &Sample) -> Target {
         let demand = self.demand.tick(now, sample);
+        if let Some(retreat) = self.retreated
+            && self.ticked.is_some_and(|last| now.saturating_duration_since(last) > Self::STALE)
+        {
+            self.come_back(retreat.cap);
+        }
+        self.ticked = Some(now);
         self.cap.get_or_insert_with(|| f64::from(sample.floor.max(1)).ln() + std::f64::consts::LN_2);
         let setting = self.setting(sample.room);
         let in_use = sample.used >= 0.9 * f64::from(setting);
-        let in_force = sample.limit == setting;
+        // Suspects come and go, and move what there is room for.
+        let in_force = sample.limit.abs_diff(setting) <= setting / 16;
         self.window = self.window.filter(|_| in_force && in_use);
         if in_force && in_use {
             self.watch(now, sample);

@@ -47,6 +47,11 @@ impl Slope {
         Self { mean, ..Self::default() }
     }
 
+    /// As steep as it gets: below, nothing was done at all.
+    pub(super) fn steep() -> Self {
+        Self { mean: 1.2, variance: 0.03, ..Self::default() }
+    }
+
     pub(super) const fn doubt(&mut self) {
         self.variance = self.variance.max(Self::DOUBTFUL);
     }

@@ -9,6 +9,8 @@ pub(super) struct Window {
     settled: Instant,
     /// When it was last looked at.
     last: Instant,
+    /// When leases came back last.
+    came_back: Instant,
     counted: Duration,
     /// Leases in use, multiplied by time in seconds.
     used: f64,
@@ -19,11 +21,14 @@ pub(super) struct Window {
 impl Window {
     /// The beat of the ledger.
     const TICK: Duration = Duration::from_millis(20);
-    const LONGEST: Duration = Duration::from_secs(10);
+    const LONG: Duration = Duration::from_secs(10);
+    const LONGEST: Duration = Duration::from_mins(1);
+    /// The fewest leases given back that say anything.
+    const LEAST: u32 = 5;
 
     pub(super) fn new(now: Instant, hold: Duration) -> Self {
         let settled = now + hold.clamp(Self::TICK, Duration::from_secs(1));
-        Self { settled, last: now, counted: Duration::ZERO, used: 0.0, completed: 0, interrupted: 0 }
+        Self { settled, last: now, came_back: now, counted: Duration::ZERO, used: 0.0, completed: 0, interrupted: 0 }
     }
 
     /// Adds what happened since the last tick, once what was before has settled.
@@ -34,6 +39,9 @@ impl Window {
             self.used += sample.used * passed.as_secs_f64();
             self.completed = self.completed.saturating_add(sample.completed);
             self.interrupted = self.interrupted.saturating_add(sample.interrupted);
+        }
+        if sample.completed + sample.interrupted > 0 {
+            self.came_back = now;
         }
         self.last = now;
     }
@@ -77,6 +85,19 @@ impl Window {
         self.used / self.seen().max(1.0)
     }
 
+    /// The share of the leases in use that come back: others go on for longer than the window lasts. `held` is how long those that come
+    /// back were held.
+    pub(super) fn turning(&self, held: Duration) -> f64 {
+        (held.as_secs_f64() / self.hold()).min(1.0)
+    }
+
+    /// Whether none of the leases comes back any more, for half a second and longer than they were held. Where there are few, chance
+    /// has more of a say.
+    pub(super) fn is_stuck(&self, held: Duration) -> bool {
+        let patience = held.mul_f64(2.0 + 10.0 / self.leases().exp().max(1.0)).max(25 * Self::TICK);
+        self.last.saturating_duration_since(self.came_back.max(self.settled)) >= patience
+    }
+
     /// The time between two that come back, in seconds.
     pub(super) fn pace(&self) -> f64 {
         self.counted.as_secs_f64() / self.seen().max(1.0)
@@ -95,18 +116,21 @@ impl Window {
             && (enough || self.counted >= (sample.hold * 2).clamp(5 * Self::TICK, 25 * Self::TICK))
     }
 
-    /// Whether it is long enough to see what a few more or less bring.
+    /// Whether it is long enough to see what a few more or less bring. Ten seconds must do, or a minute where
+    /// leases come back, but so seldom that they say nothing yet.
     pub(super) fn shows_a_little(&self, sample: &Sample) -> bool {
         let wanted = (150.0 * (1.0 + sample.spread)).min(4_000.0);
         let enough = f64::from(self.completed) >= wanted && self.counted >= sample.hold * 5;
-        self.counted >= 5 * Self::TICK && enough || self.counted >= Self::LONGEST
+        let few = (1..Self::LEAST).contains(&self.completed);
+        let must_do = self.counted >= if few { Self::LONGEST } else { Self::LONG };
+        self.counted >= 5 * Self::TICK && enough || must_do
     }
 
     /// What it shows; `None` where next to nothing was given back.
     pub(super) fn finding(&self, spread: f64) -> Option<Finding> {
         let counted = self.counted.as_secs_f64();
         let completed = f64::from(self.completed);
-        (self.completed >= 5 && counted > 0.0 && self.used > 0.0).then(|| Finding {
+        (self.completed >= Self::LEAST && counted > 0.0 && self.used > 0.0).then(|| Finding {
             at: self.last,
             leases: self.leases(),
             throughput: (completed / counted).ln(),

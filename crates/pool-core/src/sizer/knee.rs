@@ -57,6 +57,8 @@ pub struct Knee {
     /// Since when nothing has been tried.
     holding: Option<Instant>,
     ticked: Option<Instant>,
+    /// What there was room for then.
+    room: u32,
 }
 
 /// What is tried at present.
@@ -268,8 +270,9 @@ impl Sizer for Knee {
         self.cap.get_or_insert_with(|| f64::from(sample.floor.max(1)).ln() + std::f64::consts::LN_2);
         let setting = self.setting(sample.room);
         let in_use = sample.used >= 0.9 * f64::from(setting);
-        // Suspects come and go, and move what there is room for.
-        let in_force = sample.limit.abs_diff(setting) <= setting / 16;
+        // Suspects come and go, and move what there is room for; the limit follows with this tick.
+        let is_moved = std::mem::replace(&mut self.room, sample.room) != sample.room;
+        let in_force = sample.limit.abs_diff(setting) <= if is_moved { setting / 16 } else { 0 };
         self.window = self.window.filter(|_| in_force && in_use);
         if in_force && in_use {
             self.watch(now, sample);

@@ -162,9 +162,6 @@ impl Ledger {
         let servers = if growing { most } else { most.min(alive).max(1) };
         let saturated = places == 0 && !self.queue.is_empty();
         let missing = servers.saturating_sub(alive).min(u32::try_from(waiters).unwrap_or(u32::MAX));
-        // Where a limit has just become smaller, those above it come back first.
-        let above = counts.in_use().saturating_sub(most);
-        let waiters = waiters + (above * servers / counts.in_use().max(1)) as usize;
         let with_new = self.estimate.wait(now, waiters, servers, saturated)
             + self.openings.time_for(missing, self.rules.openings_at_once);
         // Those that are open may be sooner than one that is still to be opened.

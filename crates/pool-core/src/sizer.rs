@@ -28,6 +28,9 @@ pub struct Sample {
     pub floor: u32,
     /// Leases that count against the limit, on average over the time since the last tick.
     pub used: f64,
+    /// Leases that count against the limit and go on and on: for longer than a second, and ten times as long as leases are held on
+    /// average. Counted ten times a second.
+    pub going_on: u32,
     /// Leases given back since the last tick; those of suspects and those that nothing was done with do not count.
     pub completed: u32,
     /// Leases given back since the last tick of which a statement was cut off, by its caller or by the server's time limit; they are

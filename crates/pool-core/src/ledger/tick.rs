@@ -19,6 +19,8 @@ pub(super) struct Ticker {
     pub(super) offered: Duration,
     /// Leases in use, multiplied by time, since the last beat.
     pub(super) used: Duration,
+    /// Leases that go on and on, as of the last sweep.
+    going_on: u32,
     /// Leases that came back since the last beat, and something was done with them: nothing with a connection that was lost.
     pub(super) completed: u32,
     /// Leases that came back in the middle of a statement since the last beat.
@@ -31,6 +33,8 @@ impl Ticker {
     const BEAT: Duration = Duration::from_millis(20);
     /// How often leases are looked at.
     pub(super) const SWEEP: Duration = Duration::from_millis(100);
+    /// No lease goes on and on that is out for less.
+    const LONG: Duration = Duration::from_secs(1);
 
     pub(super) const fn new(now: Instant) -> Self {
         Self {
@@ -41,6 +45,7 @@ impl Ticker {
             lacking: 0,
             offered: Duration::ZERO,
             used: Duration::ZERO,
+            going_on: 0,
             completed: 0,
             interrupted: 0,
             last: now,
@@ -167,6 +172,7 @@ impl Ledger {
             refused: self.ticker.refused,
             floor: self.rules.initial_limit.min(self.room()).max(1),
             used,
+            going_on: self.ticker.going_on,
             completed: self.ticker.completed,
             interrupted: self.ticker.interrupted,
             hold: self.estimate.hold(),
@@ -205,9 +211,13 @@ impl Ledger {
         }
     }
 
-    /// Asks the shell to look at every lease whose time has come.
+    /// Asks the shell to look at every lease whose time has come, and counts those that go on and on.
     fn sweep(&mut self, now: Instant) {
+        let long = (self.estimate.hold() * 10).max(Ticker::LONG);
+        self.ticker.going_on = 0;
         for (slot, hold) in self.slots.leased() {
+            let goes_on = !hold.suspect && now.saturating_duration_since(hold.acquired) > long;
+            self.ticker.going_on += u32::from(goes_on);
             if hold.look_at <= now {
                 self.actions.push_back(Action::Observe(slot));
             }

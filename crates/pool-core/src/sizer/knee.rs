@@ -227,7 +227,8 @@ impl Knee {
         (self.last, self.slope, self.course) =
             (window.finding(sample.spread), Slope::unknown(Self::TARGET), Course::Retreat);
         let in_force = cap.min(f64::from(sample.room.max(1)).ln());
-        let fewer = 0.5 * window.cut() * window.turning(sample.hold);
+        let turning = (1.0 - f64::from(sample.going_on) / sample.used).max(0.0);
+        let fewer = 0.5 * window.cut() * turning;
         self.cap = Some((in_force + (1.0 - fewer).ln()).max(0.0));
     }
 

@@ -57,23 +57,6 @@ fn a_waiter_that_was_let_in_is_shed_when_the_database_stands_still() {
 }
 
 #[test]
-fn whoever_would_wait_for_leases_above_a_smaller_limit_is_refused_at_once() {
-    let mut world = full();
-    for _ in 0..5 {
-        world.advance(Duration::from_millis(100));
-        while let Some(lent) = world.leased.first().copied() {
-            world.release(lent.slot, Return::Clean);
-        }
-        while world.leased.len() < 10 {
-            world.ask(Class::Normal, 1_000);
-        }
-    }
-    // Five come back before the first of five places is free: after 50 ms, and then one each 20.
-    world.ledger.resize(world.now, Resize { limit: Some(5), ..Resize::default() }).expect("within bounds");
-    assert!(is_shed(&world.ask(Class::Normal, 5_000)));
-}
-
-#[test]
 fn a_waiter_whose_deadline_passes_is_told_how_long_it_waited() {
     let mut world = full();
     let Acquired::Waiting(id) = world.ask(Class::Normal, 20) else { panic!("there is room in the queue") };
@@ -419,6 +402,38 @@ fn a_limit_below_the_number_of_leaked_leases_still_serves() {
         assert!(!served.suspect);
         world.release(served.slot, Return::Clean);
     }
+}
+
+/// Tells of leases that go on and on.
+#[derive(Debug)]
+struct Counting(Sender<u32>);
+
+impl Sizer for Counting {
+    fn tick(&mut self, _now: std::time::Instant, sample: &forebay_pool_core::Sample) -> forebay_pool_core::Target {
+        self.0.send(sample.going_on).expect("the test listens");
+        forebay_pool_core::Target { limit: sample.limit, reason: "counting" }
+    }
+}
+
+#[test]
+fn leases_that_are_out_for_over_a_second_and_ten_times_as_long_as_others_go_on_and_on() {
+    let (teller, told) = mpsc::channel();
+    let mut world = World::with_sizer(Rules { min_idle: 6, ..rules() }, Box::new(Counting(teller)));
+    world.open_all();
+    for _ in 0..5 {
+        world.ask(Class::Normal, 1_000);
+    }
+    let last = |world: &mut World, millis| {
+        world.advance(Duration::from_millis(millis));
+        told.try_iter().last()
+    };
+    assert_eq!(last(&mut world, 900), Some(0));
+    assert_eq!(last(&mut world, 300), Some(5));
+    // One comes back: on average they are held for 1.2 s, and 12 s are long.
+    world.release(world.leased[0].slot, Return::Clean);
+    assert_eq!(last(&mut world, 5_000), Some(0));
+    world.release(world.leased[0].slot, Return::Clean);
+    assert_eq!(last(&mut world, 60_000), Some(3));
 }
 
 /// Tells what it is told of leases that came back: finished and cut off.

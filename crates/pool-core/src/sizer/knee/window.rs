@@ -85,12 +85,6 @@ impl Window {
         self.used / self.seen().max(1.0)
     }
 
-    /// The share of the leases in use that come back: others go on for longer than the window lasts. `held` is how long those that come
-    /// back were held.
-    pub(super) fn turning(&self, held: Duration) -> f64 {
-        (held.as_secs_f64() / self.hold()).min(1.0)
-    }
-
     /// Whether none of the leases comes back any more, for half a second and longer than they were held. Where there are few, chance
     /// has more of a say.
     pub(super) fn is_stuck(&self, held: Duration) -> bool {

@@ -120,13 +120,13 @@ mod tests {
     fn short_queues_that_follow_each_other_closely_do_not_stand() {
         for (waiting, stands) in [(3, false), (6, true)] {
             let (start, mut queue) = (start(), Standing::default());
-            for round in 0..50 {
+            for round in 0..100 {
                 queue.on_waiter(start + ms(10 * round));
                 queue.on_empty(start + ms(10 * round + waiting));
             }
-            assert_eq!(queue.stands(start + ms(496)), stands, "{waiting} of 10 ms");
-            queue.on_waiter(start + ms(500));
-            assert!(queue.stands(start + ms(701)), "now somebody waits all the time");
+            assert_eq!(queue.stands(start + ms(996)), stands, "{waiting} of 10 ms");
+            queue.on_waiter(start + ms(1_000));
+            assert!(queue.stands(start + ms(1_201)), "now somebody waits all the time");
         }
     }
 

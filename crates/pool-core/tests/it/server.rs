@@ -53,6 +53,12 @@ fn who_is_refused_while_the_only_connection_is_asked_does_not_fill_an_idle_pool(
         world.advance(Duration::from_millis(100));
     }
     assert!(world.open() <= 4, "{}", world.open());
+    world.jump(3 * world.ledger.rules().idle_timeout);
+    for _ in 0..20 {
+        world.advance(Duration::from_millis(200));
+        world.close_all();
+    }
+    assert_eq!(world.openings.len(), 0, "nobody is refused any more");
 }
 
 #[test]

@@ -30,8 +30,7 @@ use window::{Finding, Window};
 /// - What is cut off because nobody would wait for it any longer is no work done. Where much more of it is than before, the cap goes
 ///   down at once, by half of the share: a database that has become so slow that it finishes nothing in time may finish half as
 ///   much at once. When leases are held for a short time again, or for as long as before, it goes back to where it was.
-/// - Leases that go on and on, such as reports, are not what it goes down for. Where none of the others has a place any more, since
-///   fewer are tried or fewer are left, it goes up at once.
+/// - Where leases that go on and on, such as reports, have all places, since fewer are tried or fewer are left, it goes up at once.
 /// - While much of what the database runs waits for locks, it does not grow, and asks more of a lease: an `e` of 0.3 where nearly all of
 ///   them wait. Who waits for a lock in the database would wait as well outside, where others can be served before. And where one
 ///   row is what everybody wants, `e` is so near to 0 that no window is long enough to tell on which side of 0.1 it is.
@@ -123,8 +122,8 @@ impl Knee {
         let mut window = self.window.unwrap_or_else(|| self.begin(now, sample));
         window.add(now, sample);
         self.window = Some(window);
-        if window.is_stuck(sample.hold) && self.is_too_few(&window, sample) {
-            return self.rise_above(&window);
+        if self.leaves_no_place(sample) {
+            return self.rise_above(sample.going_on);
         }
         if window.is_bad(self.before.as_ref()) {
             return self.retreat(now, &window, sample);
@@ -199,26 +198,27 @@ impl Knee {
         };
         if self.course == Course::Hold {
             self.holding.get_or_insert(now);
-        } else if self.holding.take().is_some() {
-            self.slope.doubt();
+        } else {
+            self.holding = None;
         }
     }
 
-    /// Whether leases that do not come back may have all places because there are fewer than otherwise. Where there are as many as
-    /// otherwise it is the database that stands still.
-    fn is_too_few(&self, window: &Window, sample: &Sample) -> bool {
-        self.course == Course::Less || window.leases() > f64::from(self.setting(sample.room)).ln()
+    /// Whether leases that go on and on have all places, because there are fewer than before. Where there are not, it may be the
+    /// database that stands still.
+    fn leaves_no_place(&self, sample: &Sample) -> bool {
+        let setting = self.setting(sample.room);
+        sample.going_on > setting || self.course == Course::Less && sample.going_on == setting
     }
 
-    /// Leases that go on and on take all places that there are: there have to be more for anything else to be done.
-    fn rise_above(&mut self, window: &Window) {
-        self.cap = self.cap.map(|cap| cap.max(window.leases()));
+    /// More than the leases that go on are needed for anything else to be done.
+    fn rise_above(&mut self, going_on: u32) {
+        self.cap = self.cap.map(|cap| cap.max(f64::from(going_on).ln()));
         (self.window, self.last, self.slope, self.course) = (None, None, Slope::steep(), Course::More);
     }
 
     /// Fewer, by half of the share that is cut off: where all of it is, each of half as many is done in half the time, so that
-    /// somebody may still wait for it. (DCTCP's law: Alizadeh et al., SIGCOMM 2010.) Leases that go on all the while stay out of it. It is
-    /// repeated for as long as next to nothing is finished; from then on throughput tells.
+    /// somebody may still wait for it. (DCTCP's law: Alizadeh et al., SIGCOMM 2010.) It goes on for as long as next to nothing is
+    /// finished; from then on throughput tells.
     fn retreat(&mut self, now: Instant, window: &Window, sample: &Sample) {
         let cap = self.cap.unwrap_or(0.0);
         let first = self.retreated.unwrap_or_else(|| Retreat::new(now, cap, self.slope, self.before));
@@ -227,9 +227,7 @@ impl Knee {
         (self.last, self.slope, self.course) =
             (window.finding(sample.spread), Slope::unknown(Self::TARGET), Course::Retreat);
         let in_force = cap.min(f64::from(sample.room.max(1)).ln());
-        let turning = (1.0 - f64::from(sample.going_on) / sample.used).max(0.0);
-        let fewer = 0.5 * window.cut() * turning;
-        self.cap = Some((in_force + (1.0 - fewer).ln()).max(0.0));
+        self.cap = Some((in_force + (1.0 - 0.5 * window.cut()).ln()).max(0.0));
     }
 
     /// To this cap; once it is where it was, there is nothing more to come back to.

@@ -434,6 +434,8 @@ fn leases_that_are_out_for_over_a_second_and_ten_times_as_long_as_others_go_on_a
     assert_eq!(last(&mut world, 5_000), Some(0));
     world.release(world.leased[0].slot, Return::Clean);
     assert_eq!(last(&mut world, 60_000), Some(3));
+    world.hold_idle(0);
+    assert_eq!(last(&mut world, 3_000), Some(2), "a suspect has no place");
 }
 
 /// Tells what it is told of leases that came back: finished and cut off.

@@ -9,8 +9,6 @@ pub(super) struct Window {
     settled: Instant,
     /// When it was last looked at.
     last: Instant,
-    /// When leases came back last.
-    came_back: Instant,
     counted: Duration,
     /// Leases in use, multiplied by time in seconds.
     used: f64,
@@ -28,7 +26,7 @@ impl Window {
 
     pub(super) fn new(now: Instant, hold: Duration) -> Self {
         let settled = now + hold.clamp(Self::TICK, Duration::from_secs(1));
-        Self { settled, last: now, came_back: now, counted: Duration::ZERO, used: 0.0, completed: 0, interrupted: 0 }
+        Self { settled, last: now, counted: Duration::ZERO, used: 0.0, completed: 0, interrupted: 0 }
     }
 
     /// Adds what happened since the last tick, once what was before has settled.
@@ -39,9 +37,6 @@ impl Window {
             self.used += sample.used * passed.as_secs_f64();
             self.completed = self.completed.saturating_add(sample.completed);
             self.interrupted = self.interrupted.saturating_add(sample.interrupted);
-        }
-        if sample.completed + sample.interrupted > 0 {
-            self.came_back = now;
         }
         self.last = now;
     }
@@ -83,13 +78,6 @@ impl Window {
     /// How long a lease is held, in seconds, by Little's law.
     pub(super) fn hold(&self) -> f64 {
         self.used / self.seen().max(1.0)
-    }
-
-    /// Whether none of the leases comes back any more, for half a second and longer than they were held. Where there are few, chance
-    /// has more of a say.
-    pub(super) fn is_stuck(&self, held: Duration) -> bool {
-        let patience = held.mul_f64(2.0 + 10.0 / self.leases().exp().max(1.0)).max(25 * Self::TICK);
-        self.last.saturating_duration_since(self.came_back.max(self.settled)) >= patience
     }
 
     /// The time between two that come back, in seconds.

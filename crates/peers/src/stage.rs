@@ -168,10 +168,14 @@ mod tests {
     async fn whoever_finds_all_sessions_taken_waits_for_one() {
         let stage = Stage::start(|_| {}).await.unwrap();
         let mut taken = Vec::new();
-        while let Ok(connection) = PgConnection::connect_with(&stage.options).await {
-            taken.push(connection);
-        }
+        let refused = loop {
+            match PgConnection::connect_with(&stage.options).await {
+                Ok(connection) => taken.push(connection),
+                Err(error) => break error,
+            }
+        };
         assert!(taken.len() > 200, "{}", taken.len());
+        assert!(is_crowded(&refused), "{refused}");
         let (connected, ()) = tokio::join!(stage.connect(), async { drop(taken) });
         connected.unwrap();
         stage.stop().await;

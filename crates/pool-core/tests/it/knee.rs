@@ -441,12 +441,18 @@ fn a_limit_below_the_leases_that_go_on_is_none_for_long() {
     }
 }
 
-#[test]
-fn one_place_is_not_all_for_ever_where_leases_become_long() {
+/// A row that more than one are worse for has brought it down to one place, and there is room for 54.
+fn at_one_place(seconds: u32) -> Bench {
     let mut bench = Bench::new(4);
-    bench.run(60, |n: f64| 0.5 / n.powi(2));
+    bench.run(seconds, |n: f64| 0.5 / n.powi(2));
     assert_eq!(bench.limit, 1);
     bench.room = 54;
+    bench
+}
+
+#[test]
+fn one_place_is_not_all_for_ever_where_leases_become_long() {
+    let mut bench = at_one_place(60);
     for _ in 0..50 * 600 {
         let mut sample = bench.saturated_by(f64::from(bench.limit), 3.0);
         sample.completed = bench.finished.done(f64::from(bench.limit) / 3.0);
@@ -457,10 +463,7 @@ fn one_place_is_not_all_for_ever_where_leases_become_long() {
 
 #[test]
 fn one_place_is_tried_anew_though_more_were_much_worse() {
-    let mut bench = Bench::new(4);
-    bench.run(300, |n: f64| 0.5 / n.powi(2));
-    assert_eq!(bench.limit, 1);
-    bench.room = 54;
+    let mut bench = at_one_place(300);
     let seconds = (1..1_200).find(|_| {
         bench.run(1, |n| 0.5 * n);
         bench.limit > 20

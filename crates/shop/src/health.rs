@@ -143,11 +143,32 @@ mod tests {
         }
     }
 
+    /// What is said of a listener at `loopback` that never answers, asked at `all`.
+    async fn silence(loopback: IpAddr, all: IpAddr) -> io::Result<String> {
+        let listener = TcpListener::bind((loopback, 0)).await?;
+        let at = listener.local_addr()?;
+        Ok(Health::ask(SocketAddr::new(all, at.port())).await.unwrap_err().to_string())
+    }
+
     #[tokio::test]
     async fn silence_ends_after_the_limit() {
-        let listener = TcpListener::bind("[::1]:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let error = Health::ask(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), at.port())).await.unwrap_err();
-        assert!(error.to_string().contains("nothing within 2 s"), "{error}");
+        let said = silence(Ipv4Addr::LOCALHOST.into(), Ipv4Addr::UNSPECIFIED.into()).await.unwrap();
+        assert!(said.contains("http://127.0.0.1:") && said.contains("nothing within 2 s"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn silence_ends_over_ipv6_too_on_a_machine_that_has_it() {
+        if let Ok(said) = silence(Ipv6Addr::LOCALHOST.into(), Ipv6Addr::UNSPECIFIED.into()).await {
+            assert!(said.contains("http://[::1]:") && said.contains("nothing within 2 s"), "{said}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_stands_for_all_is_asked_over_loopback_of_its_kind() {
+        for (given, asked) in
+            [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.0.0.7", "10.0.0.7"), ("fe80::7", "fe80::7")]
+        {
+            assert_eq!(reachable(given.parse().unwrap()), asked.parse::<IpAddr>().unwrap(), "{given}");
+        }
     }
 }

@@ -132,8 +132,10 @@ impl Claim {
 
     async fn give_back(&self) -> sqlx::Result<()> {
         let mut share = self.share.lock().await;
-        let Some(snapshot) = self.db.pool().map(forebay_pool::Pool::snapshot) else { return Ok(()) };
-        let smaller = Share { ceiling: snapshot.ceiling.max(snapshot.open()), ..*share };
+        let Some(pool) = self.db.pool() else { return Ok(()) };
+        // The rules' ceiling: the snapshot's is lower while the server is full, and the pool comes back to the rules'.
+        let ceiling = pool.rules().ceiling.max(pool.snapshot().open());
+        let smaller = Share { ceiling, ..*share };
         if smaller.ceiling < share.ceiling {
             let mut held = self.session.hold().await;
             let mut connection = held.take().await?;
@@ -201,3 +203,6 @@ fn busy(error: sqlx::Error) -> ClaimError {
     let code = error.as_database_error().and_then(|error| error.code());
     if matches!(code.as_deref(), Some("55P03" | "57014")) { ClaimError::Busy } else { error.into() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,8 +98,10 @@ pub enum OpenFailure {
     /// The server has no room (SQLSTATE 53300, 53400): the ceiling is lowered to what exists for a minute, and then rises
     /// by one with each connection that could be opened.
     NoRoom,
-    /// Credentials, the database's name or a setting are wrong: trying again soon is of no use.
+    /// Credentials or a setting are wrong: trying again soon is of no use, unless somebody waits for it.
     Misconfigured,
+    /// The database is not there: somebody may be making it.
+    NotYet,
     /// Anything else: refused, timed out, shutting down.
     Other,
 }

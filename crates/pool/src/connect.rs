@@ -58,13 +58,14 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects with these settings too, asks for backend and role in one round trip, and prepares the session.
+    /// Connects by these options, with these settings too, asks for backend and role in one round trip, and prepares the session.
     pub(crate) async fn open(
         dialer: &Dialer,
+        options: PgConnectOptions,
         belts: Vec<(String, String)>,
         wanted: ServerRole,
     ) -> Result<Self, sqlx::Error> {
-        let mut connection = dialer.options().await?.options(belts).connect().await?;
+        let mut connection = options.options(belts).connect().await?;
         let question = format!(
             "select pg_backend_pid(), {STARTED}, pg_is_in_recovery() from pg_stat_get_activity(pg_backend_pid())"
         );

@@ -35,6 +35,9 @@ pub trait Connector: fmt::Debug + Send + Sync {
     /// The options for the next connection, asked before each dial, the control connection's too: so credentials may
     /// change while the pool lives. `configured` are those the pool was made with, its name and settings included.
     ///
+    /// It is also asked once a second while the pool pauses after a dial that failed, for a second at most: other options
+    /// than those are tried at once. So the same credentials should be the same text each time.
+    ///
     /// # Errors
     /// Why there are none; no dial is made.
     fn options(&self, configured: PgConnectOptions) -> BoxFuture<'_, Result<PgConnectOptions, sqlx::Error>> {

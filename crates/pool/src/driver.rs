@@ -13,6 +13,7 @@ use crate::Holder;
 use crate::acquire::Answer;
 use crate::cleaning::{self, Closing};
 use crate::connect::Session;
+use crate::fingerprint::{self, Fingerprint};
 use crate::loan::Taken;
 use crate::pool::{Seat, Shared, State, now};
 
@@ -251,7 +252,12 @@ async fn run_opening(shared: Arc<Shared>, opening: Opening) {
     let begun = now();
     let mut attempt = Attempt { shared: Arc::clone(&shared), opening: Some(opening) };
     let _turn = shared.dialer.turn().await;
-    let opening = Session::open(&shared.dialer, shared.belts(), shared.config.role);
+    let mut dialed = None;
+    let opening = async {
+        let options = shared.dialer.options().await?;
+        dialed = Some(Fingerprint::of(&options));
+        Session::open(&shared.dialer, options, shared.belts(), shared.config.role).await
+    };
     let outcome = match timeout(limit, opening).await {
         Ok(outcome) => outcome,
         Err(_elapsed) => Err(sqlx::Error::Io(std::io::Error::new(
@@ -269,6 +275,9 @@ async fn run_opening(shared: Arc<Shared>, opening: Opening) {
         Err(error) => {
             tracing::warn!(pool = shared.config.name.as_str(), %error, "a connection could not be opened");
             attempt.fail(failure_of(&error), &error.to_string());
+            if let Some(dialed) = dialed {
+                shared.runtime.spawn(fingerprint::watch(Arc::downgrade(&shared), dialed));
+            }
         }
     }
 }
@@ -277,7 +286,8 @@ fn failure_of(error: &sqlx::Error) -> OpenFailure {
     let code = error.as_database_error().and_then(|error| error.code());
     match code.as_deref() {
         Some("53300" | "53400") => OpenFailure::NoRoom,
-        Some(code) if code.starts_with("28") || code == "3D000" => OpenFailure::Misconfigured,
+        Some("3D000") => OpenFailure::NotYet,
+        Some(code) if code.starts_with("28") => OpenFailure::Misconfigured,
         _ => OpenFailure::Other,
     }
 }

@@ -74,6 +74,7 @@ mod control;
 mod detached;
 mod driver;
 mod error;
+mod fingerprint;
 mod history;
 pub mod http;
 mod lease;

@@ -20,6 +20,7 @@ mod sources {
     pub(crate) mod detached;
     pub(crate) mod driver;
     pub(crate) mod error;
+    pub(crate) mod fingerprint;
     pub(crate) mod history;
     pub(crate) mod lease;
     pub(crate) mod loan;
@@ -40,8 +41,8 @@ mod sync {
 }
 
 use sources::{
-    acquire, admission, builder, cleaning, config, conn, connect, connector, control, detached, driver, error, history,
-    lease, loan, observer, pool, raw, retry_budget, start_stop, statement, threshold, tx,
+    acquire, admission, builder, cleaning, config, conn, connect, connector, control, detached, driver, error,
+    fingerprint, history, lease, loan, observer, pool, raw, retry_budget, start_stop, statement, threshold, tx,
 };
 
 pub use acquire::Acquire;

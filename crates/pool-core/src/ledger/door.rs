@@ -13,6 +13,7 @@ impl Ledger {
             return Err(Refusal::Closed);
         }
         if let Some(refusal) = self.hopeless(now) {
+            self.openings.on_asked(now);
             self.totals.unavailable += 1;
             return Err(refusal);
         }
@@ -20,7 +21,11 @@ impl Ledger {
             return Err(self.too_late(ask));
         }
         let rank = Rank::of(ask.class, ask.continuation);
-        if !self.is_served_at_once(rank) && self.queue.len() >= self.rules.queue_capacity as usize {
+        let at_once = self.is_served_at_once(rank);
+        if !at_once {
+            self.openings.on_asked(now);
+        }
+        if !at_once && self.queue.len() >= self.rules.queue_capacity as usize {
             return self.when_full(now, ask, rank);
         }
         match (self.shed_reason(now, ask, rank, self.burst(now, rank)), self.rules.mode) {
@@ -61,6 +66,7 @@ impl Ledger {
     /// So many of a class that is shut were refused without this ledger being asked. Connections may be wanted for them:
     /// carry the actions out.
     pub fn refused_outside(&mut self, now: Instant, class: Class, reason: ShedReason, count: u32) {
+        self.openings.on_asked(now);
         self.count_refused(now, Rank::of(class, false), count);
         self.totals.shed[class.index()][reason as usize] += u64::from(count);
         self.calendar.book_many(now, self.capacity(), count);

@@ -13,7 +13,11 @@ pub(super) struct Openings {
     failures_dead: u32,
     /// Whether it was told that callers are refused for it.
     told: bool,
+    /// The end of the pause after the last failure.
     not_before: Option<Instant>,
+    failed_at: Option<Instant>,
+    /// When somebody last asked who was not served at once, since opening fails.
+    asked_at: Option<Instant>,
     learned: Option<Learned>,
     /// How long an opening takes, as a mean over about eight.
     takes: Duration,
@@ -36,6 +40,10 @@ impl Openings {
     const LONGEST_DELAY_DEAD: Duration = Duration::from_millis(500);
     /// A person has to do something first, and each attempt is a line in the server's log.
     const LONGEST_DELAY_MISCONFIGURED: Duration = Duration::from_secs(30);
+    /// While somebody asks, or did lately, whatever the cause is.
+    const LONGEST_DELAY_ASKED: Duration = Duration::from_secs(1);
+    /// About as long as it takes those to come back who were refused.
+    const LATELY: Duration = Duration::from_secs(2);
     const DEAD_LIMIT: Duration = Duration::from_secs(1);
     const LEARNED_FOR: Duration = Duration::from_secs(60);
     const BREAK_AFTER: u32 = 5;
@@ -73,6 +81,18 @@ impl Openings {
         self.not_before.is_none_or(|at| at <= now)
     }
 
+    /// Somebody asks for a connection, and none is there for it.
+    pub(super) const fn on_asked(&mut self, now: Instant) {
+        self.asked_at = Some(now);
+    }
+
+    /// The end of the pause, which is shorter when somebody waits or has asked lately.
+    fn pause_ends(&self, somebody_waits: bool) -> Option<Instant> {
+        let soon = self.failed_at.map(|at| at + Self::LONGEST_DELAY_ASKED);
+        let wanted = |soon: &Instant| somebody_waits || self.asked_at.is_some_and(|at| *soon <= at + Self::LATELY);
+        self.not_before.map(|at| soon.filter(wanted).map_or(at, |soon| soon.min(at)))
+    }
+
     fn is_broken(&self, now: Instant) -> bool {
         self.failures_dead >= Self::BREAK_AFTER
             || self.dead_since.is_some_and(|since| now.saturating_duration_since(since) >= Self::BREAK_AFTER_TIME)
@@ -82,6 +102,7 @@ impl Openings {
     fn longest_pause(&self, failure: OpenFailure, anything_lives: bool) -> Duration {
         let (first, longest) = match failure {
             OpenFailure::Misconfigured => (Self::LONGEST_DELAY_DEAD, Self::LONGEST_DELAY_MISCONFIGURED),
+            OpenFailure::NotYet => (Self::FIRST_DELAY, Self::LONGEST_DELAY),
             _ if anything_lives => (Self::FIRST_DELAY, Self::LONGEST_DELAY),
             _ => (Self::FIRST_DELAY, Self::LONGEST_DELAY_DEAD),
         };
@@ -97,7 +118,7 @@ impl Ledger {
         openings.failures = 0;
         openings.failures_dead = 0;
         openings.dead_since = None;
-        openings.not_before = None;
+        (openings.not_before, openings.failed_at, openings.asked_at) = (None, None, None);
         openings.takes = (openings.takes * 7 + now.saturating_duration_since(begun)) / 8;
         if std::mem::take(&mut openings.told) {
             self.actions.push_back(Action::Tell(Event::BreakerClosed));
@@ -129,7 +150,7 @@ impl Ledger {
             (openings.failures_dead, openings.dead_since) = (0, None);
         }
         let pause = openings.longest_pause(failure, live > 0).mul_f64(chance.clamp(0.0, 1.0));
-        openings.not_before = Some(now + pause);
+        (openings.not_before, openings.failed_at) = (Some(now + pause), Some(now));
         if failure == OpenFailure::NoRoom && live > 0 {
             // What is being closed still is a session of the server's.
             self.learn(now, live + counts.closing);
@@ -138,6 +159,18 @@ impl Ledger {
             self.postpone_retirement(now, old);
         }
         self.fail_hopeless(now);
+        self.pump(now);
+    }
+
+    /// When the pause after a failed opening ends, if nobody asks for a connection meanwhile; `None` after a success.
+    #[must_use]
+    pub const fn paused_until(&self) -> Option<Instant> {
+        self.openings.not_before
+    }
+
+    /// What is dialed has changed (credentials, an address): what is missing is opened now, without a pause.
+    pub fn end_pause(&mut self, now: Instant) {
+        self.openings.not_before = None;
         self.pump(now);
     }
 
@@ -169,7 +202,8 @@ impl Ledger {
         if self.slots.counts().live() > 0 || !self.openings.is_broken(now) {
             return None;
         }
-        let next = self.openings.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        // It is told to somebody who asks.
+        let next = self.openings.pause_ends(true).map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         Some(Refusal::Unavailable {
             since: now.saturating_duration_since(since),
             retry_after: next + Openings::BREAK_AFTER_TIME,
@@ -186,7 +220,7 @@ impl Ledger {
 
     /// Asks for the connections that waiters with a place, or the minimum of idle ones, are missing.
     pub(super) fn open_missing(&mut self, now: Instant) {
-        while self.openings.is_due(now)
+        while self.pause_ends().is_none_or(|at| at <= now)
             && self.may_open()
             && let Some(reason) = self.missing()
         {
@@ -256,8 +290,12 @@ impl Ledger {
         if self.openings.are_well() { self.rules.openings_at_once } else { 1 }
     }
 
+    fn pause_ends(&self) -> Option<Instant> {
+        self.openings.pause_ends(!self.queue.is_empty())
+    }
+
     /// When the pause after a failure ends, if something is to be opened then.
     pub(super) fn next_opening(&self) -> Option<Instant> {
-        self.openings.not_before.filter(|_| self.may_open() && self.missing().is_some())
+        self.pause_ends().filter(|_| self.may_open() && self.missing().is_some())
     }
 }

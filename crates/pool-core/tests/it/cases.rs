@@ -101,6 +101,7 @@ impl Draw {
         match self.below(20) {
             0 | 1 => Attempt::Fail(OpenFailure::Other),
             2 => Attempt::Fail(OpenFailure::NoRoom),
+            3 if self.one_in(2) => Attempt::Fail(OpenFailure::NotYet),
             3 => Attempt::Fail(OpenFailure::Misconfigured),
             _ => Attempt::Open,
         }

@@ -5,6 +5,7 @@ mod cases;
 mod classes;
 mod knee;
 mod model;
+mod pauses;
 mod rules;
 mod server;
 mod world;

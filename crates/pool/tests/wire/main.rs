@@ -2,6 +2,7 @@
 //! servers fail.
 
 mod abandoned;
+mod credentials;
 mod dials;
 mod faults;
 mod servers;

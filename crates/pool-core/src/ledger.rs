@@ -259,7 +259,13 @@ impl Ledger {
     /// Whether the pool is closed and the last connection gone.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.closed && self.slots.counts().open() == 0
+        self.is_drained_to(0)
+    }
+
+    /// Whether the pool is closed and no more than so many connections are left.
+    #[must_use]
+    pub fn is_drained_to(&self, left: u32) -> bool {
+        self.closed && self.slots.counts().open() <= left
     }
 
     /// Whether [`Ledger::close`] was called.

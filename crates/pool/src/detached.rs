@@ -1,18 +1,21 @@
+use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, Weak};
 
 use forebay_pool_core::SlotId;
+use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 
 use crate::Lease;
 use crate::cleaning;
 use crate::connect::Session;
 use crate::pool::{Shared, now};
+use crate::sync::Mutex;
 
 impl Lease {
     /// Takes the connection out of the pool, for as long as it is wanted: nobody watches it and nobody takes it back. It
     /// is a lease no more, and makes way for another one; but it still is a connection below the ceiling, until the value
-    /// is dropped, and [`crate::Pool::close`] waits for that. What a [`crate::Tx`] left open is rolled back first; what
+    /// is dropped, and [`crate::Pool::close`] waits a moment for that. What a [`crate::Tx`] left open is rolled back first; what
     /// statements have set stays.
     ///
     /// ```no_run
@@ -92,5 +95,37 @@ impl Drop for Berth {
     fn drop(&mut self) {
         let now = now();
         self.shared.with(now, |state| state.vacate(now, self.slot));
+    }
+}
+
+/// What has places of a pool for connections of its own, and can be told to close them.
+pub(crate) trait Tenant: Send + Sync {
+    /// Tells it at once; the future ends when its connections are closed and the places given back.
+    fn close(self: Arc<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// All tenants of one pool.
+#[derive(Default)]
+pub(crate) struct Tenants {
+    list: Mutex<Vec<Weak<dyn Tenant>>>,
+}
+
+impl Tenants {
+    pub(crate) fn add(&self, tenant: Weak<dyn Tenant>) {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|tenant| tenant.strong_count() > 0);
+        list.push(tenant);
+    }
+
+    /// Tells all of them.
+    pub(crate) fn close(&self) -> Vec<BoxFuture<'static, ()>> {
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        list.into_iter().filter_map(|tenant| Some(tenant.upgrade()?.close())).collect()
+    }
+}
+
+impl fmt::Debug for Tenants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tenants")
     }
 }

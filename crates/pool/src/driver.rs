@@ -82,7 +82,7 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
         }
     }
     errands.wake.append(&mut state.overdue);
-    errands.drained = state.ledger.is_drained();
+    errands.drained = state.is_wound_up();
 }
 
 fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) {

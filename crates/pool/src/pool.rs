@@ -19,6 +19,7 @@ use crate::builder::Builder;
 use crate::cleaning::{Closing, control_places};
 use crate::connect::{Dialer, Session};
 use crate::control::Control;
+use crate::detached::Tenants;
 use crate::driver::{self, Errands};
 use crate::error::Details;
 use crate::history::{Happening, History};
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) alarm: Arc<Notify>,
     pub(crate) drained: Notify,
     pub(crate) threshold: Threshold,
+    pub(crate) tenants: Tenants,
     state: Mutex<State>,
 }
 
@@ -85,6 +87,8 @@ pub(crate) struct State {
     rules: Rules,
     /// Whether a lease is ended whatever its holder does: the pool has waited long enough for it.
     pub(crate) ends_leases: bool,
+    /// How many connections others have whom nobody watches: [`Seat::Detached`].
+    outside: u32,
     /// Where callers have waited whose own task held a lease.
     nested_at: HashSet<&'static Location<'static>>,
     /// Whether the threshold has to follow what changes: somebody would be refused.
@@ -153,8 +157,15 @@ impl State {
 
     /// A place without a connection of the pool's is free again.
     pub(crate) fn vacate(&mut self, now: Instant, slot: SlotId) {
-        *self.seat(slot) = Seat::Away;
+        if let Seat::Detached = std::mem::take(self.seat(slot)) {
+            self.outside -= 1;
+        }
         self.ledger.closed(now, slot);
+    }
+
+    /// Whether the pool is closed, and no connection is left but those that nobody watches.
+    pub(crate) fn is_wound_up(&self) -> bool {
+        self.ledger.is_drained_to(self.outside)
     }
 
     /// Resizes the ledger by bounds that count the control connection; says how many places that has now.
@@ -238,7 +249,7 @@ impl State {
         snapshot
     }
 
-    fn holders(&self, now: Instant) -> Vec<Holder> {
+    pub(crate) fn holders(&self, now: Instant) -> Vec<Holder> {
         let loans = self.seats.iter().filter_map(|seat| match seat {
             Seat::Lent(loan) => Some(loan.holder(now)),
             _ => None,
@@ -330,6 +341,7 @@ impl Shared {
         let how = if session.is_ok() { Return::Detached } else { Return::Broken };
         let now = now();
         self.with(now, |state| {
+            state.outside += u32::from(session.is_ok());
             *state.seat(loan.slot) = seat;
             state.ledger.release(now, loan.slot, how);
         });
@@ -406,6 +418,7 @@ impl Pool {
             control_places,
             rules: config.rules.clone(),
             ends_leases: false,
+            outside: 0,
             nested_at: HashSet::new(),
             refuses: false,
         };
@@ -419,6 +432,7 @@ impl Pool {
             alarm: Arc::default(),
             drained: Notify::new(),
             threshold: Threshold::default(),
+            tenants: Tenants::default(),
             state: Mutex::new(state),
         });
         shared.runtime.spawn(driver::run(Arc::downgrade(&shared), Arc::clone(&shared.alarm)));
@@ -584,34 +598,6 @@ impl Pool {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.shared.config.name
-    }
-
-    /// Refuses new requests and waiters, closes what is idle, and waits until the last lease is back and closed, however
-    /// long that takes; see [`Pool::drain`] for a limit.
-    ///
-    /// Dropping the future stops the wait, not the closing.
-    pub async fn close(&self) {
-        let now = now();
-        self.shared.with(now, |state| state.ledger.close(now));
-        loop {
-            let drained = self.shared.drained.notified();
-            if self.shared.lock().ledger.is_drained() {
-                break;
-            }
-            drained.await;
-        }
-        self.shared.control.close().await;
-    }
-
-    /// Takes every lease back that is out, and says whose they are.
-    pub(crate) fn end_leases(&self) -> Vec<Holder> {
-        let now = now();
-        self.shared.with(now, |state| {
-            let holders = state.holders(now);
-            state.ends_leases = true;
-            state.ledger.take_all_back();
-            holders
-        })
     }
 }
 

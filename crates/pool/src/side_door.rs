@@ -1,21 +1,42 @@
 use std::ops::Deref;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
+use futures_util::future::BoxFuture;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use crate::acquire::Acquire;
-use crate::detached::Berth;
+use crate::detached::{Berth, Tenant};
+use crate::pool::Shared;
+use crate::sync::Mutex;
 use crate::{Admission, Pool};
 
 /// A pool of sqlx's own on places of a [`Pool`], for what accepts nothing else: `PgListener`, migrations that want a
 /// pool, stores of web sessions. See [`Pool::side_door`].
 #[derive(Debug)]
 pub struct SideDoor {
+    annex: Arc<Annex>,
+    shared: Arc<Shared>,
+}
+
+/// sqlx's pool, and the places that it has.
+#[derive(Debug)]
+struct Annex {
     pool: PgPool,
-    berths: Option<Vec<Berth>>,
-    runtime: tokio::runtime::Handle,
+    berths: Mutex<Vec<Berth>>,
+}
+
+impl Tenant for Annex {
+    fn close(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        // Whoever listens is told now, whether or not somebody polls the future.
+        drop(self.pool.close());
+        Box::pin(async move {
+            self.pool.close().await;
+            let berths = std::mem::take(&mut *self.berths.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(berths);
+        })
+    }
 }
 
 impl Pool {
@@ -36,6 +57,9 @@ impl Pool {
     /// let told = listener.recv().await?;
     /// # Ok(()) }
     /// ```
+    ///
+    /// When this pool closes, so does sqlx's: what listens on it is told, and its places are free when its connections are
+    /// back ([`Pool::close`]).
     ///
     /// Dropping the future gives the places back.
     ///
@@ -63,7 +87,13 @@ impl Pool {
                 Box::pin(async move { dialer.connector.prepare(connection).await })
             });
             let pool = options.connect_lazy_with(connect);
-            Ok(SideDoor { pool, berths: Some(berths), runtime: shared.runtime.clone() })
+            let annex = Arc::new(Annex { pool, berths: Mutex::new(berths) });
+            let tenant: Arc<dyn Tenant> = Arc::<Annex>::clone(&annex);
+            shared.tenants.add(Arc::downgrade(&tenant));
+            if shared.lock().ledger.is_closed() {
+                drop(tenant.close());
+            }
+            Ok(SideDoor { annex, shared })
         }
     }
 }
@@ -72,9 +102,9 @@ impl SideDoor {
     /// Closes sqlx's pool, waits until its connections are back and closed, and gives the places back. Dropping the
     /// future lets that go on in the background, as dropping the value does.
     pub async fn close(self) {
-        let pool = self.pool.clone();
+        let annex = Arc::clone(&self.annex);
         drop(self);
-        pool.close().await;
+        annex.close().await;
     }
 }
 
@@ -82,16 +112,12 @@ impl Deref for SideDoor {
     type Target = PgPool;
 
     fn deref(&self) -> &PgPool {
-        &self.pool
+        &self.annex.pool
     }
 }
 
 impl Drop for SideDoor {
     fn drop(&mut self) {
-        let (pool, berths) = (self.pool.clone(), self.berths.take());
-        self.runtime.spawn(async move {
-            pool.close().await;
-            drop(berths);
-        });
+        self.shared.runtime.spawn(Arc::clone(&self.annex).close());
     }
 }

@@ -1,11 +1,11 @@
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forebay_pool_core::Class;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::time::timeout;
 
-use crate::pool::now;
+use crate::pool::{State, now};
 use crate::{AcquireError, Admission, Holder, InvalidConfig, Lease, Pool};
 
 /// Why a pool is not ready to serve. See [`Pool::ready`].
@@ -40,7 +40,7 @@ impl std::error::Error for NotReady {
     }
 }
 
-/// How a pool was closed. See [`Pool::drain`].
+/// How a pool was closed. See [`Pool::close`] and [`Pool::drain`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Drained {
@@ -105,6 +105,20 @@ impl Pool {
         }
     }
 
+    /// Refuses new requests and waiters, closes what is idle, and waits until the last lease is back and closed, however
+    /// long that takes; see [`Pool::drain`] for a limit.
+    ///
+    /// What nobody watches is told at once, as far as it can be: a [`Pool::side_door`] is closed, so that a `PgListener` on
+    /// it fails with [`sqlx::Error::PoolClosed`]. When the last lease is back, side doors and the connections of
+    /// [`Lease::detach`] have [`crate::Config::close_timeout`] to end too; [`Drained::open`] counts those that did not.
+    ///
+    /// Dropping the future stops the wait, not the closing.
+    pub async fn close(&self) -> Drained {
+        let begun = now();
+        self.wind_up(self.shared().config.close_timeout).await;
+        self.drained(begun, Vec::new())
+    }
+
     /// Closes the pool as [`Pool::close`] does, and waits for leases no longer than `limit`. Those still out are then taken
     /// back, whatever their holders do with them: what runs is ended, what is not committed is rolled back, and the holder's
     /// next statement fails with [`crate::PoolError::Revoked`].
@@ -113,12 +127,52 @@ impl Pool {
     pub async fn drain(&self, limit: Duration) -> Drained {
         let begun = now();
         let mut late = Vec::new();
-        if timeout(limit, self.close()).await.is_err() {
+        if timeout(limit, self.wind_up(limit)).await.is_err() {
             late = self.end_leases();
             let config = &self.shared().config;
             let cleaning = config.cleanup_timeout + config.close_timeout + config.check_interval();
-            let _still_open = timeout(cleaning, self.close()).await;
+            let _still_open = timeout(cleaning, self.wind_up(Duration::ZERO)).await;
         }
+        self.drained(begun, late)
+    }
+
+    /// Closes, and waits for what nobody watches no longer than `patience` after all else is closed.
+    async fn wind_up(&self, patience: Duration) {
+        let (shared, now) = (self.shared(), now());
+        shared.with(now, |state| state.ledger.close(now));
+        let tenants = shared.tenants.close();
+        self.until(State::is_wound_up).await;
+        let outside = async {
+            join_all(tenants).await;
+            self.until(|state| state.ledger.is_drained()).await;
+        };
+        let _they_stay = timeout(patience, outside).await;
+        shared.control.close().await;
+    }
+
+    async fn until(&self, holds: impl Fn(&State) -> bool) {
+        let shared = self.shared();
+        loop {
+            let drained = shared.drained.notified();
+            if holds(&shared.lock()) {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    fn drained(&self, begun: Instant, late: Vec<Holder>) -> Drained {
         Drained { took: now().saturating_duration_since(begun), late, open: self.snapshot().open() }
+    }
+
+    /// Takes every lease back that is out, and says whose they are.
+    fn end_leases(&self) -> Vec<Holder> {
+        let now = now();
+        self.shared().with(now, |state| {
+            let holders = state.holders(now);
+            state.ends_leases = true;
+            state.ledger.take_all_back();
+            holders
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod adoption;
+mod closing;
 mod complaints;
 mod deadlines;
 mod door;

@@ -3,7 +3,6 @@ use std::fmt;
 use forebay_pool_core::{Knee, Sizer};
 use sqlx::postgres::PgConnectOptions;
 
-use crate::connector::AsConfigured;
 use crate::{Config, Connector, InvalidConfig, Observer, Pool, Unobserved};
 
 /// A [`Pool`] to be, with parts of your choice. See [`Pool::builder`].
@@ -22,13 +21,13 @@ pub struct Builder {
     pub(crate) config: Config,
     pub(crate) sizer: Box<dyn Sizer>,
     pub(crate) observer: Box<dyn Observer>,
-    pub(crate) connector: Box<dyn Connector>,
+    pub(crate) connector: Option<Box<dyn Connector>>,
 }
 
 impl Builder {
     pub(crate) fn new(options: PgConnectOptions, config: Config) -> Self {
         let sizer = Box::<Knee>::default();
-        Self { options, config, sizer, observer: Box::new(Unobserved), connector: Box::new(AsConfigured) }
+        Self { options, config, sizer, observer: Box::new(Unobserved), connector: None }
     }
 
     /// What moves the limit. Default [`Knee`].
@@ -43,7 +42,7 @@ impl Builder {
 
     /// What dials with which credentials, and prepares each session. Default the options as they are, and nothing.
     pub fn connector(self, connector: impl Connector + 'static) -> Self {
-        Self { connector: Box::new(connector), ..self }
+        Self { connector: Some(Box::new(connector)), ..self }
     }
 
     /// A pool that will open connections in the background, beginning with `min_idle` now. Nothing waits for them here:

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use forebay_pool_core::{Health, SlotId};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Row};
 use tokio::time::timeout;
 
 use crate::connect::{Backend, Session};
@@ -54,32 +54,68 @@ async fn purify(shared: &Shared, soiled: Soiled) -> (Option<Session>, Health) {
         if read_only { session.health(shared.config.role).await } else { Ok(Health::Well) }
     };
     if let Ok(Ok(health)) = timeout(shared.config.cleanup_timeout, work).await {
-        return (Some(session), health);
+        if trace != Trace::ForGood {
+            return (Some(session), health);
+        }
+        close_politely(shared, session).await;
+        return (None, Health::Lost);
     }
     drop(session);
     end(shared, backend).await;
     (None, Health::Lost)
 }
 
-/// Takes away what the last user left in the session.
+/// What DISCARD ALL does, except that it keeps the plans and what the driver has prepared: to prepare that again would take
+/// the next users a round trip for each statement. Asks before and after how names are looked up, and at last what is prepared.
+/// One round trip.
+const RESTORE: &str = "\
+    SELECT pg_catalog.hashtextextended(pg_catalog.concat(pg_catalog.current_setting('search_path'), ' ', current_user), 0);
+    CLOSE ALL;
+    SET SESSION AUTHORIZATION DEFAULT;
+    RESET ALL;
+    UNLISTEN *;
+    DISCARD TEMP;
+    DISCARD SEQUENCES;
+    SELECT pg_catalog.hashtextextended(pg_catalog.concat(pg_catalog.current_setting('search_path'), ' ', current_user), 0),
+        pg_catalog.count(*) FILTER (WHERE from_sql), pg_catalog.count(*), pg_catalog.pg_advisory_unlock_all()
+    FROM pg_catalog.pg_prepared_statements";
+
+/// Takes away what the last user may have left in the session.
 async fn reset(shared: &Shared, connection: &mut PgConnection, trace: Trace) -> Result<(), sqlx::Error> {
     match trace {
-        Trace::None => return Ok(()),
-        Trace::Session => command(connection, "DISCARD ALL").await?,
+        Trace::None | Trace::ForGood => return Ok(()),
+        Trace::Unseen if restore(connection).await? => {}
+        Trace::Unseen | Trace::Session => discard_all(connection).await?,
         // Refused where a transaction is open: that is how it becomes known, without a warning in the server's log where
         // none is.
-        Trace::Unknown => match command(connection, "DISCARD ALL").await {
+        Trace::Unknown => match discard_all(connection).await {
             Err(sqlx::Error::Database(_)) => {
                 command(connection, "ROLLBACK").await?;
-                command(connection, "DISCARD ALL").await?;
+                discard_all(connection).await?;
             }
             done => done?,
         },
     }
+    shared.dialer.prepare(connection).await
+}
+
+/// Says whether it was enough. It is not where names were looked up elsewhere, since the driver has noted what it found, and
+/// where something was prepared by text, or is prepared no more.
+async fn restore(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let rows = sqlx::raw_sql(RESTORE).fetch_all(&mut *connection).await;
+    drain(connection).await?;
+    let rows = rows?;
+    let [before, after] = rows.as_slice() else { return Err(sqlx::Error::RowNotFound) };
+    let names: [i64; 2] = [before.try_get(0)?, after.try_get(0)?];
+    let (by_text, prepared): (i64, i64) = (after.try_get(1)?, after.try_get(2)?);
+    let known = usize::try_from(prepared).is_ok_and(|prepared| prepared == connection.cached_statements_size());
+    Ok(names[0] == names[1] && by_text == 0 && known)
+}
+
+async fn discard_all(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    command(connection, "DISCARD ALL").await?;
     // The server has forgotten the prepared statements too.
-    connection.clear_cached_statements().await?;
-    shared.dialer.connector.prepare(connection).await?;
-    drain(connection).await.map(drop)
+    connection.clear_cached_statements().await
 }
 
 /// Only when the server has stopped working for it is its place free again.

@@ -40,6 +40,14 @@ pub struct Config {
     /// `idle_in_transaction_session_timeout` is not among them it is set to a second more than `rules.revoke_after`: the
     /// pool takes a lease back first, with a typed error, and the server only where the pool could not.
     pub session: Vec<(String, String)>,
+    /// Functions and procedures of yours that leave nothing in the session, by name without schema; `app_*` is all that begin
+    /// with `app_`, `*` is all. Default none. After a lease that called a function which is neither here nor one of Postgres'
+    /// or of a common extension, the session is reset in the background, which takes a round trip; so it is after a DO
+    /// (trusted by the name `do`) and an EXECUTE (`execute`), whose work is not in their text either.
+    pub trusted_functions: Vec<String>,
+    /// Whether the session is reset after every lease that ran a statement, whatever its text says. Default false. For schemas
+    /// whose triggers, views, defaults or operators change the session: that is in no text.
+    pub reset_always: bool,
 }
 
 /// Which servers a pool may connect to.
@@ -78,6 +86,8 @@ impl Config {
             control: true,
             transactions: Vec::new(),
             session: session.map(|(key, value)| (key.to_owned(), value)).into(),
+            trusted_functions: Vec::new(),
+            reset_always: false,
         }
     }
 }

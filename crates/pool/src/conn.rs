@@ -74,7 +74,7 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let request = Request::of(query);
+        let request = Request::of(query, &self.shared.config);
         Box::pin(async move {
             let mut statement = self.start(request.effect()).await?;
             let answer = self.loan.within(statement.connection().execute(request)).await;
@@ -88,7 +88,7 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'q: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let request = Request::of(query);
+        let request = Request::of(query, &self.shared.config);
         Box::pin(stream! {
             let mut statement = match self.start(request.effect()).await {
                 Ok(statement) => statement,
@@ -126,7 +126,7 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'q: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let request = Request::of(query);
+        let request = Request::of(query, &self.shared.config);
         Box::pin(async move {
             let mut statement = self.start(request.effect()).await?;
             let answer = self.loan.within(statement.connection().fetch_optional(request)).await;

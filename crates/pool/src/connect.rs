@@ -5,6 +5,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::connector::AsConfigured;
 use crate::loan::drain;
 use crate::{Connector, ServerRole};
 
@@ -13,11 +14,18 @@ use crate::{Connector, ServerRole};
 pub(crate) struct Dialer {
     /// With the pool's name and the session's settings, but for those that follow from the rules.
     pub(crate) options: PgConnectOptions,
-    pub(crate) connector: Box<dyn Connector>,
+    connector: Box<dyn Connector>,
+    /// Whether the connector is the user's, and may prepare sessions.
+    prepares: bool,
     pub(crate) turns: Semaphore,
 }
 
 impl Dialer {
+    pub(crate) fn new(options: PgConnectOptions, connector: Option<Box<dyn Connector>>, turns: Semaphore) -> Self {
+        let prepares = connector.is_some();
+        Self { options, connector: connector.unwrap_or_else(|| Box::new(AsConfigured)), prepares, turns }
+    }
+
     /// Waits until one more may be opened; the place is kept until the value is dropped.
     pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
         self.turns.acquire().await.expect("it is never closed")
@@ -26,6 +34,17 @@ impl Dialer {
     /// What to dial with now.
     pub(crate) async fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
         self.connector.options(self.options.clone()).await
+    }
+
+    /// Has the session prepared, and makes sure that it was not left in a transaction: it would be the first user's.
+    pub(crate) async fn prepare(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if !self.prepares {
+            return Ok(());
+        }
+        self.connector.prepare(connection).await?;
+        // What an error of the hook's own making left unread.
+        drain(connection).await?;
+        if is_in_transaction(connection).await? { Err(left_open()) } else { Ok(()) }
     }
 
     /// Lets so many be opened at once from now on. Those under way go on.
@@ -78,9 +97,7 @@ impl Session {
             ServerRole::Primary if standby => Err(wrong_role("a standby", "a primary")),
             ServerRole::Standby if !standby => Err(wrong_role("a primary", "a standby")),
             _ => {
-                dialer.connector.prepare(&mut connection).await?;
-                // What an error of the hook's own making left unread.
-                drain(&mut connection).await?;
+                dialer.prepare(&mut connection).await?;
                 Ok(Self { connection, backend })
             }
         }
@@ -98,6 +115,22 @@ impl Session {
         };
         Ok(if well { Health::Well } else { Health::WrongRole })
     }
+}
+
+/// Asks the server: one round trip. A transaction that is open began before the question came.
+async fn is_in_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let question = "select pg_catalog.now() <> pg_catalog.statement_timestamp()";
+    let answer = sqlx::raw_sql(question).fetch_one(&mut *connection).await.and_then(|row| row.try_get(0));
+    drain(connection).await?;
+    match answer {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("25P02") => Ok(true),
+        answer => answer,
+    }
+}
+
+fn left_open() -> sqlx::Error {
+    let text = "Connector::prepare left a transaction open: have it commit or roll back before it returns";
+    sqlx::Error::Configuration(text.into())
 }
 
 fn wrong_role(is: &str, wanted: &str) -> sqlx::Error {

@@ -45,8 +45,11 @@ pub trait Connector: fmt::Debug + Send + Sync {
     }
 
     /// Prepares a session before anybody has it: once when it is opened, and again whenever it was reset because its last
-    /// holder had left something behind (`DISCARD ALL` takes away what was prepared too). A setting that never changes
-    /// costs less in [`crate::Config::session`].
+    /// holder had left something behind (a reset takes away what was prepared too). A setting that never changes costs less in
+    /// [`crate::Config::session`].
+    ///
+    /// A transaction must not be left open: the pool asks the server, in one round trip for each time, and closes the
+    /// connection.
     ///
     /// # Errors
     /// What the server answers; the connection is closed.

@@ -36,6 +36,7 @@
 //! | more or fewer connections at run time; idle ones closed under steady traffic | no: sqlx fixes the number, and uses the one that rested longest | yes |
 //! | at most so many connects at once, a breaker while the server is away | no: sqlx connects for each caller | yes |
 //! | a future dropped inside `begin` or a statement | sqlx 0.9: an open transaction can reach the next user, and the place comes back when the server has finished | cleaned or cancelled first |
+//! | what a user leaves in the session: settings, roles, locks, temporary tables | stays, as on sqlx's pool | reset before the next user |
 //! | return without a round trip | no: sqlx pings at each return, without a time limit | yes |
 //!
 //! What takes connections from the pool directly (a session store, a listener, old code) is not seen: leave it room with

@@ -400,7 +400,7 @@ impl Pool {
         }
         let options = options.application_name(&config.name).options(config.session.clone());
         let turns = Semaphore::new(config.rules.openings_at_once as usize);
-        let dialer = Arc::new(Dialer { options, connector, turns });
+        let dialer = Arc::new(Dialer::new(options, connector, turns));
         let now = now();
         let control_places = control_places(config.control, config.rules.ceiling);
         let runtime = tokio::runtime::Handle::current();

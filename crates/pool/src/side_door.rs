@@ -84,7 +84,7 @@ impl Pool {
             let connect = dialer.options().await?.options(belts);
             let options = options.after_connect(move |connection, _| {
                 let dialer = Arc::clone(&dialer);
-                Box::pin(async move { dialer.connector.prepare(connection).await })
+                Box::pin(async move { dialer.prepare(connection).await })
             });
             let pool = options.connect_lazy_with(connect);
             let annex = Arc::new(Annex { pool, berths: Mutex::new(berths) });

@@ -1,6 +1,7 @@
 //! One statement on its way to the server, and what its text says it will leave behind.
 
 mod effect;
+mod names;
 mod token;
 
 use sqlx::error::BoxDynError;
@@ -8,6 +9,8 @@ use sqlx::postgres::{PgArguments, PgStatement};
 use sqlx::{Execute, Postgres, SqlStr};
 
 pub(crate) use effect::{Effect, Trace};
+
+use crate::Config;
 
 /// A statement taken apart, so that its text could be looked at; sqlx hands the text out only once, and by value.
 pub(crate) struct Request {
@@ -19,12 +22,15 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) fn of<'q>(mut query: impl Execute<'q, Postgres>) -> Self {
+    pub(crate) fn of<'q>(mut query: impl Execute<'q, Postgres>, config: &Config) -> Self {
         let prepared = query.statement().cloned();
         let arguments = query.take_arguments();
         let persistent = query.persistent();
         let sql = query.sql();
-        let effect = Effect::of(sql.as_str());
+        let mut effect = Effect::of(sql.as_str(), &config.trusted_functions);
+        if config.reset_always {
+            effect.trace = effect.trace.max(Trace::Unseen);
+        }
         Self { sql, prepared, arguments, persistent, effect }
     }
 

@@ -72,6 +72,8 @@ impl Config {
             "close_timeout" => set(&mut self.close_timeout, time(value)),
             "role" => set(&mut self.role, role(value)),
             "control" => set(&mut self.control, switch(value)),
+            "trusted_functions" => set(&mut self.trusted_functions, Ok(list(value))),
+            "reset_always" => set(&mut self.reset_always, switch(value)),
             _ => match name.strip_prefix("session.") {
                 Some(parameter) if is_parameter(parameter) => {
                     self.session.push((parameter.to_owned(), value.to_owned()));
@@ -139,6 +141,11 @@ fn switch(value: &str) -> Result<bool, &'static str> {
     }
 }
 
+/// Names with commas or spaces between them.
+fn list(value: &str) -> Vec<String> {
+    value.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 /// Those of extensions have a dot.
 fn is_parameter(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.')
@@ -187,6 +194,8 @@ mod tests {
             close_timeout = 2s
             role = any
             control = off
+            trusted_functions = app_*, total
+            reset_always = on
             session.statement_timeout = 1min
             session.search_path = shop, public";
         let config = Config::named("x").with_settings(text).expect("all of it is right");
@@ -196,6 +205,7 @@ mod tests {
         assert_eq!((rules.lifetime, rules.revoke_after), (None, None));
         assert_eq!((rules.burst_wait, rules.check_after_idle), (Duration::from_millis(20), Duration::ZERO));
         assert_eq!((config.role, config.control), (ServerRole::Any, false));
+        assert_eq!((config.trusted_functions.join(" "), config.reset_always), ("app_* total".to_owned(), true));
         assert_eq!(config.statement_limit(), Some(Duration::from_secs(60)));
         assert_eq!(config.setting("search_path"), Some("shop, public"));
     }

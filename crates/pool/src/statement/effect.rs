@@ -1,3 +1,4 @@
+use super::names::{is_for_good, is_harmless, is_trusted};
 use super::token::{Token, Tokens, words};
 
 /// What a connection keeps when the statement and its transaction are over.
@@ -6,14 +7,18 @@ pub(crate) enum Trace {
     /// Nothing: the next user may have it as it is.
     #[default]
     None,
+    /// What ran is not in the text, and may have changed the session: a DO, a function that is not known.
+    Unseen,
     /// A setting, a role, a lock, a temporary table, a subscription: DISCARD ALL takes it away.
     Session,
     /// Anything, also a transaction: somebody had the connection raw.
     Unknown,
+    /// What no reset takes away: it ends with the session.
+    ForGood,
 }
 
-/// What the text of a statement, or of several, does to its connection. It errs on the side of a reset too many; what a
-/// function does inside is not in the text.
+/// What the text of a statement, or of several, does to its connection. It errs on the side of a reset too many. What the
+/// schema itself runs (a trigger, a view, a default, an operator) is not in the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effect {
     pub(crate) trace: Trace,
@@ -36,15 +41,22 @@ enum Verb {
     /// COMMIT, END, ROLLBACK or ABORT.
     End,
     Prepare,
+    Explain,
+    /// DO or EXECUTE: what runs is not in the text, or was in another one.
+    Hidden,
+    Load,
     Lasting,
 }
 
 impl Verb {
     fn of(word: &[u8]) -> Self {
         let verbs: &[(Self, &[&[u8]])] = match word.len() {
-            2 => &[(Self::Plain, &[b"do"])],
+            2 => &[(Self::Hidden, &[b"do"])],
             3 => &[(Self::Set, &[b"set"]), (Self::End, &[b"end"])],
-            4 => &[(Self::Plain, &[b"with", b"copy", b"drop", b"lock", b"call", b"show", b"move"])],
+            4 => &[
+                (Self::Plain, &[b"with", b"copy", b"drop", b"lock", b"call", b"show", b"move"]),
+                (Self::Load, &[b"load"]),
+            ],
             5 => &[(Self::Begin, &[b"begin"]), (Self::End, &[b"abort"]), (Self::Start, &[b"start"])],
             6 => &[
                 (Self::Plain, &[b"select", b"update", b"delete", b"values"]),
@@ -52,7 +64,12 @@ impl Verb {
                 (Self::End, &[b"commit"]),
                 (Self::Create, &[b"create"]),
             ],
-            7 => &[(Self::Prepare, &[b"prepare"]), (Self::Declare, &[b"declare"])],
+            7 => &[
+                (Self::Prepare, &[b"prepare"]),
+                (Self::Declare, &[b"declare"]),
+                (Self::Explain, &[b"explain"]),
+                (Self::Hidden, &[b"execute"]),
+            ],
             8 => &[(Self::End, &[b"rollback"])],
             _ => &[],
         };
@@ -62,17 +79,16 @@ impl Verb {
     }
 }
 
-/// Commands that leave nothing behind in the session. What is in no list here leaves something: LISTEN, LOAD, DISCARD and
-/// DEALLOCATE do (the last two take away what sqlx believes to be prepared), and an unknown one may.
+/// Commands that leave nothing behind in the session. What is in no list here leaves something: LISTEN, DISCARD and
+/// DEALLOCATE do (the last two take away what sqlx believes to be prepared), RESET (it takes away what a connector has set),
+/// and an unknown one may.
 const PLAIN: &[&[u8]] = &[
     b"table",
     b"merge",
-    b"explain",
     b"fetch",
     b"close",
     b"savepoint",
     b"release",
-    b"execute",
     b"truncate",
     b"alter",
     b"analyze",
@@ -80,7 +96,6 @@ const PLAIN: &[&[u8]] = &[
     b"vacuum",
     b"notify",
     b"unlisten",
-    b"reset",
     b"grant",
     b"revoke",
     b"comment",
@@ -93,23 +108,39 @@ const PLAIN: &[&[u8]] = &[
     b"security",
 ];
 
+/// What the words behind COMMIT, END, ROLLBACK or ABORT make of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    OfAll,
+    /// TO a savepoint, or of one that was PREPARED.
+    OfAnother,
+    /// AND CHAIN: the next one is open.
+    Chain,
+}
+
 /// Reads statement after statement of one text.
 #[derive(Debug, Default)]
 struct Reader<'s> {
+    /// Functions that the pool's user trusts.
+    trusted: &'s [String],
     effect: Effect,
     verb: Option<Verb>,
     /// Words of this statement so far.
     count: usize,
     previous: &'s [u8],
-    /// For the end of a transaction: TO, PREPARED or CHAIN, which make it something else.
-    to: bool,
-    chain: bool,
+    /// The word before the previous one.
+    earlier: &'s [u8],
+    /// DISTINCT ON was read: behind its parenthesis a function may stand, elsewhere only an alias.
+    distinct_on: bool,
+    end: End,
     /// Whether a transaction is open behind what was read so far, where the text says so.
     open: Option<bool>,
     /// The body of a function in plain SQL: its words are no statements of this text.
     atomic: bool,
 }
 
+#[inline]
 fn is(word: &[u8], known: &str) -> bool {
     word.eq_ignore_ascii_case(known.as_bytes())
 }
@@ -119,6 +150,7 @@ fn is_temporary(word: &[u8]) -> bool {
 }
 
 /// A function whose effect outlives the transaction. `set_config` is looked at by its caller.
+#[inline]
 fn is_lasting_name(word: &[u8]) -> bool {
     const PREFIX: &[u8] = b"pg_";
     if word.len() < 7 || !word[..3].eq_ignore_ascii_case(PREFIX) {
@@ -150,9 +182,57 @@ fn is_local_setting(tokens: Tokens<'_>) -> bool {
     false
 }
 
+/// Whether a name behind this word, with a list in parentheses, is no function that is called.
+fn is_before_name(word: &[u8]) -> bool {
+    const WORDS: &[&str] = &[
+        "into",
+        "as",
+        "table",
+        "with",
+        "recursive",
+        "only",
+        "copy",
+        "references",
+        "exists",
+        "function",
+        "procedure",
+        "ordinality",
+    ];
+    WORDS.iter().any(|known| is(word, known))
+}
+
+/// Words that may be a function's name, but not behind this one.
+fn is_of_the_grammar(before: &[u8], word: &[u8]) -> bool {
+    const PAIRS: &[(&str, &str)] = &[("grouping", "sets"), ("on", "conflict"), ("not", "materialized")];
+    PAIRS.iter().any(|(first, second)| is(before, first) && is(word, second))
+}
+
+/// A statement that can be explained begins with this word.
+fn is_explained(word: &[u8]) -> bool {
+    const WORDS: &[&str] =
+        &["select", "insert", "update", "delete", "merge", "values", "with", "table", "create", "execute", "declare"];
+    WORDS.iter().any(|known| is(word, known))
+}
+
+/// Whether a name, read to its end, is that of a query in a WITH and has a list of columns: `x (a, b) as (select`.
+fn is_named_query(tokens: Tokens<'_>) -> bool {
+    const LONGEST_LIST: usize = 64;
+    let mut rest = tokens.take(LONGEST_LIST).skip_while(|token| *token != Token::Close).skip(1);
+    if !matches!(rest.next(), Some(Token::Word(word)) if is(word, "as")) {
+        return false;
+    }
+    // Behind the AS of a function's result stands a list of columns, each with its type.
+    let first = rest.find(|token| *token != Token::Open);
+    matches!(first, Some(Token::Word(word)) if is_explained(word) || is(word, "materialized") || is(word, "not"))
+}
+
 impl<'s> Reader<'s> {
+    fn leaves(&mut self, trace: Trace) {
+        self.effect.trace = self.effect.trace.max(trace);
+    }
+
     fn lasts(&mut self) {
-        self.effect.trace = Trace::Session;
+        self.leaves(Trace::Session);
     }
 
     fn begin_transaction(&mut self) {
@@ -161,52 +241,106 @@ impl<'s> Reader<'s> {
     }
 
     fn word(&mut self, word: &'s [u8], rest: &Tokens<'s>) {
+        if self.verb == Some(Verb::Explain) && is_explained(word) {
+            (self.verb, self.count) = (None, 0);
+        }
         let verb = *self.verb.get_or_insert_with(|| Verb::of(word));
         match (verb, self.count) {
             (Verb::Begin, 0) => self.begin_transaction(),
             (Verb::Lasting, 0) => self.lasts(),
+            (Verb::Load, 0) => self.leaves(Trace::ForGood),
+            (Verb::Hidden, 0) => self.hidden(word),
             (Verb::Start, 1) if is(word, "transaction") => self.begin_transaction(),
+            (Verb::Set, 1 | 2) if is(word, "seed") => self.leaves(Trace::ForGood),
             (Verb::Set, 1) if !(is(word, "local") || is(word, "transaction") || is(word, "constraints")) => {
                 self.lasts();
             }
             (Verb::Prepare, 1) if is(word, "transaction") => self.open = Some(false),
             (Verb::Prepare, 1) => self.lasts(),
             (Verb::Create, 1..=4) if is_temporary(word) => self.lasts(),
+            (Verb::Create, 1..) if is(word, "execute") => self.hidden(word),
+            // Nothing else of a CREATE runs than its query.
+            (Verb::Create, 1..) if is(word, "select") || is(word, "values") => self.verb = Some(Verb::Plain),
             (Verb::Declare, _) if is(word, "hold") && is(self.previous, "with") => self.lasts(),
-            (Verb::End, 1..) => {
-                self.to |= is(word, "to") || is(word, "prepared");
-                self.chain |= is(word, "chain") && !is(self.previous, "no");
-            }
+            (Verb::End, 1..) if is(word, "to") || is(word, "prepared") => self.end = End::OfAnother,
+            (Verb::End, 1..) if is(word, "chain") && !is(self.previous, "no") => self.end = End::Chain,
             (Verb::Plain, 1..) if is_temporary(word) && is(self.previous, "into") => self.lasts(),
             _ => {}
         }
-        self.atomic |= is(word, "atomic");
+        match word.len() {
+            2 => self.distinct_on |= is(word, "on") && is(self.previous, "distinct"),
+            6 => self.atomic |= is(word, "atomic"),
+            _ => {}
+        }
         self.name(word, rest);
-        self.previous = word;
+        self.earlier = std::mem::replace(&mut self.previous, word);
         self.count += 1;
     }
 
+    /// What runs is not in the text. Its user trusts it by the name of its command.
+    fn hidden(&mut self, command: &[u8]) {
+        if !is_trusted(command, self.trusted) {
+            self.leaves(Trace::Unseen);
+        }
+    }
+
     fn name(&mut self, word: &[u8], rest: &Tokens<'_>) {
-        if is_lasting_name(word) || is(word, "set_config") && !is_local_setting(rest.clone()) {
+        if is_lasting_name(word) {
             self.lasts();
+        } else if is(word, "set_config") {
+            if !is_local_setting(rest.clone()) {
+                self.lasts();
+            }
+        } else if is(word, "pg_settings") {
+            // Its rule calls set_config for an UPDATE.
+            if is(self.previous, "update") || is(self.earlier, "update") {
+                self.lasts();
+            }
+        } else if self.count > 0 && rest.opens() {
+            self.call(word, rest);
+        }
+    }
+
+    /// Whether a name that was read, with a parenthesis behind it, is that of a function that is called.
+    fn calls(&self, rest: &Tokens<'_>) -> bool {
+        let before = if rest.follows(b".") { self.earlier } else { self.previous };
+        let runs = matches!(self.verb, Some(Verb::Plain | Verb::Insert | Verb::Declare));
+        let is_alias = rest.follows(b")") && !self.distinct_on;
+        runs && !is_alias && !rest.follows(b"::") && !is_before_name(before)
+    }
+
+    /// A name with a parenthesis behind it. Most are known, and that is quickly asked.
+    fn call(&mut self, name: &[u8], rest: &Tokens<'_>) {
+        let schema = rest.follows(b".").then_some(self.previous);
+        // Of a name in quotes every letter counts, and what comes with the server has small ones.
+        let is_own = rest.is_quoted() && name.iter().any(u8::is_ascii_uppercase);
+        if !is_own && is_harmless(name, schema) || is_of_the_grammar(self.previous, name) || !self.calls(rest) {
+            return;
+        }
+        if is_for_good(name) {
+            self.leaves(Trace::ForGood);
+        } else if !is_trusted(name, self.trusted) && !is_named_query(rest.clone()) {
+            self.leaves(Trace::Unseen);
         }
     }
 
     fn end_statement(&mut self) {
-        if self.verb == Some(Verb::End) && !self.to {
-            self.open = Some(self.chain);
-            self.effect.opens |= self.chain;
+        if self.verb == Some(Verb::End) && self.end != End::OfAnother {
+            let chain = self.end == End::Chain;
+            self.open = Some(chain);
+            self.effect.opens |= chain;
         }
-        (self.verb, self.count, self.previous) = (None, 0, b"");
-        (self.to, self.chain) = (false, false);
+        (self.verb, self.count, self.previous, self.earlier) = (None, 0, b"", b"");
+        (self.end, self.distinct_on) = (End::OfAll, false);
     }
 }
 
 impl Effect {
     pub(crate) const NONE: Self = Self { trace: Trace::None, opens: false, ends: false };
 
-    pub(crate) fn of(sql: &str) -> Self {
-        let mut reader = Reader::default();
+    /// `trusted` are the functions of which the pool's user says that they leave nothing.
+    pub(crate) fn of(sql: &str, trusted: &[String]) -> Self {
+        let mut reader = Reader { trusted, ..Reader::default() };
         let mut tokens = Tokens::of(sql.as_bytes());
         while let Some(token) = tokens.next() {
             match token {

@@ -18,6 +18,12 @@ pub(super) enum Token<'s> {
 pub(super) struct Tokens<'s> {
     text: &'s [u8],
     at: usize,
+    /// Where the last token begins.
+    from: usize,
+}
+
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
 
 const fn starts_word(byte: u8) -> bool {
@@ -25,12 +31,45 @@ const fn starts_word(byte: u8) -> bool {
 }
 
 const fn continues_word(byte: u8) -> bool {
-    starts_word(byte) || byte.is_ascii_digit() || byte == b'$'
+    CONTINUES_WORD[byte as usize]
 }
+
+/// A look into a table: most bytes of a text are asked for.
+const CONTINUES_WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        let char = byte.to_le_bytes()[0];
+        table[byte] = starts_word(char) || char.is_ascii_digit() || char == b'$';
+        byte += 1;
+    }
+    table
+};
 
 impl<'s> Tokens<'s> {
     pub(super) const fn of(text: &'s [u8]) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, from: 0 }
+    }
+
+    /// Whether this stands before the last token, but for white space.
+    pub(super) fn follows(&self, what: &[u8]) -> bool {
+        self.text[..self.from].trim_ascii_end().ends_with(what)
+    }
+
+    /// Whether the last token, a word, stands in quotes.
+    pub(super) fn is_quoted(&self) -> bool {
+        self.text.get(self.from) == Some(&b'"')
+    }
+
+    /// Whether the next token is an opening parenthesis.
+    pub(super) fn opens(&self) -> bool {
+        let next = self.text[self.at..].iter().find(|byte| !is_space(**byte));
+        match next {
+            Some(b'(') => true,
+            // It may begin a comment.
+            Some(b'-' | b'/') => self.clone().next() == Some(Token::Open),
+            _ => false,
+        }
     }
 
     fn peek(&self, ahead: usize) -> Option<u8> {
@@ -39,10 +78,11 @@ impl<'s> Tokens<'s> {
 
     /// Moves on while it holds; returns what was passed.
     fn pass(&mut self, holds: impl Fn(u8) -> bool) -> &'s [u8] {
-        let rest = &self.text[self.at..];
-        let length = rest.iter().position(|byte| !holds(*byte)).unwrap_or(rest.len());
-        self.at += length;
-        &rest[..length]
+        let from = self.at;
+        while self.peek(0).is_some_and(&holds) {
+            self.at += 1;
+        }
+        &self.text[from..self.at]
     }
 
     /// Block comments nest.
@@ -86,8 +126,13 @@ impl<'s> Tokens<'s> {
     /// At a dollar sign: a parameter, or a quoted body.
     fn dollar(&mut self) -> Token<'s> {
         let rest = &self.text[self.at + 1..];
+        if rest.first().is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+            self.pass(|byte| byte.is_ascii_digit());
+            return Token::Other;
+        }
         let tag = rest.iter().position(|byte| !(starts_word(*byte) || byte.is_ascii_digit())).unwrap_or(rest.len());
-        if rest.get(tag) != Some(&b'$') || rest.first().is_some_and(u8::is_ascii_digit) {
+        if rest.get(tag) != Some(&b'$') {
             self.at += 1;
             return Token::Other;
         }
@@ -128,17 +173,21 @@ impl<'s> Iterator for Tokens<'s> {
     fn next(&mut self) -> Option<Token<'s>> {
         loop {
             let byte = self.peek(0)?;
-            match (byte, self.peek(1)) {
-                (b'-', Some(b'-')) => {
+            if is_space(byte) {
+                self.at += 1;
+                continue;
+            }
+            self.from = self.at;
+            match byte {
+                _ if starts_word(byte) => return Some(self.word()),
+                b'-' if self.peek(1) == Some(b'-') => {
                     self.pass(|byte| byte != b'\n' && byte != b'\r');
                 }
-                (b'/', Some(b'*')) => self.pass_comment(),
-                _ if starts_word(byte) => return Some(self.word()),
-                (b'$', _) => return Some(self.dollar()),
+                b'/' if self.peek(1) == Some(b'*') => self.pass_comment(),
+                b'$' => return Some(self.dollar()),
                 _ => {
                     self.at += 1;
                     match byte {
-                        b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => {}
                         b';' => return Some(Token::Semicolon),
                         b'(' => return Some(Token::Open),
                         b')' => return Some(Token::Close),

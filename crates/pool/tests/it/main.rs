@@ -8,6 +8,7 @@ mod deadlines;
 mod door;
 mod drops;
 mod leases;
+mod leftovers;
 mod life;
 mod macros;
 mod outside;

@@ -88,6 +88,66 @@ async fn a_connector_dials_with_its_own_options_and_prepares_every_session_also_
     pool.close().await;
 }
 
+/// Leaves something open.
+#[derive(Debug)]
+struct Careless(&'static str);
+
+impl Connector for Careless {
+    fn prepare<'c>(&'c self, connection: &'c mut PgConnection) -> BoxFuture<'c, Result<(), sqlx::Error>> {
+        Box::pin(async move {
+            // What it has overlooked is an error of a statement, not of the hook.
+            drop(connection.execute(self.0).await);
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_connector_that_leaves_a_transaction_open_is_refused_by_name() {
+    let site = Site::new(rules()).await;
+    for careless in ["begin", "begin; select 1", "start transaction read only", "begin; select 1 / 0"] {
+        let config = Config { rules: rules(), ..Config::named("test") };
+        let builder = Pool::builder(site.database.options(), config).connector(Careless(careless));
+        let pool = builder.connect().expect("these rules hold");
+        let error = pool.ready(Duration::from_secs(5)).await.expect_err("no session may be used");
+        assert!(error.to_string().contains("Connector::prepare left a transaction open"), "{careless}: {error}");
+        pool.close().await;
+    }
+    for careful in ["begin; select 1; commit", "begin; rollback; set search_path to elsewhere", "select 1 / 0"] {
+        let config = Config { rules: rules(), ..Config::named("test") };
+        let builder = Pool::builder(site.database.options(), config).connector(Careless(careful));
+        let pool = builder.connect().expect("these rules hold");
+        sqlx::query("select 1").execute(&pool).await.unwrap_or_else(|error| panic!("{careful}: {error}"));
+        pool.close().await;
+    }
+}
+
+/// Begins a transaction from the second time on.
+#[derive(Debug, Default)]
+struct Tiring(AtomicU32);
+
+impl Connector for Tiring {
+    fn prepare<'c>(&'c self, connection: &'c mut PgConnection) -> BoxFuture<'c, Result<(), sqlx::Error>> {
+        let times = self.0.fetch_add(1, Ordering::Relaxed);
+        let sql = if times == 1 { "begin" } else { "select 1" };
+        Box::pin(async move { connection.execute(sql).await.map(drop) })
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_left_open_after_a_reset_closes_the_connection() {
+    let database = forebay_embedded::testing::database().await;
+    let config = Config { rules: rules(), ..Config::named("test") };
+    let pool =
+        Pool::builder(database.options(), config).connector(Tiring::default()).connect().expect("these rules hold");
+    let backend = || async { sqlx::query_scalar::<_, i32>("select pg_backend_pid()").fetch_one(&pool).await };
+    let before = backend().await.expect("answers");
+    (&pool).execute("set work_mem = '123kB'").await.expect("done");
+    assert_ne!(backend().await.expect("answers"), before);
+    assert_eq!(setting(&pool, "work_mem").await, "4MB");
+    pool.close().await;
+}
+
 /// Has no credentials.
 #[derive(Debug)]
 struct Locked;

@@ -152,6 +152,24 @@ async fn a_transaction_costs_its_begin_and_its_commit() {
 }
 
 #[tokio::test]
+async fn a_function_of_somebodys_own_costs_one_round_trip_after_its_lease_and_keeps_what_is_prepared() {
+    for site in sites().await {
+        let mut outside = site.outside().await;
+        outside.execute("create function mine() returns int language sql as 'select 1'").await.expect("done");
+        let mine = async || {
+            sqlx::query("select mine()").execute(&site.pool).await.expect("answers");
+            site.until("it is clean", |snapshot| snapshot.idle == 1).await;
+        };
+        mine().await;
+        let before = site.proxy.counts();
+        mine().await;
+        let cost = site.proxy.counts().since(&before);
+        assert_eq!((cost.round_trips, cost.messages(Side::Frontend, b'Q')), (2, 1), "the statement, and one after it");
+        assert_eq!(cost.messages(Side::Frontend, b'P'), 0, "it was prepared");
+    }
+}
+
+#[tokio::test]
 async fn a_requests_deadline_travels_with_the_begin() {
     let site = Site::new(trusting()).await;
     let cost = site

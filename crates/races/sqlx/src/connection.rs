@@ -97,6 +97,10 @@ impl Connection for PgConnection {
         self.read().await
     }
 
+    fn cached_statements_size(&self) -> usize {
+        0
+    }
+
     async fn clear_cached_statements(&mut self) -> Result<(), Error> {
         Ok(())
     }

@@ -21,6 +21,8 @@ pub trait Connection: Sized {
     /// Reads what is unread; a late error is handed out once.
     fn flush(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
     /// There are none.
+    fn cached_statements_size(&self) -> usize;
+    /// There are none.
     fn clear_cached_statements(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
@@ -68,6 +70,18 @@ impl RawSql {
     pub async fn fetch_one(self, connection: &mut PgConnection) -> Result<PgRow, Error> {
         connection.run(self.0.as_str()).await?;
         Ok(PgRow(connection.tell(self.0.as_str())))
+    }
+}
+
+/// What the pool asks to restore a session has two answers.
+impl RawSql {
+    /// Asks it.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub async fn fetch_all(self, connection: &mut PgConnection) -> Result<Vec<PgRow>, Error> {
+        connection.run(self.0.as_str()).await?;
+        Ok(vec![PgRow(vec![0]), PgRow(vec![0, 0, 0])])
     }
 }
 

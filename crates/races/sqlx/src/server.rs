@@ -159,7 +159,8 @@ impl Server {
             }
             Some("COMMIT" | "ROLLBACK") => (backend.in_transaction, backend.left_open) = (false, false),
             Some("DISCARD") => backend.changed = false,
-            Some("set") => backend.changed = true,
+            _ if sql.contains("RESET ALL") => backend.changed = false,
+            Some("set" | "do") => backend.changed = true,
             _ => {}
         }
         if let Some(rest) = sql.strip_prefix("select by(") {

@@ -68,7 +68,9 @@ fn what_a_dropped_statement_or_transaction_leaves_is_gone_before_the_next_holder
                     0 => drop(tokio::either(Box::pin(work(&mut lease, holder, 20)), linger(chance(6))).await),
                     1 => {
                         if let Ok(mut tx) = lease.begin().await {
-                            let statement = sqlx::raw_sql("set work_mem to 1");
+                            let hidden = chance(2) == 0;
+                            let statement =
+                                sqlx::raw_sql(if hidden { "do 'set work_mem to 1'" } else { "set work_mem to 1" });
                             let _cut =
                                 tokio::either(sqlx::Executor::execute(&mut *tx, statement), linger(chance(6))).await;
                         }

@@ -19,6 +19,8 @@ find_cargo() {
 }
 
 have_postgres() {
+    # Who names a folder is told by the program itself what it lacks.
+    [ -z "${FOREBAY_PG_BIN:-}" ] || return 0
     for folder in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/libexec/postgresql* /usr/lib/postgresql/bin \
         /usr/local/pgsql/bin /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin \
         /home/linuxbrew/.linuxbrew/opt/postgresql*/bin /Library/PostgreSQL/*/bin; do
@@ -27,12 +29,16 @@ have_postgres() {
     have initdb && have postgres
 }
 
-# The names that this system's packages have for: postgres, cc, curl.
+# The names that this system's packages have for: postgres, cc, curl, pip.
 package_for() {
     case "$manager:$1" in
         dnf:postgres) echo postgresql-server ;;
         brew:postgres) echo postgresql@17 ;;
         *:postgres) echo postgresql ;;
+        apt-get:pip | dnf:pip) echo python3-pip ;;
+        apk:pip) echo py3-pip ;;
+        pacman:pip) echo python-pip ;;
+        brew:pip) echo python ;;
         apt-get:cc) echo gcc libc6-dev ;;
         apk:cc) echo gcc musl-dev ;;
         *:cc) echo gcc ;;
@@ -134,7 +140,7 @@ install() {
     }
 }
 
-# set_up NEED...: cargo, a linker, and those of `postgres` and `curl` that are named.
+# set_up NEED...: cargo, a linker, and those of `postgres`, `curl` and `pip` that are named.
 set_up() {
     find_cargo
     missing=
@@ -142,6 +148,7 @@ set_up() {
     for need in "$@"; do
         case "$need" in
             postgres) have_postgres || missing="$missing postgres" ;;
+            pip) python3 -m pip --version >/dev/null 2>&1 || missing="$missing pip" ;;
             *) have "$need" || missing="$missing $need" ;;
         esac
     done

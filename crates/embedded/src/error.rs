@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
+use crate::leftovers::processes;
+
 /// Why a server did not start. The text says what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,6 +18,39 @@ pub enum StartError {
     NoPrograms {
         /// The folders that were looked into.
         looked: Vec<PathBuf>,
+    },
+    /// The folder that `FOREBAY_PG_BIN` names lacks a program.
+    #[error(
+        "FOREBAY_PG_BIN names {}, where this account sees no program `{program}`: name the folder that holds initdb and \
+         postgres, such as /usr/lib/postgresql/17/bin, or unset it and the newest that is installed is taken", folder.display()
+    )]
+    Lacks {
+        /// The folder that was named.
+        folder: PathBuf,
+        /// What is not in it.
+        program: &'static str,
+    },
+    /// The programs in the folder that `FOREBAY_PG_BIN` names do not run, or are too old.
+    #[error(
+        "FOREBAY_PG_BIN names {}, and its `postgres` does not run here or is not of version 14 or newer: \
+         see what `{}/postgres --version` says, or unset it and the newest that is installed is taken",
+        folder.display(), folder.display()
+    )]
+    Unfit {
+        /// The folder that was named.
+        folder: PathBuf,
+    },
+    /// Postgres refuses to run as root, and the account it would run as cannot run its programs.
+    #[error(
+        "as root, Postgres runs as user `{account}`, who may not pass through or run {}: `chmod o+rx {}`, or put the programs \
+         where everybody may read them, lib and share too (such as /opt/postgresql), and name their folder with FOREBAY_PG_BIN",
+        closed.display(), closed.display()
+    )]
+    Closed {
+        /// The program, or the folder above it, without the x bit.
+        closed: PathBuf,
+        /// The account that runs the server.
+        account: String,
     },
     /// The folder was made by another major version than any installed one.
     #[error(
@@ -66,10 +101,14 @@ pub enum StartError {
         lock: PathBuf,
     },
     /// A server that an earlier run left behind could not be stopped.
-    #[error("a Postgres of an earlier run (process {pid}) still uses {} and cannot be stopped: `kill -QUIT {pid}`", folder.display())]
+    #[error(
+        "a Postgres of an earlier run ({}) still uses {} and could not be stopped: `kill -9 {}` as its owner or as root, \
+         then start again. What stays even then waits for its disk, and goes when the disk answers",
+        processes(pids), folder.display(), pids.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")
+    )]
     Orphan {
-        /// Its process id.
-        pid: u32,
+        /// The processes that are left.
+        pids: Vec<u32>,
         /// The data folder.
         folder: PathBuf,
     },

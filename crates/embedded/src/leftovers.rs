@@ -3,14 +3,16 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::Duration,
 };
 
 use rustix::process::{Signal, kill_process, test_kill_process};
+use tokio::time::{sleep, timeout};
 
 use crate::{
     StartError,
+    account::{Account, drop_to},
     folder::{Folder, same_folder},
     pidfile::{PidFile, as_pid},
 };
@@ -21,44 +23,78 @@ const PATIENCE: [(Signal, Duration); 3] = [
     (Signal::QUIT, Duration::from_secs(5)),
     (Signal::KILL, Duration::from_secs(5)),
 ];
+/// The same for processes whose postmaster is gone: recovery follows in any case, so nothing is gained by patience.
+const PATIENCE_WITHOUT_POSTMASTER: [(Signal, Duration); 3] = [
+    (Signal::INT, Duration::from_secs(2)),
+    (Signal::QUIT, Duration::from_secs(3)),
+    (Signal::KILL, Duration::from_secs(5)),
+];
+/// Between two looks at who still lives.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Stops whatever still runs on the folder and removes the pid file of what does not. The caller holds the folder's lock,
-/// so nobody else starts a server there meanwhile. Returns whether there was anything.
-pub(crate) async fn clean(folder: &Folder) -> Result<bool, StartError> {
-    let named = PidFile::read(&folder.data).map(|file| file.pid);
-    let orphans = living_on(&folder.data, named);
-    if orphans.is_empty() && named.is_none() {
-        return Ok(false);
-    }
-    for (signal, limit) in PATIENCE {
-        if stop(folder, named, signal, limit).await {
-            return remove_pid_file(&folder.data).map(|()| true);
-        }
-    }
-    let pid = living_on(&folder.data, named).first().copied().unwrap_or_default();
-    Err(StartError::Orphan { pid, folder: folder.data.clone() })
+/// Prints the ids of the processes whose working folder is `$1`.
+const SCRIPT: &str = r#"for process in /proc/[0-9]*; do [ "$process/cwd" -ef "$1" ] && echo "${process#/proc/}"; done"#;
+
+/// What was found on a folder. The caller holds its lock, so nobody else starts a server there meanwhile.
+#[derive(Debug)]
+pub(crate) struct Leftovers<'a> {
+    folder: &'a Folder,
+    account: Option<&'a Account>,
+    /// Whom the pid file names.
+    named: Option<u32>,
+    living: Vec<u32>,
 }
 
-/// Signals the postmaster where there is one, else each process that outlived it; whether all ended within `limit`.
-async fn stop(folder: &Folder, named: Option<u32>, signal: Signal, limit: Duration) -> bool {
-    let gone = async {
+impl<'a> Leftovers<'a> {
+    /// Looks for processes and the pid file.
+    pub(crate) async fn find(folder: &'a Folder, account: Option<&'a Account>) -> Result<Option<Self>, StartError> {
+        let named = PidFile::read(&folder.data).map(|file| file.pid);
+        let living = living_on(&folder.data, account, named).await?;
+        let anything = named.is_some() || !living.is_empty();
+        Ok(anything.then_some(Self { folder, account, named, living }))
+    }
+
+    /// Whom [`clear`](Self::clear) will wait for, in words.
+    pub(crate) fn waits_for(&self) -> Option<String> {
+        (!self.living.is_empty()).then(|| processes(&self.living))
+    }
+
+    /// Stops whatever still runs, waits for the last of it, and removes the pid file.
+    pub(crate) async fn clear(mut self) -> Result<(), StartError> {
+        let has_postmaster = self.living.iter().any(|pid| Some(*pid) == self.named);
+        for (signal, limit) in if has_postmaster { PATIENCE } else { PATIENCE_WITHOUT_POSTMASTER } {
+            if let Ok(stopped) = timeout(limit, self.stop(signal)).await {
+                stopped?;
+                return remove_pid_file(&self.folder.data);
+            }
+        }
+        Err(StartError::Orphan { pids: self.living, folder: self.folder.data.clone() })
+    }
+
+    /// Signals the postmaster where there is one, else each process that outlived it, until none is left.
+    async fn stop(&mut self, signal: Signal) -> Result<(), StartError> {
         let mut told = Vec::new();
         loop {
-            let living = living_on(&folder.data, named);
-            if living.is_empty() {
-                return;
+            self.living = living_on(&self.folder.data, self.account, self.named).await?;
+            if self.living.is_empty() {
+                return Ok(());
             }
-            let postmaster = living.iter().copied().filter(|pid| Some(*pid) == named).collect::<Vec<_>>();
-            for pid in if postmaster.is_empty() { living } else { postmaster } {
+            let postmaster = self.living.iter().copied().filter(|pid| Some(*pid) == self.named).collect::<Vec<_>>();
+            for pid in if postmaster.is_empty() { self.living.clone() } else { postmaster } {
                 if !told.contains(&pid) {
                     told.push(pid);
                     send(pid, signal);
                 }
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(LOOK_EVERY).await;
         }
-    };
-    tokio::time::timeout(limit, gone).await.is_ok()
+    }
+}
+
+/// `process 7`, or `processes 7, 8`.
+pub(crate) fn processes(pids: &[u32]) -> String {
+    let listed = pids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    format!("{} {listed}", if pids.len() == 1 { "process" } else { "processes" })
 }
 
 /// Sends a signal; a process that has ended meanwhile is what we wanted.
@@ -76,26 +112,44 @@ fn remove_pid_file(data: &Path) -> Result<(), StartError> {
     }
 }
 
-/// The Postgres processes that run on `data`: by `/proc` where it exists, else the one the pid file names, by `ps`.
-/// A process id alone proves nothing: it may have been given to another program since.
-fn living_on(data: &Path, named: Option<u32>) -> Vec<u32> {
-    let proc = Path::new("/proc/self");
-    if proc.exists() {
-        return in_proc().filter(|(_, cwd)| same_folder(cwd, data)).map(|(pid, _)| pid).collect();
+/// The Postgres processes that run on `data`, whose owner is `account` where we are root: by `/proc` where it exists,
+/// else the one the pid file names, by `ps`. A process id alone proves nothing: it may have been given to another
+/// program since.
+pub(crate) async fn living_on(
+    data: &Path,
+    account: Option<&Account>,
+    named: Option<u32>,
+) -> Result<Vec<u32>, StartError> {
+    if !Path::new("/proc/self").exists() {
+        return Ok(named.into_iter().filter(|pid| lives(*pid) && is_postgres_by_ps(*pid)).collect());
     }
-    named.into_iter().filter(|pid| lives(*pid) && is_postgres_by_ps(*pid)).collect()
+    let mut found = match account {
+        Some(account) => seen_by(account, data).await.map_err(StartError::io("look for processes on", data))?,
+        None => seen_by_us(data),
+    };
+    found.retain(|pid| is_postgres(*pid));
+    Ok(found)
 }
 
-/// Every Postgres process that we may look at, with its working folder: a server's is its data folder.
-fn in_proc() -> impl Iterator<Item = (u32, PathBuf)> {
-    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-        if !matches!(name.trim(), "postgres" | "postmaster") {
-            return None;
-        }
-        Some((pid, fs::read_link(entry.path().join("cwd")).ok()?))
-    })
+/// A process's working folder is shown to its own account. Root sees it too, but not the root of most containers, which
+/// lacks `CAP_SYS_PTRACE`: so the account looks.
+async fn seen_by(account: &Account, data: &Path) -> io::Result<Vec<u32>> {
+    let mut command = Command::new("sh");
+    command.args(["-c", SCRIPT, "forebay-look"]).arg(data).stdin(Stdio::null()).stderr(Stdio::null());
+    drop_to(&mut command, Some(account));
+    let said = tokio::process::Command::from(command).kill_on_drop(true).output().await?;
+    Ok(String::from_utf8_lossy(&said.stdout).lines().filter_map(|line| line.parse().ok()).collect())
+}
+
+fn seen_by_us(data: &Path) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| same_folder(&PathBuf::from(format!("/proc/{pid}/cwd")), data)).collect()
+}
+
+fn is_postgres(pid: u32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+    name.is_ok_and(|name| matches!(name.trim(), "postgres" | "postmaster"))
 }
 
 fn lives(pid: u32) -> bool {

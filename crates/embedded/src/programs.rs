@@ -1,12 +1,14 @@
 //! Finds `initdb` and `postgres`.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use crate::StartError;
+use crate::{StartError, account::Account, folder::closed_ancestor};
 
 /// Major versions this crate is written for; a newer one is taken only where none of these exists.
 const KNOWN: std::ops::RangeInclusive<u32> = 14..=18;
@@ -22,33 +24,70 @@ pub struct Programs {
     pub major: u32,
 }
 
-/// The newest installed Postgres of version 14 to 18, from the distribution's folders first and `PATH` last (what lies
-/// on `PATH` is often a wrapper that chooses a cluster or an account by itself).
+/// The variable that names the folder of the programs, in the place of those that would be found.
+const NAMED: &str = "FOREBAY_PG_BIN";
+
+/// The programs in the folder that `FOREBAY_PG_BIN` names, else the newest installed Postgres of version 14 to 18, from
+/// the distribution's folders first and `PATH` last (what lies on `PATH` is often a wrapper that chooses a cluster or an
+/// account by itself).
 ///
 /// # Errors
 ///
-/// [`StartError::NoPrograms`] names the folders that were looked into and the package to install.
+/// [`StartError::NoPrograms`] names the folders that were looked into and the package to install; [`StartError::Lacks`]
+/// and [`StartError::Unfit`] say what is wrong with the folder that was named.
 pub fn find_programs() -> Result<Programs, StartError> {
-    let looked = folders();
-    installed(&looked).into_iter().next().ok_or(StartError::NoPrograms { looked })
+    candidates().map(|mut all| all.swap_remove(0))
 }
 
-/// The programs for a folder made by `folder_version`, or the newest for a new folder.
+/// The programs for a folder made by `folder_version`, or the best for a new folder.
 pub(crate) fn programs_for(folder: &Path, folder_version: Option<&str>) -> Result<Programs, StartError> {
     let Some(folder_version) = folder_version else {
         return find_programs();
     };
-    let looked = folders();
-    let all = installed(&looked);
-    if all.is_empty() {
-        return Err(StartError::NoPrograms { looked });
-    }
+    let all = candidates()?;
     let found = all.iter().map(|programs| programs.major.to_string()).collect::<Vec<_>>().join(", ");
     all.into_iter().find(|programs| programs.major.to_string() == folder_version).ok_or_else(|| StartError::Version {
         folder: folder.to_owned(),
         folder_version: folder_version.to_owned(),
         found,
     })
+}
+
+/// What there is to choose from, best first; one at least.
+fn candidates() -> Result<Vec<Programs>, StartError> {
+    if let Some(folder) = variable(NAMED).filter(|folder| !folder.is_empty()) {
+        return Ok(vec![Programs::named(Path::new(&folder))?]);
+    }
+    let looked = folders();
+    let all = installed(&looked);
+    if all.is_empty() { Err(StartError::NoPrograms { looked }) } else { Ok(all) }
+}
+
+impl Programs {
+    /// Those in a folder that somebody named.
+    fn named(folder: &Path) -> Result<Self, StartError> {
+        for program in ["initdb", "postgres"] {
+            if !folder.join(program).is_file() {
+                return Err(StartError::Lacks { folder: folder.to_owned(), program });
+            }
+        }
+        programs_in(folder).ok_or_else(|| StartError::Unfit { folder: folder.to_owned() })
+    }
+
+    /// Refuses programs that the account that runs the server could not run.
+    pub(crate) fn check_runnable(&self, account: Option<&Account>) -> Result<(), StartError> {
+        let Some(account) = account else {
+            return Ok(());
+        };
+        let closed = [&self.initdb, &self.postgres].into_iter().find_map(|program| {
+            let program = program.canonicalize().unwrap_or_else(|_| program.clone());
+            closed_ancestor(&program, account).or_else(|| (!account.may_pass(&program)).then_some(program))
+        });
+        match closed {
+            Some(closed) => Err(StartError::Closed { closed, account: account.name.clone() }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// All that is installed, best first.
@@ -103,9 +142,14 @@ fn folders() -> Vec<PathBuf> {
     all
 }
 
-#[expect(clippy::disallowed_methods, reason = "PATH is no setting of ours; it says where programs are")]
 fn on_path() -> Vec<PathBuf> {
-    env::var_os("PATH").iter().flat_map(env::split_paths).collect()
+    variable("PATH").iter().flat_map(env::split_paths).collect()
+}
+
+/// Whoever embeds a server (the shop, the replay, a test) finds its programs alike.
+#[expect(clippy::disallowed_methods, reason = "these two say where programs are, and nothing else is read here")]
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name)
 }
 
 fn children(parent: &Path, prefix: &str) -> impl Iterator<Item = PathBuf> {
@@ -119,7 +163,56 @@ fn children(parent: &Path, prefix: &str) -> impl Iterator<Item = PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+
+    /// A program that says its version.
+    fn program(folder: &Path, name: &str, says: &str) {
+        let path = folder.join(name);
+        fs::write(&path, format!("#!/bin/sh\necho '{says}'\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_named_folder_is_told_which_program_it_lacks_and_which_is_unfit() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = || Programs::named(folder.path()).unwrap_err().to_string();
+        let at = folder.path().display().to_string();
+        assert!(error().contains(&at) && error().contains("`initdb`") && error().contains(NAMED), "{}", error());
+        program(folder.path(), "initdb", "initdb");
+        assert!(error().contains("`postgres`") && !error().contains("`initdb`"), "{}", error());
+        program(folder.path(), "postgres", "postgres (PostgreSQL) 13.22");
+        assert!(error().contains("14 or newer") && error().contains("postgres --version"), "{}", error());
+        program(folder.path(), "postgres", "postgres (PostgreSQL) 17.11");
+        assert_eq!(Programs::named(folder.path()).unwrap().major, 17);
+    }
+
+    #[test]
+    fn programs_that_the_account_cannot_run_are_told_with_what_is_closed() {
+        let home = tempfile::tempdir().unwrap();
+        let bin = home.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        program(&bin, "initdb", "initdb");
+        program(&bin, "postgres", "postgres (PostgreSQL) 17.11");
+        let programs = Programs::named(&bin).unwrap();
+        let account = Account { name: "nobody".into(), uid: 65_534, gid: 65_534 };
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let closed = |path: &Path| {
+            let error = programs.check_runnable(Some(&account)).unwrap_err().to_string();
+            let named = path.canonicalize().unwrap();
+            assert!(error.contains(&named.display().to_string()) && error.contains("`nobody`"), "{error}");
+        };
+        set(home.path(), 0o700);
+        closed(home.path());
+        set(home.path(), 0o755);
+        set(&bin.join("postgres"), 0o700);
+        closed(&bin.join("postgres"));
+        set(&bin.join("postgres"), 0o755);
+        programs.check_runnable(Some(&account)).unwrap();
+        set(home.path(), 0o700);
+        programs.check_runnable(None).unwrap();
+    }
 
     #[test]
     fn the_major_version_is_read_from_what_the_program_says() {

@@ -16,7 +16,7 @@ use crate::{
     cluster::{self, SUPERUSER},
     folder::{self, Folder},
     guardian::{self, Life},
-    leftovers::{self, send},
+    leftovers::{Leftovers, send},
     postmaster::{self, Postmaster, SOCKET_PORT},
     programs::programs_for,
 };
@@ -105,11 +105,16 @@ impl Server {
         let lock = folder.take_lock()?;
         let version = folder.version()?;
         let programs: Programs = programs_for(&folder.data, version.as_deref())?;
+        programs.check_runnable(account.as_ref())?;
         cluster::remove_half_done(&folder)?;
         if version.is_none() {
             progress("creating the database folder");
             cluster::create(&folder, &programs, account.as_ref(), options.durable).await?;
-        } else if leftovers::clean(&folder).await? {
+        } else if let Some(leftovers) = Leftovers::find(&folder, account.as_ref()).await? {
+            if let Some(processes) = leftovers.waits_for() {
+                progress(&format!("waiting for the Postgres of an earlier run to end ({processes})"));
+            }
+            leftovers.clear().await?;
             progress("the last run was killed: cleared what it left, Postgres will recover");
         }
         folder.fresh_run_folder(account.as_ref())?;

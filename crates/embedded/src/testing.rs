@@ -9,6 +9,7 @@ mod container;
 mod server;
 
 use std::{
+    path::Path,
     str::FromStr as _,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -17,6 +18,7 @@ use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::OnceCell;
 
 pub use self::server::TestServer;
+use crate::{Account, leftovers::living_on};
 
 /// A start that failed is not tried again: each test would wait as long as the first.
 static SERVER: OnceCell<Result<TestServer, String>> = OnceCell::const_new();
@@ -56,6 +58,16 @@ pub async fn server() -> &'static TestServer {
         Ok(server) => server,
         Err(error) => panic!("a test needs Postgres: {error}"),
     }
+}
+
+/// The Postgres processes that run on a data folder, whichever account they belong to.
+///
+/// # Panics
+///
+/// This machine does not show them.
+pub async fn processes_on(data: &Path) -> Vec<u32> {
+    let account = Account::choose(data).expect("the folder is ours");
+    living_on(data, account.as_ref(), None).await.expect("processes can be listed")
 }
 
 /// A fresh, empty database on the shared server.

@@ -99,9 +99,9 @@ fn busy(address: SocketAddr, variable: &str, source: &io::Error) -> String {
 
 fn no_database(error: &DatabaseError) -> String {
     match error {
-        DatabaseError::Start(StartError::NoPrograms { .. }) => format!(
+        DatabaseError::Start(StartError::NoPrograms { .. } | StartError::Lacks { .. }) => format!(
             "{error}.\nThere are three ways out:\n\
-             \x20 1. install that package (`bin/up` does it where it may), and start again;\n\
+             \x20 1. install the package of Postgres' server (`bin/up` does it where it may), and start again;\n\
              \x20 2. `docker run -d -p 5432:5432 -e POSTGRES_PASSWORD=shop postgres:17`, then the third way with \
              postgres://postgres:shop@localhost:5432/postgres;\n\
              \x20 3. set DATABASE_URL=postgres://user:password@host:5432/database to use a server that runs elsewhere"
@@ -110,5 +110,19 @@ fn no_database(error: &DatabaseError) -> String {
             format!("{error}. Is it running, and is DATABASE_URL right? Without DATABASE_URL the shop starts its own")
         }
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_postgres_is_told_three_ways_out() {
+        let looked = vec![PathBuf::from("/usr/lib/postgresql/bin")];
+        let said = Failure::from(DatabaseError::from(StartError::NoPrograms { looked })).to_string();
+        for part in ["/usr/lib/postgresql/bin", "apt-get install postgresql", "three ways out", "DATABASE_URL"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
     }
 }

@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use forebay_embedded::{StartError, testing::processes_on};
 
-use crate::support::{ask, eventually, home, lives, start, tell};
+use crate::support::{ask, eventually, home, kill, lives, start, tell};
 
 const HOLD: &str = "FOREBAY_EMBEDDED_TEST_HOLD";
 const LIMIT: Duration = Duration::from_secs(20);
@@ -40,19 +40,6 @@ fn parent_with_a_server(data: &Path) -> (Child, u32) {
     (parent, pid.expect("the parent says its server's process id"))
 }
 
-fn kill(pid: u32) {
-    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
-}
-
-/// The processes whose working folder is `data`.
-fn living_on(data: &Path) -> Vec<String> {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    processes
-        .filter(|process| std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == data))
-        .map(|process| process.display().to_string())
-        .collect()
-}
-
 #[tokio::test]
 async fn a_killed_parent_leaves_no_process_and_the_next_start_works() {
     let home = home();
@@ -61,7 +48,7 @@ async fn a_killed_parent_leaves_no_process_and_the_next_start_works() {
     parent.kill().unwrap();
     parent.wait().unwrap();
     eventually("the guardian stops the server", LIMIT, async || !lives(postmaster)).await;
-    assert_eq!(living_on(&data), Vec::<String>::new());
+    eventually("no process is left", LIMIT, async || processes_on(&data).await.is_empty()).await;
 
     let server = start(&data).await.unwrap();
     assert_eq!(ask(&server, "SELECT 'again'").await, "again");
@@ -111,6 +98,54 @@ async fn a_pid_file_that_names_another_living_program_is_stale() {
     server.shutdown().await.unwrap();
     other.kill().unwrap();
     other.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_pid_file_that_names_the_server_of_another_folder_is_stale() {
+    let home = home();
+    let (data, others) = (home.path().join("pg"), home.path().join("others"));
+    let other = start(&others).await.unwrap();
+    start(&data).await.unwrap().shutdown().await.unwrap();
+    std::fs::copy(others.join("postmaster.pid"), data.join("postmaster.pid")).unwrap();
+
+    let server = start(&data).await.unwrap();
+    assert_eq!(ask(&other, "SELECT 'undisturbed'").await, "undisturbed");
+    assert_eq!(ask(&server, "SELECT 'again'").await, "again");
+    server.shutdown().await.unwrap();
+    other.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_file_left_beside_the_socket_is_stale() {
+    let home = home();
+    let data = home.path().join("pg");
+    let server = start(&data).await.unwrap();
+    let sockets = server.socket_dir().to_owned();
+    server.shutdown().await.unwrap();
+    std::fs::create_dir(&sockets).unwrap();
+    let text = format!("{}\n{}\n1700000000\n5432\n{}\n", std::process::id(), data.display(), sockets.display());
+    std::fs::write(sockets.join(".s.PGSQL.5432.lock"), text).unwrap();
+
+    let server = start(&data).await.unwrap();
+    assert_eq!(ask(&server, "SELECT 'again'").await, "again");
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_starts_at_once_after_a_kill_one_gets_the_folder() {
+    let home = home();
+    let data = home.path().join("pg");
+    let (mut parent, _) = parent_with_a_server(&data);
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    let (one, other) = tokio::join!(start(&data), start(&data));
+    let (server, refused) = match (one, other) {
+        (Ok(server), Err(refused)) | (Err(refused), Ok(server)) => (server, refused),
+        both => panic!("one of two: {both:?}"),
+    };
+    assert!(matches!(refused, StartError::Busy { .. }), "{refused}");
+    assert_eq!(ask(&server, "SELECT 'again'").await, "again");
+    server.shutdown().await.unwrap();
 }
 
 #[tokio::test]

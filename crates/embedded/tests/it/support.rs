@@ -9,6 +9,7 @@ use std::{
 };
 
 use forebay_embedded::{Options, Server, StartError};
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 
 /// A temporary folder that the server's account may pass through.
@@ -50,6 +51,14 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, limit: Dura
         }
     };
     assert!(tokio::time::timeout(limit, polls).await.is_ok(), "not within {limit:?}: {what}");
+}
+
+pub(crate) fn kill(pid: u32) {
+    signal(pid, Signal::KILL);
+}
+
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
 /// Whether a process lives (one that has ended and was not waited for does not).

@@ -118,15 +118,11 @@ impl Shop {
     }
 }
 
-/// Waits until no process has its working folder in `home`'s data folder: Postgres' all have.
+/// Waits until no process of Postgres runs on `home`'s data folder.
 pub(crate) async fn nobody_left(home: &Path) {
     let data = home.join("data/pg");
-    eventually("no process is left on the data folder", || async { living_on(&data).is_empty() }).await;
-}
-
-fn living_on(data: &Path) -> Vec<PathBuf> {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    processes.filter(|process| std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == data)).collect()
+    let gone = || async { forebay_embedded::testing::processes_on(&data).await.is_empty() };
+    eventually("no process is left on the data folder", gone).await;
 }
 
 /// Polls until `holds`.

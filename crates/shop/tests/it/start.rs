@@ -41,15 +41,14 @@ async fn a_database_that_is_not_there_is_named_without_its_password() {
 }
 
 #[tokio::test]
-async fn a_machine_without_postgres_is_told_three_ways_out() {
-    // Only where the usual folders have none can this be tried; PATH alone can be emptied.
-    if forebay_embedded::find_programs().is_ok_and(|found| found.initdb.starts_with("/usr/lib")) {
-        return;
-    }
+async fn a_folder_without_postgres_is_named_with_three_ways_out() {
     let home = home();
-    let (status, _, err) = run(shop(home.path(), &[("PATH", "/nonexistent")])).await;
+    let folder = home.path().to_str().unwrap();
+    let (status, _, err) = run(shop(home.path(), &[("FOREBAY_PG_BIN", folder)])).await;
     assert_eq!(status.code(), Some(1));
-    assert!(err.contains("three ways out") && err.contains("DATABASE_URL"), "{err}");
+    for part in [folder, "`initdb`", "three ways out", "DATABASE_URL"] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
 }
 
 #[tokio::test]

@@ -36,7 +36,8 @@ pub struct Config {
     /// What transactions of a class are begun with, where they name no options of their own. Default empty: a plain BEGIN.
     pub transactions: Vec<(Class, TxOptions)>,
     /// Settings sent in the startup packet of each connection: they cost no round trip. The defaults end statements
-    /// after 5 s and waits for a lock after 2 s, and notice within 500 ms that a client is gone. Where
+    /// after 5 s and waits for a lock after 2 s, notice within 500 ms that a client is gone, and have the server end no
+    /// session because it rests (`idle_session_timeout`): the pool does, by `rules.idle_timeout`. Where
     /// `idle_in_transaction_session_timeout` is not among them it is set to a second more than `rules.revoke_after`: the
     /// pool takes a lease back first, with a typed error, and the server only where the pool could not.
     pub session: Vec<(String, String)>,
@@ -75,6 +76,8 @@ impl Config {
             (STATEMENT_TIMEOUT_KEY, "5000".to_owned()),
             ("lock_timeout", "2000".to_owned()),
             (CHECK_INTERVAL_KEY, CHECK_INTERVAL.as_millis().to_string()),
+            // What rests is the pool's to bound; whoever got a session that the server has ended would get its error.
+            ("idle_session_timeout", "0".to_owned()),
         ];
         Self {
             name: name.into(),

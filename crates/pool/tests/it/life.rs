@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use forebay_pool::{AcquireError, Class, Config, Pool, Resize, Rules, ServerRole};
-use sqlx::Executor;
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Postgres};
 
 use crate::{Site, admission, rules};
 
@@ -101,6 +101,7 @@ async fn the_server_knows_whose_sessions_they_are_and_how_long_it_may_keep_them(
         ("statement_timeout", "5s"),
         ("lock_timeout", "2s"),
         ("client_connection_check_interval", "500ms"),
+        ("idle_session_timeout", "0"),
         // A second more than the pool's own bound, so that its typed error comes first.
         ("idle_in_transaction_session_timeout", "6s"),
     ];
@@ -109,6 +110,62 @@ async fn the_server_knows_whose_sessions_they_are_and_how_long_it_may_keep_them(
             sqlx::query_scalar("select current_setting($1)").bind(name).fetch_one(&site.pool).await.expect("answers");
         assert_eq!(told, value, "{name}");
     }
+}
+
+/// Has the server end what rests for so long in this database, from the next session on.
+async fn end_what_rests(site: &Site, limit: &str) {
+    let database = site.database.options().get_database().expect("it has a name").to_owned();
+    let sql = format!("alter database {database} set idle_session_timeout = '{limit}'");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut site.outside().await).await.expect("done");
+}
+
+async fn backend(executor: impl Executor<'_, Database = Postgres>) -> i32 {
+    sqlx::query_scalar("select pg_backend_pid()").fetch_one(executor).await.expect("answers")
+}
+
+#[tokio::test]
+async fn a_server_that_ends_what_rests_leaves_the_pool_its_connections() {
+    let site = Site::new(Rules { check_after_idle: Duration::from_secs(60), ..rules() }).await;
+    end_what_rests(&site, "200ms").await;
+    let options = site.database.options().application_name("observer").options([("idle_session_timeout", "0")]);
+    let mut observer = options.connect().await.expect("the server runs");
+    let mut sessions = async |name: &str| -> Vec<i32> {
+        let named = "select pid from pg_stat_activity where application_name = $1 and datname = current_database()";
+        sqlx::query_scalar(named).bind(name).fetch_all(&mut observer).await.expect("answers")
+    };
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    let door = site.pool.side_door(&admission(Class::Normal), 1).await.expect("there is room");
+    let behind_the_door = backend(&*door).await;
+    let ours = backend(&site.pool).await;
+    let mut control = sessions("test control").await;
+    while control.is_empty() {
+        assert!(tokio::time::Instant::now() < end, "there is a control connection");
+        control = sessions("test control").await;
+    }
+    let options = site.database.options().application_name("other");
+    let _other = options.connect().await.expect("the server runs");
+    while !sessions("other").await.is_empty() {
+        assert!(tokio::time::Instant::now() < end, "the server ends what rests");
+    }
+    let left = sessions("test").await;
+    assert!(left.contains(&ours) && left.contains(&behind_the_door), "{left:?} are not {ours} and {behind_the_door}");
+    assert_eq!(sessions("test control").await, control);
+    door.close().await;
+}
+
+/// So the server has it, and so the guide says it: a policy has to take both for nothing.
+#[tokio::test]
+async fn a_setting_of_ones_own_is_empty_and_not_null_after_its_transaction() {
+    let site = Site::new(rules()).await;
+    let tenant = "select current_setting('app.tenant', true)";
+    let mut lease = site.pool.acquire(&admission(Class::Normal)).await.expect("free");
+    let before: Option<String> = sqlx::query_scalar(tenant).fetch_one(&mut *lease).await.expect("answers");
+    let mut tx = lease.begin().await.expect("begins");
+    sqlx::query("set local app.tenant = '7'").execute(&mut *tx).await.expect("set");
+    let inside: Option<String> = sqlx::query_scalar(tenant).fetch_one(&mut *tx).await.expect("answers");
+    tx.commit().await.expect("committed");
+    let after: Option<String> = sqlx::query_scalar(tenant).fetch_one(&mut *lease).await.expect("answers");
+    assert_eq!((before, inside.as_deref(), after.as_deref()), (None, Some("7"), Some("")));
 }
 
 #[tokio::test]

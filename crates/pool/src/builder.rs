@@ -3,7 +3,7 @@ use std::fmt;
 use forebay_pool_core::{Knee, Sizer};
 use sqlx::postgres::PgConnectOptions;
 
-use crate::{Config, Connector, InvalidConfig, Observer, Pool, Unobserved};
+use crate::{Addresses, Config, Connector, InvalidConfig, Observer, Pool, Unobserved};
 
 /// A [`Pool`] to be, with parts of your choice. See [`Pool::builder`].
 ///
@@ -22,12 +22,14 @@ pub struct Builder {
     pub(crate) sizer: Box<dyn Sizer>,
     pub(crate) observer: Box<dyn Observer>,
     pub(crate) connector: Option<Box<dyn Connector>>,
+    pub(crate) addresses: Addresses,
 }
 
 impl Builder {
     pub(crate) fn new(options: PgConnectOptions, config: Config) -> Self {
         let sizer = Box::<Knee>::default();
-        Self { options, config, sizer, observer: Box::new(Unobserved), connector: None }
+        let observer = Box::new(Unobserved);
+        Self { options, config, sizer, observer, connector: None, addresses: Addresses::default() }
     }
 
     /// What moves the limit. Default [`Knee`].

@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::connector::AsConfigured;
 use crate::loan::drain;
-use crate::{Connector, ServerRole};
+use crate::{Addresses, Connector, ServerRole};
 
 /// Opens connections: no more at once than the rules allow, the control connection's dial among them.
 #[derive(Debug)]
@@ -17,13 +17,19 @@ pub(crate) struct Dialer {
     connector: Box<dyn Connector>,
     /// Whether the connector is the user's, and may prepare sessions.
     prepares: bool,
+    pub(crate) addresses: Addresses,
     pub(crate) turns: Semaphore,
 }
 
 impl Dialer {
-    pub(crate) fn new(options: PgConnectOptions, connector: Option<Box<dyn Connector>>, turns: Semaphore) -> Self {
+    pub(crate) fn new(
+        options: PgConnectOptions,
+        connector: Option<Box<dyn Connector>>,
+        addresses: Addresses,
+        turns: Semaphore,
+    ) -> Self {
         let prepares = connector.is_some();
-        Self { options, connector: connector.unwrap_or_else(|| Box::new(AsConfigured)), prepares, turns }
+        Self { options, connector: connector.unwrap_or_else(|| Box::new(AsConfigured)), prepares, addresses, turns }
     }
 
     /// Waits until one more may be opened; the place is kept until the value is dropped.
@@ -84,7 +90,8 @@ impl Session {
         belts: Vec<(String, String)>,
         wanted: ServerRole,
     ) -> Result<Self, sqlx::Error> {
-        let mut connection = options.options(belts).connect().await?;
+        let choice = dialer.addresses.choose(&options).await?;
+        let mut connection = choice.of(options).options(belts).connect().await?;
         let question = format!(
             "select pg_backend_pid(), {STARTED}, pg_is_in_recovery() from pg_stat_get_activity(pg_backend_pid())"
         );
@@ -98,6 +105,7 @@ impl Session {
             ServerRole::Standby if !standby => Err(wrong_role("a primary", "a standby")),
             _ => {
                 dialer.prepare(&mut connection).await?;
+                choice.opened();
                 Ok(Self { connection, backend })
             }
         }

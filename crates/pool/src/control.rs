@@ -162,7 +162,13 @@ impl Line {
             return false;
         }
         let _turn = self.dialer.turn().await;
-        let dialing = async { self.dialer.options().await?.application_name(&self.name).connect().await };
+        let dialing = async {
+            let options = self.dialer.options().await?.application_name(&self.name);
+            let choice = self.dialer.addresses.choose(&options).await?;
+            let connection = choice.of(options).connect().await?;
+            choice.opened();
+            Ok::<_, sqlx::Error>(connection)
+        };
         match timeout(Self::LIMIT, dialing).await {
             Ok(Ok(connection)) => {
                 self.connection = Some(connection);

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::Holder;
 use crate::acquire::Answer;
+use crate::addresses::no_answer;
 use crate::cleaning::{self, Closing};
 use crate::connect::Session;
 use crate::fingerprint::{self, Fingerprint};
@@ -260,10 +261,7 @@ async fn run_opening(shared: Arc<Shared>, opening: Opening) {
     };
     let outcome = match timeout(limit, opening).await {
         Ok(outcome) => outcome,
-        Err(_elapsed) => Err(sqlx::Error::Io(std::io::Error::new(
-            std::io::ErrorKind::TimedOut,
-            format!("no connection within {limit:?}"),
-        ))),
+        Err(_elapsed) => Err(no_answer(limit)),
     };
     let took = now().saturating_duration_since(begun);
     shared.observer.opened(took, outcome.as_ref().err());

@@ -63,6 +63,7 @@
 #![warn(missing_docs)]
 
 mod acquire;
+mod addresses;
 mod admission;
 mod builder;
 mod cleaning;
@@ -79,6 +80,7 @@ mod history;
 pub mod http;
 mod lease;
 mod loan;
+mod network;
 mod observer;
 pub mod overlay;
 mod pool;
@@ -92,6 +94,7 @@ mod threshold;
 mod tx;
 
 pub use acquire::Acquire;
+pub use addresses::Addresses;
 pub use admission::Admission;
 pub use builder::Builder;
 pub use config::{Config, InvalidConfig, ServerRole};

@@ -393,14 +393,14 @@ impl Pool {
     }
 
     pub(crate) fn build(builder: Builder) -> Result<Self, InvalidConfig> {
-        let Builder { options, config, sizer, observer, connector } = builder;
+        let Builder { options, config, sizer, observer, connector, addresses } = builder;
         let faults = config.faults();
         if !faults.is_empty() {
             return Err(InvalidConfig { faults });
         }
         let options = options.application_name(&config.name).options(config.session.clone());
         let turns = Semaphore::new(config.rules.openings_at_once as usize);
-        let dialer = Arc::new(Dialer::new(options, connector, turns));
+        let dialer = Arc::new(Dialer::new(options, connector, addresses, turns));
         let now = now();
         let control_places = control_places(config.control, config.rules.ceiling);
         let runtime = tokio::runtime::Handle::current();

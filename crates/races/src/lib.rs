@@ -9,6 +9,7 @@
 #[path = "../../pool/src"]
 mod sources {
     pub(crate) mod acquire;
+    pub(crate) mod addresses;
     pub(crate) mod admission;
     pub(crate) mod builder;
     pub(crate) mod cleaning;
@@ -40,12 +41,36 @@ mod sync {
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 }
 
+/// In place of the pool's: a name has one address here.
+mod network {
+    use std::io;
+    use std::net::SocketAddr;
+
+    use futures_util::future::{BoxFuture, ready};
+
+    use crate::addresses::Network;
+
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Sockets;
+
+    impl Network for Sockets {
+        fn resolve<'a>(&'a self, _: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+            Box::pin(ready(Ok(vec![([127, 0, 0, 1], port).into()])))
+        }
+
+        fn knock(&self, _: SocketAddr) -> BoxFuture<'static, io::Result<()>> {
+            unreachable!("there is no other address")
+        }
+    }
+}
+
 use sources::{
-    acquire, admission, builder, cleaning, config, conn, connect, connector, control, detached, driver, error,
-    fingerprint, history, lease, loan, observer, pool, raw, retry_budget, start_stop, statement, threshold, tx,
+    acquire, addresses, admission, builder, cleaning, config, conn, connect, connector, control, detached, driver,
+    error, fingerprint, history, lease, loan, observer, pool, raw, retry_budget, start_stop, statement, threshold, tx,
 };
 
 pub use acquire::Acquire;
+pub use addresses::Addresses;
 pub use admission::Admission;
 pub use builder::Builder;
 pub use config::{Config, InvalidConfig, ServerRole};

@@ -1,8 +1,9 @@
 //! The database that the shop uses: its own server's, or the one it was told of.
 
-use std::{path::Path, str::FromStr as _};
+use std::{path::Path, str::FromStr as _, sync::LazyLock, time::Duration};
 
 use forebay_embedded::{Options, Server, StartError};
+use forebay_pool::Addresses;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection,
@@ -11,6 +12,13 @@ use sqlx::{
 };
 
 use crate::Config;
+
+/// How long the server may take to let us in.
+const DIAL_LIMIT: Duration = Duration::from_secs(10);
+/// After so long somebody wants to know what is waited for.
+const QUIET: Duration = Duration::from_secs(1);
+/// One server for all that this process does beside its pool.
+static ADDRESSES: LazyLock<Addresses> = LazyLock::new(Addresses::default);
 
 /// The database's name on an embedded server.
 const NAME: &str = "forebay";
@@ -54,21 +62,25 @@ impl Database {
     /// # Errors
     ///
     /// See [`DatabaseError`].
-    pub async fn open(config: &Config, folder: &Path, progress: impl Fn(&str) + Send) -> Result<Self, DatabaseError> {
+    pub async fn open(
+        config: &Config,
+        folder: &Path,
+        progress: impl Fn(&str) + Send + Sync,
+    ) -> Result<Self, DatabaseError> {
         let database = match &config.database_url {
             Some(url) => Self { options: options(url)?, server: None },
             None => {
-                Self::embedded(Options { port: config.pg_port, ..Options::new(folder.join("pg")) }, progress).await?
+                Self::embedded(Options { port: config.pg_port, ..Options::new(folder.join("pg")) }, &progress).await?
             }
         };
-        let connection = database.connect(&database.options).await?;
+        let connection = database.connect(&database.options, &progress).await?;
         // It answered; how it takes our goodbye does not matter.
         _ = connection.close().await;
         Ok(database)
     }
 
-    async fn embedded(options: Options, progress: impl Fn(&str) + Send) -> Result<Self, DatabaseError> {
-        let server = Server::start(options, progress).await?;
+    async fn embedded(options: Options, progress: &(impl Fn(&str) + Sync)) -> Result<Self, DatabaseError> {
+        let server = Server::start(options, |step| progress(step)).await?;
         let options = |database: &str| {
             let url = server.url(database);
             PgConnectOptions::from_str(&url)
@@ -77,16 +89,39 @@ impl Database {
         };
         let (maintenance, options) = (options("postgres")?, options(NAME)?);
         let database = Self { options, server: Some(server) };
-        let mut connection = database.connect(&maintenance).await?;
+        let mut connection = database.connect(&maintenance, progress).await?;
         let failed = |source| DatabaseError::Connect { at: "the embedded server".to_owned(), source };
         create_if_missing(&mut connection).await.map_err(failed)?;
         Ok(database)
     }
 
-    /// Connects to it by `options`.
-    pub(crate) async fn connect(&self, options: &PgConnectOptions) -> Result<PgConnection, DatabaseError> {
-        options.connect().await.map_err(|source| DatabaseError::Connect { at: address(options), source })
+    /// Connects to it by `options`; `progress` hears of it when that takes long.
+    pub(crate) async fn connect(
+        &self,
+        options: &PgConnectOptions,
+        progress: impl Fn(&str),
+    ) -> Result<PgConnection, DatabaseError> {
+        let at = address(options);
+        let mut dialing = std::pin::pin!(dial(options));
+        let dialed = match tokio::time::timeout(QUIET, &mut dialing).await {
+            Ok(dialed) => dialed,
+            Err(_elapsed) => {
+                let left = DIAL_LIMIT.saturating_sub(QUIET).as_secs();
+                progress(&format!("waiting for the database at {at} to answer, {left} s more"));
+                dialing.await
+            }
+        };
+        dialed.map_err(|source| DatabaseError::Connect { at, source })
     }
+}
+
+/// Connects, in ten seconds at most.
+///
+/// # Errors
+///
+/// The server's or the network's.
+pub(crate) async fn dial(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    ADDRESSES.connect(options, DIAL_LIMIT).await
 }
 
 /// How to reach the server that `DATABASE_URL` names. What it does not say comes from `PGPASSWORD` and the other
@@ -162,7 +197,7 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<Migrated, MigrationFa
     let mut known = 0;
     for (service, migrator) in migrators() {
         let failed = |source| MigrationFailed { service, source };
-        let mut connection = options.connect().await.map_err(|error| failed(error.into()))?;
+        let mut connection = dial(options).await.map_err(|error| failed(error.into()))?;
         migrator.run(&mut connection).await.map_err(failed)?;
         known += versions(migrator).count();
         // Nothing is lost with a connection that ends badly after its work.

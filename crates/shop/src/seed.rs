@@ -3,6 +3,8 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Error, PgConnection};
 
+use crate::database::dial;
+
 /// Only one process seeds at a time; the number is this project's own.
 const LOCK: i64 = 0x466f_7265_6261_7900;
 
@@ -40,7 +42,7 @@ pub struct SeedError {
 /// # Errors
 /// [`SeedError`], with the step at which the database refused.
 pub async fn seed(options: &PgConnectOptions, scale: Scale, progress: impl Fn(&str)) -> Result<(), SeedError> {
-    let mut connection = PgConnection::connect_with(options).await.map_err(at("connecting"))?;
+    let mut connection = dial(options).await.map_err(at("connecting"))?;
     let mut transaction = connection.begin().await.map_err(at("beginning"))?;
     if !claim(&mut transaction, scale).await.map_err(at("looking for products"))? {
         return transaction.rollback().await.map_err(at("looking for products"));

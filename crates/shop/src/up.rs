@@ -45,7 +45,7 @@ async fn prepare(config: &Config) -> Result<Prepared, Failure> {
     schema::bring_up_to_date(config, &database).await?;
     let Config { reservation_ttl, drain, drain_delay, .. } = config;
     let signing_key = signing_key(config, &folder)?;
-    let connection = database.connect(&claim::options(&database.options)).await?;
+    let connection = database.connect(&claim::options(&database.options), say).await?;
     let (db, claim) = running::pool(config, Purpose::Up, &database.options, connection).await?;
     let admit = running::admit(config, &db);
     let payments = running::payments(config, &database.options);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, timeout};
 
 use crate::database;
@@ -91,7 +91,7 @@ pub async fn until_ready(
 async fn look(kept: &mut Option<PgConnection>, options: &PgConnectOptions) -> Result<PgConnection, Lacking> {
     let mut connection = match kept.take() {
         Some(connection) => connection,
-        None => options.connect().await.map_err(Lacking::answer)?,
+        None => database::dial(options).await.map_err(Lacking::answer)?,
     };
     let (missing, known) = database::missing(&mut connection).await.map_err(Lacking::answer)?;
     if missing == 0 {

@@ -1,15 +1,22 @@
 //! The provider's own book. Its statements are here and not in the store, since it is not ours.
 
+use std::time::Duration;
+
+use forebay_pool::Addresses;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, Error, PgConnection};
+use sqlx::{Error, PgConnection};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{Bill, Charge, Outcome};
 
+/// How long it may take to connect.
+const DIAL_LIMIT: Duration = Duration::from_secs(3);
+
 #[derive(Debug)]
 pub(super) struct Ledger {
     options: PgConnectOptions,
+    addresses: Addresses,
     /// Taken out for a statement and put back after it, so that a call dropped or failed half-way closes its connection.
     connection: Mutex<Option<PgConnection>>,
 }
@@ -19,7 +26,11 @@ impl Ledger {
     /// after it, so a crash cannot keep what they say and lose the charge.
     pub(super) fn new(options: PgConnectOptions) -> Self {
         let options = options.options([("synchronous_commit", "off")]);
-        Self { options, connection: Mutex::new(None) }
+        Self { options, addresses: Addresses::default(), connection: Mutex::new(None) }
+    }
+
+    async fn dial(&self) -> Result<PgConnection, Error> {
+        self.addresses.connect(&self.options, DIAL_LIMIT).await
     }
 
     /// Writes `outcome` unless there is one already; answers with the one that stands.
@@ -32,7 +43,7 @@ impl Ledger {
             return Ok(charge);
         }
         // Never used before, or lost meanwhile. To write it again is to find it.
-        let mut fresh = PgConnection::connect_with(&self.options).await?;
+        let mut fresh = self.dial().await?;
         let charge = insert(&mut fresh, bill, outcome).await?;
         *place = Some(fresh);
         Ok(charge)
@@ -46,7 +57,7 @@ impl Ledger {
             *place = Some(kept);
             return Ok(charge);
         }
-        let mut fresh = PgConnection::connect_with(&self.options).await?;
+        let mut fresh = self.dial().await?;
         let charge = select(&mut fresh, bill).await?;
         *place = Some(fresh);
         Ok(charge)

@@ -1,9 +1,13 @@
 //! The session that a process keeps for itself, past its pool.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, postgres::PgConnectOptions};
+use forebay_pool::Addresses;
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::{Mutex, MutexGuard};
+
+/// How long it may take to connect.
+const DIAL_LIMIT: Duration = Duration::from_secs(3);
 
 /// The readiness probe's own session, never one of the pool's. Whoever is not there when it is lost is not looked for: the
 /// next use connects anew, under the same `application_name`. A clone is the same session.
@@ -15,6 +19,7 @@ pub struct ProbeSession {
 #[derive(Debug)]
 struct Inner {
     options: PgConnectOptions,
+    addresses: Addresses,
     connection: Option<PgConnection>,
 }
 
@@ -26,13 +31,18 @@ impl ProbeSession {
     /// Connects by `options` when it is first used.
     #[must_use]
     pub fn new(options: PgConnectOptions) -> Self {
-        Self { inner: Arc::new(Mutex::new(Inner { options, connection: None })) }
+        Self::keeping(None, options)
     }
 
     /// Goes on with `connection`; `options` are for when it is lost.
     #[must_use]
     pub fn of(connection: PgConnection, options: PgConnectOptions) -> Self {
-        Self { inner: Arc::new(Mutex::new(Inner { options, connection: Some(connection) })) }
+        Self::keeping(Some(connection), options)
+    }
+
+    fn keeping(connection: Option<PgConnection>, options: PgConnectOptions) -> Self {
+        let inner = Inner { options, addresses: Addresses::default(), connection };
+        Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// Waits until nobody else uses it.
@@ -63,7 +73,7 @@ impl Held<'_> {
     pub async fn take(&mut self) -> sqlx::Result<PgConnection> {
         match self.0.connection.take() {
             Some(connection) => Ok(connection),
-            None => self.0.options.connect().await,
+            None => self.0.addresses.connect(&self.0.options, DIAL_LIMIT).await,
         }
     }
 

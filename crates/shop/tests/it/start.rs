@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::time::Instant;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout};
 
 use crate::process::{Shop, home, nobody_left, run, shop};
 
@@ -38,6 +39,34 @@ async fn a_database_that_is_not_there_is_named_without_its_password() {
     let (status, _, err) = run(shop(home.path(), &[("DATABASE_URL", url)])).await;
     assert_eq!(status.code(), Some(1));
     assert!(err.contains("127.0.0.1:1") && err.contains("DATABASE_URL") && !err.contains("topsecret"), "{err}");
+}
+
+/// A port that swallows packets: as many connections wait to be accepted as may.
+async fn swallowing() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let (address, mut waiting) = (listener.local_addr().unwrap(), Vec::new());
+    while let Ok(connected) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        waiting.push(connected.unwrap());
+        assert!(waiting.len() < 100, "its backlog has no end");
+    }
+    (listener, waiting)
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_is_waited_for_aloud_and_not_for_long() {
+    let (home, (listener, _waiting)) = (home(), swallowing().await);
+    let at = listener.local_addr().unwrap().to_string();
+    let url = format!("postgres://me:topsecret@{at}/shop");
+    let settings = [("DATABASE_URL", url.as_str())];
+    let (status, out, err) = timeout(Duration::from_secs(30), run(shop(home.path(), &settings))).await.unwrap();
+    assert_eq!(status.code(), Some(1));
+    let said = format!("{out}{err}");
+    for part in [&format!("waiting for the database at {at} to answer"), "no connection within 10s"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains("topsecret"), "{said}");
 }
 
 #[tokio::test]

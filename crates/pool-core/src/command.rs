@@ -9,14 +9,23 @@ use crate::{Class, Refusal, SlotId, WaiterId};
 pub struct Ask {
     pub(crate) class: Class,
     pub(crate) deadline: Instant,
+    /// Its wait for a connection ends then.
+    pub(crate) latest: Instant,
     pub(crate) continuation: bool,
 }
 
 impl Ask {
-    /// A request that has not executed anything yet.
+    /// A request that has not executed anything yet, and is of no use after `deadline`.
     #[must_use]
     pub const fn new(class: Class, deadline: Instant) -> Self {
-        Self { class, deadline, continuation: false }
+        Self { class, deadline, latest: deadline, continuation: false }
+    }
+
+    /// The same, for somebody who waits for a connection until `latest` at most. That says nothing of when it must be done:
+    /// who gets its connection by then may hold it until the deadline.
+    #[must_use]
+    pub fn waiting_until(self, latest: Instant) -> Self {
+        Self { latest: latest.min(self.deadline), ..self }
     }
 
     /// The same, for a request that has already executed something: first in rank, and never shed.

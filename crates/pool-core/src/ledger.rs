@@ -105,12 +105,13 @@ impl Ledger {
         if self.queue.is_empty() {
             self.estimate.on_first_waiter(now);
         }
-        // With nothing alive the wait is for an opening, and only the deadline bounds it.
-        let guarded = self.rules.mode == Mode::Enforce && !ask.continuation && self.slots.counts().live() > 0;
-        let patience = if guarded { now + self.budget(ask.class, self.burst(now, rank)) * 2 } else { ask.deadline };
-        let until = ask.deadline.min(patience.max(now));
+        // Where only a connection is missing, and not a place, its class's budget does not bound the wait.
+        let in_line = self.slots.counts().live() > 0 && self.arrival(now, rank).is_none();
+        let guarded = self.rules.mode == Mode::Enforce && !ask.continuation && in_line;
+        let patience = if guarded { now + self.budget(ask.class, self.burst(now, rank)) * 2 } else { ask.latest };
+        let until = ask.latest.min(patience);
         let waiter =
-            Waiter { class: ask.class, rank, enqueued: now, deadline: ask.deadline, until, checks: Checks::default() };
+            Waiter { class: ask.class, rank, enqueued: now, latest: ask.latest, until, checks: Checks::default() };
         self.note(now);
         let id = self.queue.push(waiter);
         for queue in &mut self.standing[rank.index()..] {

@@ -13,8 +13,9 @@ pub(crate) struct Waiter {
     pub(crate) class: Class,
     pub(crate) rank: Rank,
     pub(crate) enqueued: Instant,
-    pub(crate) deadline: Instant,
-    /// The end of its wait: its deadline, or earlier where its class may not wait so long.
+    /// It waits no longer than this.
+    pub(crate) latest: Instant,
+    /// The end of its wait: that, or earlier where its class may not wait so long.
     pub(crate) until: Instant,
     pub(crate) checks: Checks,
 }
@@ -125,10 +126,24 @@ impl Queue {
         self.ends.first().map(|(end, ..)| *end)
     }
 
-    /// Takes out one waiter whose end has come.
-    pub(crate) fn pop_ended(&mut self, now: Instant) -> Option<(WaiterId, Waiter)> {
-        let (_, id, _) = *self.ends.first().filter(|(end, ..)| *end <= now)?;
-        self.remove(id).map(|waiter| (id, waiter))
+    /// One waiter whose end has come.
+    pub(crate) fn ended(&self, now: Instant) -> Option<(WaiterId, Waiter)> {
+        let (_, id, rank) = *self.ends.first().filter(|(end, ..)| *end <= now)?;
+        Some((id, *self.ranks[rank.index()].get(&id)?))
+    }
+
+    /// How many are served before this waiter of this rank.
+    pub(crate) fn before(&self, id: WaiterId, rank: Rank) -> usize {
+        let above: usize = self.ranks[..rank.index()].iter().map(BTreeMap::len).sum();
+        above + self.ranks[rank.index()].range(..id).count()
+    }
+
+    /// This waiter waits as long as it may, whatever its class.
+    pub(crate) fn wait_to_the_last(&mut self, id: WaiterId, rank: Rank) {
+        let Some(waiter) = self.ranks[rank.index()].get_mut(&id) else { return };
+        self.ends.remove(&(waiter.until, id, rank));
+        waiter.until = waiter.latest;
+        self.ends.insert((waiter.until, id, rank));
     }
 
     /// Takes out any waiter, the most important and oldest first.

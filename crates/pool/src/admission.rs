@@ -97,9 +97,9 @@ impl Admission {
         self.begun.store(true, Ordering::Relaxed);
     }
 
+    /// Waits for a connection until `latest` at most, whatever else its deadline allows.
     pub(crate) fn ask(&self, latest: Instant) -> Ask {
-        let deadline = self.deadline.min(latest);
-        let ask = Ask::new(self.class, deadline);
+        let ask = Ask::new(self.class, self.deadline).waiting_until(latest);
         if self.has_begun() { ask.continuing() } else { ask }
     }
 }

@@ -174,10 +174,10 @@ impl Pool for Ours {
     }
 
     fn ask(&mut self, now: Duration, ask: Ask, orders: &mut Orders) {
-        let deadline = self.moment(ask.deadline.min(now + self.acquire_timeout));
+        let Ask { caller, class, deadline } = ask;
+        let (deadline, latest) = (self.moment(deadline), self.moment(now + self.acquire_timeout));
         let now = self.moment(now);
-        let Ask { caller, class, .. } = ask;
-        match self.ledger.acquire(now, LedgerAsk::new(class, deadline)) {
+        match self.ledger.acquire(now, LedgerAsk::new(class, deadline).waiting_until(latest)) {
             Acquired::Leased(slot) => self.lend(now, caller, slot, orders),
             Acquired::Waiting(waiter) => {
                 self.waiting.insert(waiter, caller);

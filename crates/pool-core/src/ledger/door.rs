@@ -4,7 +4,7 @@ use super::Ledger;
 use super::calendar::Calendar;
 use crate::class::Rank;
 use crate::command::Ask;
-use crate::{Action, Class, Mode, Refusal, Rules, ShedReason};
+use crate::{Action, Class, Mode, Refusal, Rules, ShedReason, WaiterId};
 
 /// Who is let in, and how many places there are to be let into.
 impl Ledger {
@@ -136,11 +136,15 @@ impl Ledger {
         self.queue.ahead_of(rank) == 0 && self.has_place(rank) && self.slots.counts().idle > 0
     }
 
+    /// A free place is no queue: who has one waits for a connection only, and is refused only when that comes after its deadline.
     fn shed_reason(&self, now: Instant, ask: &Ask, rank: Rank, burst: f64) -> Option<ShedReason> {
         if ask.continuation || self.is_served_at_once(rank) || self.slots.counts().live() == 0 {
             return None;
         }
-        let wait = self.predicted_wait(now, rank);
+        if let Some(arrival) = self.arrival(now, rank) {
+            return (now + arrival > ask.deadline).then_some(ShedReason::Deadline);
+        }
+        let wait = self.wait_in_line(now, rank);
         if wait > self.budget(ask.class, burst) {
             return Some(ShedReason::PredictedWait);
         }
@@ -155,24 +159,62 @@ impl Ledger {
 
     /// How long a newcomer of this rank would wait behind those that are served before it.
     pub(super) fn predicted_wait(&self, now: Instant, rank: Rank) -> Duration {
+        self.arrival(now, rank).unwrap_or_else(|| self.wait_in_line(now, rank))
+    }
+
+    /// When a newcomer of this rank would have its connection, if a place is free for it and a connection is idle, on its way, or
+    /// can be opened; no time where one is idle, though it be asked first whether it is well.
+    pub(super) fn arrival(&self, now: Instant, rank: Rank) -> Option<Duration> {
+        self.arrival_behind(now, rank, self.queue.ahead_of(rank), self.queue.of(rank))
+    }
+
+    /// The same for somebody who waits.
+    pub(super) fn arrival_of(&self, now: Instant, waiter: WaiterId, rank: Rank) -> Option<Duration> {
+        let before = self.has_place(rank).then(|| self.queue.before(waiter, rank))?;
+        let above = rank.index().checked_sub(1).map_or(0, |above| self.queue.ahead_of(Rank::ALL[above]));
+        self.arrival_behind(now, rank, before, before - above)
+    }
+
+    /// The same behind so many, and so many of these of its own rank.
+    fn arrival_behind(&self, now: Instant, rank: Rank, ahead: usize, of_rank: usize) -> Option<Duration> {
+        let counts = self.slots.counts();
+        let nth = u32::try_from(ahead).unwrap_or(u32::MAX).saturating_add(1);
+        let within_share = rank != Rank::Background || of_rank < self.share_left() as usize;
+        if !within_share || nth > self.places(rank).saturating_sub(counts.in_use()) {
+            return None;
+        }
+        // One that is asked about the server is not meant for anybody.
+        let checking = counts.checking.saturating_sub(u32::from(self.flush.is_asking()));
+        let missing = nth.saturating_sub(counts.idle + checking);
+        let more = missing.saturating_sub(counts.opening);
+        // What is being closed makes room.
+        let fits = more <= self.ceiling().saturating_sub(counts.open() - counts.closing);
+        let comes = more == 0 || fits && self.openings.are_trusted();
+        comes.then(|| self.openings.arrival(now, missing, self.openings_at_once()))
+    }
+
+    /// How long a newcomer would wait where all places are taken, or nothing can be opened for those that are free.
+    fn wait_in_line(&self, now: Instant, rank: Rank) -> Duration {
         let counts = self.slots.counts();
         let most = self.places(rank);
         let places = most.saturating_sub(counts.in_use());
-        let coming = counts.idle + counts.checking + counts.opening;
-        let ahead = self.queue.ahead_of(rank);
-        // Places that are free and have a connection on its way are no wait worth counting.
-        let at_once = places.min(coming) as usize;
-        let waiters = (ahead + 1).saturating_sub(at_once);
+        let nth = self.queue.ahead_of(rank) + 1;
         let alive = counts.live() - counts.suspect;
-        let growing = self.openings.are_well() && counts.open() < self.ceiling();
-        let servers = if growing { most } else { most.min(alive).max(1) };
         let saturated = places == 0 && !self.queue.is_empty();
-        let missing = servers.saturating_sub(alive).min(u32::try_from(waiters).unwrap_or(u32::MAX));
-        let with_new = self.estimate.wait(now, waiters, servers, saturated)
-            + self.openings.time_for(missing, self.rules.openings_at_once);
+        let line = |places: u32, servers: u32| {
+            self.estimate.wait(now, nth.saturating_sub(places as usize), servers, saturated)
+        };
+        let coming = counts.idle + counts.checking + counts.opening;
         // Those that are open may be sooner than one that is still to be opened.
-        let with_these = self.estimate.wait(now, waiters, most.min(alive).max(1), saturated);
-        let wait = if alive > 0 { with_new.min(with_these) } else { with_new };
+        let with_these = line(places.min(coming), most.min(alive).max(1));
+        let growing = self.openings.are_well() && counts.open() < self.ceiling();
+        let wait = if growing || alive == 0 {
+            let missing = places.saturating_sub(counts.idle + counts.checking);
+            let with_new = line(places, most) + self.openings.time_for(missing, self.openings_at_once());
+            if alive == 0 { with_new } else { with_new.min(with_these) }
+        } else {
+            with_these
+        };
         if rank == Rank::Background { wait.max(self.wait_for_share(now)) } else { wait }
     }
 

@@ -19,8 +19,33 @@ pub(super) struct Openings {
     /// When somebody last asked who was not served at once, since opening fails.
     asked_at: Option<Instant>,
     learned: Option<Learned>,
-    /// How long an opening takes, as a mean over about eight.
-    takes: Duration,
+    takes: Takes,
+    /// Those under way and when each began, the oldest first.
+    under_way: Vec<(SlotId, Instant)>,
+}
+
+/// How long an opening takes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Takes {
+    /// The mean over about eight.
+    mean: Duration,
+    known: u32,
+    last: Duration,
+}
+
+impl Takes {
+    const LONG: u32 = 8;
+
+    fn note(&mut self, took: Duration) {
+        self.known = (self.known + 1).min(Self::LONG);
+        self.mean = (self.mean * (self.known - 1) + took) / self.known;
+        self.last = took;
+    }
+
+    /// The shorter of what it takes of late and what it took last: nobody is refused for what was slow before.
+    fn now(self) -> Duration {
+        self.mean.min(self.last)
+    }
 }
 
 /// What the server has room for, as it said by refusing one more.
@@ -72,9 +97,26 @@ impl Openings {
         self.failures == 0
     }
 
+    /// Whether another one may be expected to come: until they have failed again and again.
+    pub(super) const fn are_trusted(&self) -> bool {
+        self.failures < Self::BREAK_AFTER
+    }
+
     /// How long it takes to open so many, a few at once.
     pub(super) fn time_for(&self, connections: u32, at_once: u32) -> Duration {
-        self.takes * connections.div_ceil(at_once.max(1))
+        self.takes.now().saturating_mul(connections.div_ceil(at_once.max(1)))
+    }
+
+    /// When the last of so many will have come, those under way before others. No time for none, nor for one that takes longer
+    /// than usual: it may come at any moment.
+    pub(super) fn arrival(&self, now: Instant, connections: u32, at_once: u32) -> Duration {
+        let Some(before) = connections.checked_sub(1) else { return Duration::ZERO };
+        let lane = (before % at_once.max(1)) as usize;
+        let began = self.under_way.get(lane).map_or(now, |(_, began)| *began);
+        let pause = self.not_before.filter(|_| connections as usize > self.under_way.len());
+        let pause = pause.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        let elapsed = now.saturating_duration_since(began).min(self.takes.now());
+        pause + self.time_for(connections, at_once) - elapsed
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
@@ -119,7 +161,8 @@ impl Ledger {
         openings.failures_dead = 0;
         openings.dead_since = None;
         (openings.not_before, openings.failed_at, openings.asked_at) = (None, None, None);
-        openings.takes = (openings.takes * 7 + now.saturating_duration_since(begun)) / 8;
+        openings.takes.note(now.saturating_duration_since(begun));
+        openings.under_way.retain(|(other, _)| *other != slot);
         if std::mem::take(&mut openings.told) {
             self.actions.push_back(Action::Tell(Event::BreakerClosed));
         }
@@ -138,6 +181,7 @@ impl Ledger {
     /// It could not be opened. `chance` in `[0, 1)` spreads the next attempt (full jitter).
     pub fn open_failed(&mut self, now: Instant, opening: Opening, failure: OpenFailure, chance: f64) {
         self.slots.remove(opening.slot);
+        self.openings.under_way.retain(|(other, _)| *other != opening.slot);
         self.totals.open_failed += 1;
         let counts = self.slots.counts();
         let live = counts.live();
@@ -232,6 +276,7 @@ impl Ledger {
         let limit = self.rules.open_timeout;
         let limit = if self.slots.counts().live() == 0 { limit.min(Openings::DEAD_LIMIT) } else { limit };
         let slot = self.slots.mint();
+        self.openings.under_way.push((slot, now));
         self.actions.push_back(Action::Open(Opening { slot, limit, begun: now, reason, replaces }));
     }
 
@@ -286,7 +331,7 @@ impl Ledger {
         if used < self.permits() { 0 } else { self.places(Rank::Critical).saturating_sub(used) }
     }
 
-    fn openings_at_once(&self) -> u32 {
+    pub(super) fn openings_at_once(&self) -> u32 {
         if self.openings.are_well() { self.rules.openings_at_once } else { 1 }
     }
 

@@ -144,9 +144,14 @@ impl Ledger {
     pub(super) fn end_waits(&mut self, now: Instant) {
         self.fail_hopeless(now);
         self.note(now);
-        while let Some((id, waiter)) = self.queue.pop_ended(now) {
+        while let Some((id, waiter)) = self.queue.ended(now) {
+            if waiter.latest > now && self.arrival_of(now, id, waiter.rank).is_some() {
+                self.queue.wait_to_the_last(id, waiter.rank);
+                continue;
+            }
+            self.queue.remove(id);
             let waited = now.saturating_duration_since(waiter.enqueued);
-            let refusal = if waiter.deadline <= now {
+            let refusal = if waiter.latest <= now {
                 self.totals.timed_out += 1;
                 Refusal::Timeout { waited, continuation: waiter.rank == Rank::Continuation }
             } else {

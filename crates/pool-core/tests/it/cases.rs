@@ -41,7 +41,7 @@ pub(crate) struct Case {
 }
 
 /// Numbers from a seed: the same ones everywhere (splitmix64).
-struct Draw(u64);
+pub(crate) struct Draw(pub(crate) u64);
 
 impl Draw {
     fn next(&mut self) -> u64 {
@@ -55,7 +55,7 @@ impl Draw {
         self.next() % end
     }
 
-    fn small(&mut self, from: u32, end: u32) -> u32 {
+    pub(crate) fn small(&mut self, from: u32, end: u32) -> u32 {
         from + u32::try_from(self.below(u64::from(end - from))).expect("below a u32")
     }
 
@@ -63,7 +63,7 @@ impl Draw {
         self.below(many) == 0
     }
 
-    fn pick(&mut self) -> usize {
+    pub(crate) fn pick(&mut self) -> usize {
         usize::try_from(self.below(1 << 20)).expect("small")
     }
 

@@ -6,6 +6,7 @@ mod classes;
 mod knee;
 mod model;
 mod pauses;
+mod places;
 mod rules;
 mod server;
 mod world;

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use forebay_pool_core::{
     Acquired, Action, Activity, Ask, Class, CloseReason, Event, Health, Ledger, OpenFailure, Opening, Refusal, Resize,
-    Return, Rules, Sizer, SlotId, Snapshot, Staffing, WaiterId,
+    Return, Rules, ShedReason, Sizer, SlotId, Snapshot, Staffing, WaiterId,
 };
 
 /// A shell without a database: it carries the ledger's actions out by hand, when a test says so, and keeps its own
@@ -23,6 +23,10 @@ pub(crate) struct World {
     pub(crate) closed: Vec<(Instant, SlotId, CloseReason)>,
     pub(crate) checks_failed: u32,
     pub(crate) looks_at_locks: u32,
+    /// Openings that failed since the last that did not, when those under way began, and the longest that any took.
+    failed_in_a_row: u32,
+    begun_openings: HashMap<SlotId, Instant>,
+    longest_opening: Duration,
     /// After how many flushes each was opened.
     born: HashMap<SlotId, u32>,
     era: u32,
@@ -116,6 +120,9 @@ impl World {
             closed: Vec::new(),
             checks_failed: 0,
             looks_at_locks: 0,
+            failed_in_a_row: 0,
+            begun_openings: HashMap::new(),
+            longest_opening: Duration::ZERO,
             born: HashMap::new(),
             era: 0,
             flushed: None,
@@ -150,13 +157,27 @@ impl World {
     }
 
     pub(crate) fn acquire(&mut self, class: Class, continuation: bool, within_ms: u64) -> Acquired {
-        let deadline = self.now + Duration::from_millis(within_ms);
-        let ask = Ask::new(class, deadline);
+        self.acquire_within(class, continuation, within_ms, within_ms)
+    }
+
+    /// Waits for at most so long, and is of use for so long.
+    pub(crate) fn acquire_within(&mut self, class: Class, continuation: bool, wait_ms: u64, use_ms: u64) -> Acquired {
+        let (wait, within) = (Duration::from_millis(wait_ms), Duration::from_millis(use_ms));
+        let deadline = self.now + wait.min(within);
+        let ask = Ask::new(class, self.now + within).waiting_until(self.now + wait);
         let ask = if continuation { ask.continuing() } else { ask };
         self.before = self.snapshot();
+        let place = self.waiting.iter().filter(|other| other.rank() <= rank(class, continuation)).count();
+        let connection = self.free_connection(place, rank(class, continuation));
         let shut = !continuation && self.ledger.shut(self.now, class).is_some();
         let answer = self.ledger.acquire(self.now, ask);
         assert!(!shut || matches!(answer, Acquired::Refused(_)), "{class:?} was shut, and let in: {answer:?}");
+        if let (Acquired::Refused(Refusal::Shed { reason, .. }), Some(arrival)) = (answer, connection)
+            && reason != ShedReason::QueueFull
+        {
+            let comes_late = arrival > within && reason == ShedReason::Deadline;
+            assert!(within.is_zero() || comes_late, "{reason:?} beside a free place and a connection in {arrival:?}");
+        }
         match answer {
             Acquired::Leased(slot) => {
                 let own = rank(class, continuation);
@@ -242,7 +263,24 @@ impl World {
 
     pub(crate) fn attempt(&mut self, outcome: Attempt, chance: f64) {
         let Some(opening) = self.openings.pop() else { return };
+        self.end_attempt(opening, outcome, chance);
+    }
+
+    /// Lets those that are under way now come, and takes so long for it.
+    pub(crate) fn open_those_under_way(&mut self, takes: Duration) {
+        let under_way = self.openings.len();
+        self.advance(takes);
+        for _ in 0..under_way {
+            let opening = self.openings.remove(0);
+            self.end_attempt(opening, Attempt::Open, 0.0);
+        }
+    }
+
+    fn end_attempt(&mut self, opening: Opening, outcome: Attempt, chance: f64) {
         self.before = self.snapshot();
+        let began = self.begun_openings.remove(&opening.slot()).expect("it began");
+        self.longest_opening = self.longest_opening.max(self.now.saturating_duration_since(began));
+        self.failed_in_a_row = if outcome == Attempt::Open { 0 } else { self.failed_in_a_row + 1 };
         match outcome {
             Attempt::Open => {
                 self.rests(opening.slot(), self.now);
@@ -378,14 +416,18 @@ impl World {
     pub(crate) fn act(&mut self) {
         while let Some(action) = self.ledger.poll_action() {
             match action {
-                Action::Open(opening) => self.openings.push(opening),
+                Action::Open(opening) => {
+                    self.begun_openings.insert(opening.slot(), self.now);
+                    self.openings.push(opening);
+                }
                 Action::Check { slot, role, .. } => self.begin_check(slot, role),
                 Action::Clean(slot) => self.cleaning.push(slot),
                 Action::Close { slot, reason } => self.begin_close(slot, reason),
                 Action::Grant { waiter, slot } => self.grant(waiter, slot),
                 Action::Refuse { waiter, refusal } => {
                     let at = self.waiting.iter().position(|queued| queued.id == waiter);
-                    self.waiting.remove(at.expect("only a waiter is refused"));
+                    let queued = self.waiting.remove(at.expect("only a waiter is refused"));
+                    self.is_rightly_refused(&queued, &refusal);
                     assert!(self.refused.insert(waiter, refusal).is_none(), "nobody is refused twice");
                 }
                 Action::Observe(slot) => self.observe(slot),
@@ -393,6 +435,43 @@ impl World {
                 Action::LookAtLocks => self.looks_at_locks += 1,
                 Action::Tell(event) => self.hear(event),
             }
+        }
+    }
+
+    /// How long somebody of this rank behind so many would wait at most for a connection, if a place is free for it, and one is idle
+    /// or may be expected to come.
+    fn free_connection(&self, behind: usize, of_rank: usize) -> Option<Duration> {
+        let after = self.snapshot();
+        let places = |snapshot: &Snapshot| snapshot.limit + if of_rank <= 1 { snapshot.reserve } else { 0 };
+        let free = (places(&self.before).min(places(&after)) as usize).saturating_sub(self.in_use());
+        let waiting = self.waiting.iter().filter(|other| other.rank() == of_rank).count();
+        let least_share = share(&self.before).min(share(&after)).saturating_sub(self.background());
+        if behind >= free || of_rank == rank(Class::Background, false) && waiting >= least_share {
+            return None;
+        }
+        // One of those that are asked for their role may be meant for nobody.
+        let nobodys = usize::from(self.checking.iter().any(|checking| checking.role));
+        let ready = self.idle.len() + self.checking.len() - nobodys;
+        let missing = (behind + 1).saturating_sub(ready);
+        let more = missing.saturating_sub(self.openings.len());
+        let ceiling = self.before.ceiling.min(after.ceiling) as usize;
+        let fits = self.open() - self.closing.len() + more <= ceiling && self.failed_in_a_row < 5;
+        if missing == 0 {
+            return Some(Duration::ZERO);
+        }
+        // After a failure there is a pause, which is drawn.
+        let pause = if self.failed_in_a_row == 0 { Duration::ZERO } else { Duration::from_secs(31) };
+        let rounds = u32::try_from(missing).expect("few");
+        (more == 0 || fits).then(|| pause + self.longest_opening * rounds)
+    }
+
+    /// Whose class would not let it wait any longer is not refused where only a connection is missing that will come.
+    fn is_rightly_refused(&self, queued: &Queued, refusal: &Refusal) {
+        if let Refusal::Shed { reason: ShedReason::Sojourn, .. } = refusal {
+            let before = |other: &&Queued| (other.rank(), other.id) < (queued.rank(), queued.id);
+            let behind = self.waiting.iter().filter(before).count();
+            let comes = self.free_connection(behind, queued.rank());
+            assert!(comes.is_none(), "shed beside a free place and a connection in {comes:?}: {:?}", self.snapshot());
         }
     }
 

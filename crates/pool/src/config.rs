@@ -19,7 +19,8 @@ pub struct Config {
     pub name: String,
     /// What the ledger decides by: bounds, waits, idle and lease limits.
     pub rules: Rules,
-    /// The longest wait for a connection, where the request's own deadline is not nearer. Default 1 s.
+    /// The longest wait for a connection, where the request's own deadline is not nearer. It says nothing of how long the
+    /// connection may then be held. Default 1 s.
     pub acquire_timeout: Duration,
     /// How long a dirty connection may take to become clean before it is closed. Default 200 ms.
     pub cleanup_timeout: Duration,

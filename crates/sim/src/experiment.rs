@@ -18,6 +18,7 @@ mod groups;
 mod herd;
 mod incident;
 mod map;
+mod onset;
 mod priority;
 mod regret;
 mod slower;
@@ -53,10 +54,11 @@ impl Experiment {
 }
 
 /// All of them, in the order in which they build on each other.
-pub const ALL: [Experiment; 13] = [
+pub const ALL: [Experiment; 14] = [
     Experiment { name: "e1-steady", question: "how much can be done, with how many at once?", run: steady::run },
     Experiment { name: "e2-spike", question: "what is left of it in a spike?", run: spike::run },
     Experiment { name: "e3-incident", question: "does it come back from the incident?", run: incident::run },
+    Experiment { name: "e3-onset", question: "does an alert ring as the spike begins?", run: onset::run },
     Experiment { name: "e4-map", question: "when does it not come back?", run: map::run },
     Experiment { name: "e5-regret", question: "what does a wrong size cost?", run: regret::run },
     Experiment {

@@ -175,7 +175,8 @@ impl Pool for Ours {
 
     fn ask(&mut self, now: Duration, ask: Ask, orders: &mut Orders) {
         let Ask { caller, class, deadline } = ask;
-        let (deadline, latest) = (self.moment(deadline), self.moment(now + self.acquire_timeout));
+        let deadline = self.moment(deadline.min(now + Rules::LONGEST));
+        let latest = self.moment(now + self.acquire_timeout);
         let now = self.moment(now);
         match self.ledger.acquire(now, LedgerAsk::new(class, deadline).waiting_until(latest)) {
             Acquired::Leased(slot) => self.lend(now, caller, slot, orders),

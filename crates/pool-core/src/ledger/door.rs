@@ -7,6 +7,10 @@ use crate::command::Ask;
 use crate::{Action, Class, Mode, Refusal, Rules, ShedReason, WaiterId};
 
 /// Who is let in, and how many places there are to be let into.
+///
+/// Nobody is shed for whom a place is free and a connection is idle, checked, being opened, or may be opened; only where that
+/// comes after its deadline, or where the queue is full. Who waits then waits as long as it may. Openings are expected to
+/// come below the ceiling and until they have failed five times in a row.
 impl Ledger {
     pub(super) fn door(&mut self, now: Instant, ask: &Ask) -> Result<(), Refusal> {
         if self.closed {

@@ -14,6 +14,7 @@ mod macros;
 mod outside;
 mod overlay;
 mod parts;
+mod places;
 mod size;
 mod start_stop;
 mod tickets;

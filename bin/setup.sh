@@ -29,7 +29,10 @@ have_postgres() {
     have initdb && have postgres
 }
 
-# The names that this system's packages have for: postgres, cc, curl, pip.
+# The bouncers that tests run lie where an ordinary user's shell may not look.
+have_daemon() { have "$1" || [ -x "/usr/sbin/$1" ] || [ -x "/usr/local/sbin/$1" ]; }
+
+# The names that this system's packages have for: postgres, cc, curl, pip, pgbouncer, pgpool.
 package_for() {
     case "$manager:$1" in
         dnf:postgres) echo postgresql-server ;;
@@ -41,6 +44,9 @@ package_for() {
         brew:pip) echo python ;;
         apt-get:cc) echo gcc libc6-dev ;;
         apk:cc) echo gcc musl-dev ;;
+        apt-get:pgpool) echo pgpool2 ;;
+        dnf:pgpool) echo postgresql-pgpool-II ;;
+        brew:pgpool) echo pgpool-ii ;;
         *:cc) echo gcc ;;
         *) echo "$1" ;;
     esac
@@ -75,6 +81,16 @@ makes_a_server() {
 
 no_server_line() { echo "mkdir -p /etc/postgresql-common && echo create_main_cluster=false >/etc/$createcluster"; }
 
+# Debian's packages of bouncers start a service each, which nobody here wants: these are ended, and not started again.
+services_off() {
+    [ "$manager" = apt-get ] || return 0
+    services=
+    for service in pgbouncer pgpool2; do
+        case " $packages " in *" $service "*) services="$services $service" ;; esac
+    done
+    [ -z "$services" ] || echo "systemctl disable --now$services >/dev/null 2>&1 || :"
+}
+
 # What root's shell runs: the line, and around it that file. Afterwards, also when interrupted, it goes back to what
 # the package ships, so that later installs behave as their users expect.
 whole_script() {
@@ -90,11 +106,13 @@ trap 'exit 143' TERM
 $(no_server_line)
 EOF
     fi
-    printf '%s\nexit $?\n' "$line"
+    printf '%s\nstatus=$?\n%s\nexit $status\n' "$line" "$(services_off)"
 }
 
 # What a person types.
 say_line() {
+    off=$(services_off)
+    [ -z "$off" ] || line="$line; $off"
     guarded=
     if makes_a_server; then
         guarded=1
@@ -140,7 +158,7 @@ install() {
     }
 }
 
-# set_up NEED...: cargo, a linker, and those of `postgres`, `curl` and `pip` that are named.
+# set_up NEED...: cargo, a linker, and those of `postgres`, `curl`, `pip`, `pgbouncer` and `pgpool` that are named.
 set_up() {
     find_cargo
     missing=
@@ -149,6 +167,7 @@ set_up() {
         case "$need" in
             postgres) have_postgres || missing="$missing postgres" ;;
             pip) python3 -m pip --version >/dev/null 2>&1 || missing="$missing pip" ;;
+            pgbouncer | pgpool) have_daemon "$need" || missing="$missing $need" ;;
             *) have "$need" || missing="$missing $need" ;;
         esac
     done

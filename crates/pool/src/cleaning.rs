@@ -96,7 +96,7 @@ async fn reset(shared: &Shared, connection: &mut PgConnection, trace: Trace) -> 
             done => done?,
         },
     }
-    shared.dialer.prepare(connection).await
+    shared.dialer.prepare(connection, &shared.settings()).await
 }
 
 /// Says whether it was enough. It is not where names were looked up elsewhere, since the driver has noted what it found, and

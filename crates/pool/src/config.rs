@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use forebay_pool_core::{Class, Rules};
 
-use crate::TxOptions;
+use crate::{Bouncer, TxOptions};
 
 mod text;
 
@@ -31,14 +31,17 @@ pub struct Config {
     pub role: ServerRole,
     /// Whether the pool has a control connection, one of those that the ceiling bounds: over it, statements that nobody
     /// waits for any more are cancelled. Default true. Without it their sockets are closed, and the place of each is
-    /// free only after `client_connection_check_interval`. Switch it off behind a bouncer that pools transactions: the
-    /// backend that one of its clients talks to changes. Below a ceiling of three there is none.
+    /// free only after `client_connection_check_interval`. Below a ceiling of three there is none, nor behind a bouncer
+    /// that pools transactions.
     pub control: bool,
+    /// What stands between the pool and the server. Default [`Bouncer::None`], which is found out at each opening.
+    pub bouncer: Bouncer,
     /// What transactions of a class are begun with, where they name no options of their own. Default empty: a plain BEGIN.
     pub transactions: Vec<(Class, TxOptions)>,
-    /// Settings sent in the startup packet of each connection: they cost no round trip. The defaults end statements
-    /// after 5 s and waits for a lock after 2 s, notice within 500 ms that a client is gone, and have the server end no
-    /// session because it rests (`idle_session_timeout`): the pool does, by `rules.idle_timeout`. Where
+    /// Settings sent in the startup packet of each connection: they cost no round trip. Behind a [`Bouncer`] statements set
+    /// them. The defaults end statements after 5 s and waits for a lock after 2 s, notice within 500 ms that a client is
+    /// gone, and have the server end no session because it rests (`idle_session_timeout`): the pool does, by
+    /// `rules.idle_timeout`. Where
     /// `idle_in_transaction_session_timeout` is not among them it is set to a second more than `rules.revoke_after`: the
     /// pool takes a lease back first, with a typed error, and the server only where the pool could not.
     pub session: Vec<(String, String)>,
@@ -88,6 +91,7 @@ impl Config {
             close_timeout: Duration::from_secs(1),
             role: ServerRole::default(),
             control: true,
+            bouncer: Bouncer::default(),
             transactions: Vec::new(),
             session: session.map(|(key, value)| (key.to_owned(), value)).into(),
             trusted_functions: Vec::new(),
@@ -124,6 +128,11 @@ impl Config {
         self.transactions.iter().find(|(of, _)| *of == class).map(|(_, options)| options)
     }
 
+    /// Whether there may be a control connection.
+    pub(crate) const fn wants_control(&self) -> bool {
+        self.control && !self.bouncer.shares_sessions()
+    }
+
     /// The last one counts, as the server sees it.
     fn setting(&self, key: &str) -> Option<&str> {
         let found = self.session.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key));
@@ -140,14 +149,16 @@ impl Config {
         self.setting(CHECK_INTERVAL_KEY).and_then(postgres_time).unwrap_or(CHECK_INTERVAL)
     }
 
-    /// The settings of a session that follow from the rules in force.
-    pub(crate) fn belts(&self, rules: &Rules) -> Vec<(String, String)> {
+    /// The settings of a session that not every startup packet holds: those that follow from the rules in force, and all of
+    /// them where it may hold none.
+    pub(crate) fn settings(&self, rules: &Rules) -> Vec<(String, String)> {
         const BELT: &str = "idle_in_transaction_session_timeout";
-        if self.setting(BELT).is_some() {
-            return Vec::new();
+        let mut settings = if self.bouncer == Bouncer::None { Vec::new() } else { self.session.clone() };
+        if self.setting(BELT).is_none() {
+            let bound = rules.revoke_after.map_or(0, |bound| bound.as_millis() + 1_000);
+            settings.push((BELT.to_owned(), bound.to_string()));
         }
-        let bound = rules.revoke_after.map_or(0, |bound| bound.as_millis() + 1_000);
-        vec![(BELT.to_owned(), bound.to_string())]
+        settings
     }
 }
 

@@ -7,10 +7,10 @@ use futures_util::stream::BoxStream;
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
 
-use crate::PoolError;
-use crate::loan::{Loan, Statement};
+use crate::loan::{Loan, Statement, Transaction};
 use crate::pool::Shared;
-use crate::statement::{Effect, Request};
+use crate::statement::{Effect, Request, Trace};
+use crate::{PoolError, TxOptions};
 
 /// What statements run on: an [`Executor`] by `&mut`, watched. The pool knows when a statement runs on it and when it is
 /// held idle, and what a statement's text says it will leave behind.
@@ -27,12 +27,46 @@ pub struct LeaseConn {
 }
 
 impl LeaseConn {
-    /// Takes the connection out for a statement that will do this, unless it is too late for it.
-    pub(crate) async fn start(&self, effect: Effect) -> Result<Statement<'_>, sqlx::Error> {
-        self.prepare(self.loan.take_in_time()?, effect).await
+    /// Takes the connection out for this statement, unless it is too late for it.
+    async fn start(&self, request: &mut Request) -> Result<Statement<'_>, sqlx::Error> {
+        let shares = self.shared.config.bouncer.shares_sessions();
+        if shares {
+            self.make_shareable(request)?;
+        }
+        let mut statement = self.ready(self.loan.take_in_time(shares)?, request.effect()).await?;
+        if shares {
+            self.wrap(&mut statement, request).await?;
+        } else if !statement.commits() && request.may_write_alone() && self.loan.transaction() == Transaction::None {
+            statement.doubt();
+        }
+        Ok(statement)
     }
 
-    async fn prepare<'s>(&'s self, mut statement: Statement<'s>, effect: Effect) -> Result<Statement<'s>, sqlx::Error> {
+    /// Begins a transaction for a statement of two messages that is in none.
+    async fn wrap(&self, statement: &mut Statement<'_>, request: &Request) -> Result<(), sqlx::Error> {
+        if !request.is_one_message() && self.loan.transaction() == Transaction::None {
+            let statement_timeout = self.loan.limit_within(None)?;
+            let options = TxOptions { statement_timeout, ..TxOptions::default() };
+            let begin = options.begin(self.shared.local_settings().as_deref());
+            self.loan.within(statement.wrap(begin)).await??;
+        }
+        Ok(())
+    }
+
+    /// Makes of it what a session that serves others too can run, or refuses it.
+    fn make_shareable(&self, request: &mut Request) -> Result<(), PoolError> {
+        let effect = request.effect();
+        if effect.trace >= Trace::Session {
+            self.shared.needs_session("a statement that changes its session")?;
+        }
+        request.leave_nothing();
+        if effect.opens || effect.ends {
+            request.put_into_one_message();
+        }
+        Ok(())
+    }
+
+    async fn ready<'s>(&'s self, mut statement: Statement<'s>, effect: Effect) -> Result<Statement<'s>, sqlx::Error> {
         self.loan.within(statement.begin(&self.shared.control)).await??;
         statement.expect(effect);
         Ok(statement)
@@ -49,19 +83,24 @@ impl LeaseConn {
             answer = Err(self.loan.revocation().into());
         }
         statement.settle(answer.as_ref().err()).await;
+        if !statement.is_trusted() {
+            let end = self.loan.within(statement.end(&self.shared.dialer, answer.is_ok())).await;
+            let end = end.unwrap_or_else(|silent| Err(silent.into()));
+            answer = answer.and_then(|value| end.map(|()| value));
+        }
         answer
     }
 
     /// Runs a command of the pool's own, of which it keeps account itself.
     pub(crate) async fn command(&self, sql: SqlStr) -> Result<(), sqlx::Error> {
-        let mut statement = self.prepare(self.loan.take()?, Effect::NONE).await?;
+        let mut statement = self.ready(self.loan.take()?, Effect::NONE).await?;
         let answer = self.loan.within(statement.connection().execute(sqlx::raw_sql(sql))).await;
         self.finish(statement, answer).await.map(drop)
     }
 
     /// Reads what a statement that was cut short left unread, and rolls back what was abandoned.
     pub(crate) async fn catch_up(&self) -> Result<(), sqlx::Error> {
-        let statement = self.prepare(self.loan.take()?, Effect::NONE).await?;
+        let statement = self.ready(self.loan.take()?, Effect::NONE).await?;
         self.finish(statement, Ok(Ok(()))).await
     }
 }
@@ -74,9 +113,9 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let request = Request::of(query, &self.shared.config);
+        let mut request = Request::of(query, &self.shared.config);
         Box::pin(async move {
-            let mut statement = self.start(request.effect()).await?;
+            let mut statement = self.start(&mut request).await?;
             let answer = self.loan.within(statement.connection().execute(request)).await;
             self.finish(statement, answer).await
         })
@@ -88,9 +127,9 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'q: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let request = Request::of(query, &self.shared.config);
+        let mut request = Request::of(query, &self.shared.config);
         Box::pin(stream! {
-            let mut statement = match self.start(request.effect()).await {
+            let mut statement = match self.start(&mut request).await {
                 Ok(statement) => statement,
                 Err(error) => {
                     yield Err(error);
@@ -126,9 +165,9 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'q: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let request = Request::of(query, &self.shared.config);
+        let mut request = Request::of(query, &self.shared.config);
         Box::pin(async move {
-            let mut statement = self.start(request.effect()).await?;
+            let mut statement = self.start(&mut request).await?;
             let answer = self.loan.within(statement.connection().fetch_optional(request)).await;
             self.finish(statement, answer).await
         })
@@ -143,7 +182,8 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'c: 'e,
     {
         Box::pin(async move {
-            let mut statement = self.start(Effect::NONE).await?;
+            self.shared.needs_session("a prepared statement")?;
+            let mut statement = self.ready(self.loan.take_in_time(false)?, Effect::NONE).await?;
             let answer = self.loan.within(statement.connection().prepare_with(sql, parameters)).await;
             self.finish(statement, answer).await
         })
@@ -154,7 +194,8 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'c: 'e,
     {
         Box::pin(async move {
-            let mut statement = self.start(Effect::NONE).await?;
+            self.shared.needs_session("a prepared statement")?;
+            let mut statement = self.ready(self.loan.take_in_time(false)?, Effect::NONE).await?;
             let answer = self.loan.within(statement.connection().describe(sql)).await;
             self.finish(statement, answer).await
         })

@@ -2,12 +2,15 @@
 
 use forebay_pool_core::Health;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::connector::AsConfigured;
 use crate::loan::drain;
-use crate::{Addresses, Connector, ServerRole};
+use crate::sync::Mutex;
+use crate::{Addresses, Bouncer, Connector, ServerRole};
+
+mod proof;
 
 /// Opens connections: no more at once than the rules allow, the control connection's dial among them.
 #[derive(Debug)]
@@ -18,7 +21,10 @@ pub(crate) struct Dialer {
     /// Whether the connector is the user's, and may prepare sessions.
     prepares: bool,
     pub(crate) addresses: Addresses,
+    pub(crate) bouncer: Bouncer,
     pub(crate) turns: Semaphore,
+    /// The last way to a server on which a write was seen to be committed by itself.
+    pub(crate) committing: Mutex<Option<i64>>,
 }
 
 impl Dialer {
@@ -26,10 +32,12 @@ impl Dialer {
         options: PgConnectOptions,
         connector: Option<Box<dyn Connector>>,
         addresses: Addresses,
+        bouncer: Bouncer,
         turns: Semaphore,
     ) -> Self {
         let prepares = connector.is_some();
-        Self { options, connector: connector.unwrap_or_else(|| Box::new(AsConfigured)), prepares, addresses, turns }
+        let connector = connector.unwrap_or_else(|| Box::new(AsConfigured));
+        Self { options, connector, prepares, addresses, bouncer, turns, committing: Mutex::default() }
     }
 
     /// Waits until one more may be opened; the place is kept until the value is dropped.
@@ -39,11 +47,14 @@ impl Dialer {
 
     /// What to dial with now.
     pub(crate) async fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
-        self.connector.options(self.options.clone()).await
+        let options = self.connector.options(self.options.clone()).await?;
+        // A bouncer refuses what it does not know.
+        Ok(if self.bouncer == Bouncer::None { options } else { options.extra_float_digits(None) })
     }
 
-    /// Has the session prepared, and makes sure that it was not left in a transaction: it would be the first user's.
-    pub(crate) async fn prepare(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    /// Has the connector prepare the session, and makes sure that it was not left in a transaction: it would be the first
+    /// user's.
+    async fn ask_connector(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         if !self.prepares {
             return Ok(());
         }
@@ -80,33 +91,40 @@ pub(crate) const STARTED: &str = "(extract(epoch from backend_start) * 1000000):
 pub(crate) struct Session {
     pub(crate) connection: PgConnection,
     pub(crate) backend: Backend,
+    /// What lies between, as a number.
+    way: i64,
+    /// Whether a write outside a transaction is known to be committed by itself.
+    pub(crate) commits: bool,
 }
 
 impl Session {
-    /// Connects by these options, with these settings too, asks for backend and role in one round trip, and prepares the session.
+    /// Connects by these options, with these settings too, asks in one round trip for backend, role and whether the session
+    /// is its own, and prepares it.
     pub(crate) async fn open(
         dialer: &Dialer,
         options: PgConnectOptions,
-        belts: Vec<(String, String)>,
+        settings: Vec<(String, String)>,
         wanted: ServerRole,
     ) -> Result<Self, sqlx::Error> {
         let choice = dialer.addresses.choose(&options).await?;
-        let mut connection = choice.of(options).options(belts).connect().await?;
-        let question = format!(
-            "select pg_backend_pid(), {STARTED}, pg_is_in_recovery() from pg_stat_get_activity(pg_backend_pid())"
-        );
-        let answer = sqlx::raw_sql(AssertSqlSafe(question)).fetch_one(&mut connection).await?;
+        let mark = format!("{:016x}", fastrand::u64(..));
+        let mut connection = dialer.dial(choice.of(options), &settings, &mark).await?;
+        let answer = sqlx::raw_sql(AssertSqlSafe(proof::question(&mark))).fetch_one(&mut connection).await?;
         drain(&mut connection).await?;
         let started: Option<i64> = answer.try_get(1)?;
-        let backend = Backend { pid: answer.try_get(0)?, started: started.unwrap_or(0) };
+        // One that works for others too is never told to stop.
+        let started = started.filter(|_| !dialer.bouncer.shares_sessions()).unwrap_or(0);
+        let backend = Backend { pid: answer.try_get(0)?, started };
         let standby = answer.try_get(2)?;
+        dialer.prove(answer.try_get(3)?)?;
+        let way = answer.try_get(4)?;
         match wanted {
             ServerRole::Primary if standby => Err(wrong_role("a standby", "a primary")),
             ServerRole::Standby if !standby => Err(wrong_role("a primary", "a standby")),
             _ => {
-                dialer.prepare(&mut connection).await?;
+                dialer.prepare(&mut connection, &settings).await?;
                 choice.opened();
-                Ok(Self { connection, backend })
+                Ok(Self { connection, backend, way, commits: dialer.commits(way) })
             }
         }
     }

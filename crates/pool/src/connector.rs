@@ -51,6 +51,9 @@ pub trait Connector: fmt::Debug + Send + Sync {
     /// A transaction must not be left open: the pool asks the server, in one round trip for each time, and closes the
     /// connection.
     ///
+    /// Behind a bouncer that pools transactions ([`crate::Bouncer::Transaction`]) it is not asked: there is no session to
+    /// prepare.
+    ///
     /// # Errors
     /// What the server answers; the connection is closed.
     fn prepare<'c>(&'c self, connection: &'c mut PgConnection) -> BoxFuture<'c, Result<(), sqlx::Error>> {

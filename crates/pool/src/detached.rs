@@ -28,8 +28,9 @@ impl Lease {
     /// Dropping the future gives the lease back.
     ///
     /// # Errors
-    /// As for a statement.
+    /// As for a statement; [`crate::PoolError::NeedsSession`] behind a bouncer that pools transactions.
     pub async fn detach(self) -> Result<Detached, sqlx::Error> {
+        self.shared.needs_session("a connection outside of the pool")?;
         self.catch_up().await?;
         let session = self.shared.detach(&self.loan)?;
         let berth = Berth { slot: self.loan.slot, shared: Arc::clone(&self.shared) };

@@ -257,7 +257,7 @@ async fn run_opening(shared: Arc<Shared>, opening: Opening) {
     let opening = async {
         let options = shared.dialer.options().await?;
         dialed = Some(Fingerprint::of(&options));
-        Session::open(&shared.dialer, options, shared.belts(), shared.config.role).await
+        Session::open(&shared.dialer, options, shared.settings(), shared.config.role).await
     };
     let outcome = match timeout(limit, opening).await {
         Ok(outcome) => outcome,

@@ -165,6 +165,12 @@ pub enum PoolError {
     },
     /// A transaction was begun or ended by the text of a statement, where one of ours was to begin or to end.
     ByText,
+    /// This needs a session of the server's to itself, and a bouncer lends one for a transaction at a time
+    /// ([`crate::Bouncer::Transaction`]). Nothing was sent.
+    NeedsSession {
+        /// What was refused.
+        what: &'static str,
+    },
     /// The transaction had failed before, so that COMMIT stored nothing: it was rolled back.
     Aborted,
     /// The connection was lost during COMMIT: whether it was stored is unknown. Never repeat it blindly.
@@ -189,6 +195,11 @@ impl fmt::Display for PoolError {
             Self::ByText => write!(
                 f,
                 "a transaction was begun or ended by the text of a statement: end it by text, or use begin and commit"
+            ),
+            Self::NeedsSession { what } => write!(
+                f,
+                "{what} needs a session to itself, which a bouncer that pools transactions does not give: use a pool \
+                 that connects past it"
             ),
             Self::Aborted => {
                 write!(f, "a statement had failed, so the transaction was rolled back instead of committed")
@@ -224,6 +235,7 @@ impl From<PoolError> for sqlx::Error {
             PoolError::Revoked { .. } | PoolError::Lost => io::ErrorKind::NotConnected,
             PoolError::TooLate | PoolError::Silent { .. } => io::ErrorKind::TimedOut,
             PoolError::Aborted | PoolError::ByText => io::ErrorKind::Other,
+            PoolError::NeedsSession { .. } => io::ErrorKind::Unsupported,
             PoolError::OutcomeUnknown => io::ErrorKind::ConnectionReset,
         };
         Self::Io(io::Error::new(kind, error))

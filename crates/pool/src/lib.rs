@@ -48,7 +48,7 @@
 //! `dblink_connect`), and nothing takes a `LOAD` back.
 //!
 //! It does not go beyond the ceiling that it is given, whatever the database could do. Behind a bouncer that pools
-//! transactions it cannot cancel statements ([`Config::control`]).
+//! transactions it does less, and only when it is told of it: see [`Bouncer`].
 //!
 //! # What a dropped future does
 //!
@@ -65,6 +65,7 @@
 mod acquire;
 mod addresses;
 mod admission;
+mod bouncer;
 mod builder;
 mod cleaning;
 mod config;
@@ -96,6 +97,7 @@ mod tx;
 pub use acquire::Acquire;
 pub use addresses::Addresses;
 pub use admission::Admission;
+pub use bouncer::Bouncer;
 pub use builder::Builder;
 pub use config::{Config, InvalidConfig, ServerRole};
 pub use conn::LeaseConn;

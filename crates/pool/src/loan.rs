@@ -436,9 +436,9 @@ impl Loan {
         self.take_out(|turn, _| Place::running(turn, now, None))
     }
 
-    /// Takes the connection out for one statement, unless the deadline has passed. In a transaction the server knows it too,
-    /// and its error is waited for.
-    pub(crate) fn take_in_time(&self) -> Result<Statement<'_>, PoolError> {
+    /// Takes the connection out for one statement, unless the deadline has passed. In a transaction, which one may be begun
+    /// `for_it`, the server knows it too, and its error is waited for.
+    pub(crate) fn take_in_time(&self, for_it: bool) -> Result<Statement<'_>, PoolError> {
         let (now, deadline) = (crate::pool::now(), self.borrower.deadline);
         if deadline <= now {
             // Whoever overlooks the error shall not store the rest without it.
@@ -446,7 +446,7 @@ impl Loan {
             return Err(PoolError::TooLate);
         }
         self.take_out(|turn, transaction| {
-            let grace = if transaction == Transaction::Open { GRACE } else { Duration::ZERO };
+            let grace = if for_it || transaction == Transaction::Open { GRACE } else { Duration::ZERO };
             Place::running(turn, now, Some(deadline + grace))
         })
     }

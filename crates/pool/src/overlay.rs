@@ -37,6 +37,7 @@
 //! | at most so many connects at once, a breaker while the server is away | no: sqlx connects for each caller | yes |
 //! | a future dropped inside `begin` or a statement | sqlx 0.9: an open transaction can reach the next user, and the place comes back when the server has finished | cleaned or cancelled first |
 //! | what a user leaves in the session: settings, roles, locks, temporary tables | stays, as on sqlx's pool | reset before the next user |
+//! | behind a bouncer that pools transactions | not safe: answers get mixed up, as on sqlx's pool without it | safe ([`crate::Bouncer`]) |
 //! | return without a round trip | no: sqlx pings at each return, without a time limit | yes |
 //!
 //! What takes connections from the pool directly (a session store, a listener, old code) is not seen: leave it room with

@@ -15,6 +15,7 @@ use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::acquire::{Acquire, Answer};
+use crate::bouncer::set_config;
 use crate::builder::Builder;
 use crate::cleaning::{Closing, control_places};
 use crate::connect::{Dialer, Session};
@@ -27,7 +28,8 @@ use crate::loan::{Borrower, Loan, Returned, Soiled, Taken};
 use crate::sync::{Mutex, MutexGuard};
 use crate::threshold::Threshold;
 use crate::{
-    AcquireError, Admission, Config, Holder, InvalidConfig, Lease, Observer, PoolError, RetryBudget, Tx, TxOptions,
+    AcquireError, Admission, Bouncer, Config, Holder, InvalidConfig, Lease, Observer, PoolError, RetryBudget, Tx,
+    TxOptions,
 };
 
 /// A pool of Postgres connections. A clone is cheap and is the same pool.
@@ -311,9 +313,19 @@ impl Shared {
         Some(AcquireError::Shed { class, reason, retry_after })
     }
 
-    /// The settings of the next session that follow from the rules in force.
-    pub(crate) fn belts(&self) -> Vec<(String, String)> {
-        self.config.belts(&self.lock().rules)
+    /// The settings of the next session that are not in every startup packet.
+    pub(crate) fn settings(&self) -> Vec<(String, String)> {
+        self.config.settings(&self.lock().rules)
+    }
+
+    /// Refuses what nobody can do in a session that serves others too.
+    pub(crate) const fn needs_session(&self, what: &'static str) -> Result<(), PoolError> {
+        if self.config.bouncer.shares_sessions() { Err(PoolError::NeedsSession { what }) } else { Ok(()) }
+    }
+
+    /// The query that makes the session's settings in a transaction, where a session is no longer ours than that.
+    pub(crate) fn local_settings(&self) -> Option<String> {
+        if self.config.bouncer.shares_sessions() { set_config(&self.settings(), true) } else { None }
     }
 
     /// A lease that its holder had.
@@ -398,11 +410,14 @@ impl Pool {
         if !faults.is_empty() {
             return Err(InvalidConfig { faults });
         }
-        let options = options.application_name(&config.name).options(config.session.clone());
+        let mut options = options.application_name(&config.name);
+        if config.bouncer == Bouncer::None {
+            options = options.options(config.session.clone());
+        }
         let turns = Semaphore::new(config.rules.openings_at_once as usize);
-        let dialer = Arc::new(Dialer::new(options, connector, addresses, turns));
+        let dialer = Arc::new(Dialer::new(options, connector, addresses, config.bouncer, turns));
         let now = now();
-        let control_places = control_places(config.control, config.rules.ceiling);
+        let control_places = control_places(config.wants_control(), config.rules.ceiling);
         let runtime = tokio::runtime::Handle::current();
         let control = Control::start(&runtime, Arc::clone(&dialer), &config.name, control_places > 0);
         let state = State {
@@ -530,7 +545,7 @@ impl Pool {
     /// What is wrong with them; nothing has changed then.
     pub fn resize(&self, resize: Resize) -> Result<(), InvalidConfig> {
         let now = now();
-        let wanted = self.shared.config.control;
+        let wanted = self.shared.config.wants_control();
         let places = self.shared.with(now, |state| state.resize(now, resize, wanted));
         self.shared.control.allow(places.map_err(|faults| InvalidConfig { faults })? > 0);
         Ok(())
@@ -554,7 +569,7 @@ impl Pool {
         let wide = rules.openings_at_once;
         let (places, before) = self.shared.with(now, |state| {
             let before = state.rules.openings_at_once;
-            (state.set_rules(now, rules, config.control), before)
+            (state.set_rules(now, rules, config.wants_control()), before)
         });
         control.allow(places.map_err(|faults| InvalidConfig { faults })? > 0);
         let dialer = Arc::clone(dialer);

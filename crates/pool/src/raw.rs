@@ -27,8 +27,9 @@ impl LeaseConn {
     /// Dropping the future leaves nothing behind.
     ///
     /// # Errors
-    /// As for a statement.
+    /// As for a statement; [`crate::PoolError::NeedsSession`] behind a bouncer that pools transactions.
     pub async fn raw(&mut self) -> Result<Raw<'_>, sqlx::Error> {
+        self.shared.needs_session("a raw connection")?;
         self.catch_up().await?;
         Ok(Raw { statement: self.loan.take_raw()? })
     }

@@ -10,7 +10,7 @@ use crate::acquire::Acquire;
 use crate::detached::{Berth, Tenant};
 use crate::pool::Shared;
 use crate::sync::Mutex;
-use crate::{Admission, Pool};
+use crate::{Admission, Bouncer, Pool};
 
 /// A pool of sqlx's own on places of a [`Pool`], for what accepts nothing else: `PgListener`, migrations that want a
 /// pool, stores of web sessions. See [`Pool::side_door`].
@@ -43,7 +43,7 @@ impl Pool {
     /// Takes so many places of this pool, as many as there are below the ceiling at most, and opens sqlx's own pool on
     /// them. So the sum of all connections stays below the ceiling; but nothing that this pool does for leases is done
     /// there, and sqlx's pool has the faults that it has. A [`crate::Connector`] prepares its sessions too, but is asked for
-    /// options only once.
+    /// options only once. Behind a bouncer that pools transactions it is refused: sqlx's pool gives wrong answers there.
     ///
     /// ```no_run
     /// use forebay_pool::{Admission, Class, Pool};
@@ -73,6 +73,7 @@ impl Pool {
     ) -> impl Future<Output = Result<SideDoor, sqlx::Error>> + Send + use<> {
         let (shared, admission, site) = (self.shared(), admission.clone(), Location::caller());
         async move {
+            shared.needs_session("a side door")?;
             let mut berths = Vec::new();
             for _ in 0..places.max(1) {
                 let lease = Acquire::new(Arc::clone(&shared), admission.clone(), site).await?;
@@ -80,11 +81,14 @@ impl Pool {
             }
             let options =
                 PgPoolOptions::new().max_connections(places.max(1)).acquire_timeout(shared.config.acquire_timeout);
-            let (dialer, belts) = (Arc::clone(&shared.dialer), shared.belts());
-            let connect = dialer.options().await?.options(belts);
+            let (dialer, settings) = (Arc::clone(&shared.dialer), Arc::new(shared.settings()));
+            let mut connect = dialer.options().await?;
+            if dialer.bouncer == Bouncer::None {
+                connect = connect.options(settings.iter().cloned());
+            }
             let options = options.after_connect(move |connection, _| {
-                let dialer = Arc::clone(&dialer);
-                Box::pin(async move { dialer.prepare(connection).await })
+                let (dialer, settings) = (Arc::clone(&dialer), Arc::clone(&settings));
+                Box::pin(async move { dialer.prepare(connection, &settings).await })
             });
             let pool = options.connect_lazy_with(connect);
             let annex = Arc::new(Annex { pool, berths: Mutex::new(berths) });

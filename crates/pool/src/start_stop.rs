@@ -73,10 +73,15 @@ impl Pool {
     ///
     /// # Errors
     /// [`NotReady::Bounds`] lists each of the server's limits (all of it, the role's, the database's) that the ceiling is
-    /// above. Whether other clients leave that room is not known.
+    /// above. Whether other clients leave that room is not known, nor, behind a bouncer that pools transactions, what room
+    /// the bouncer has.
     pub async fn ready(&self, within: Duration) -> Result<(), NotReady> {
         let admission = Admission::within(Class::Critical, within);
         let mut leases = self.warm(&admission).await?;
+        if self.shared().config.bouncer.shares_sessions() {
+            // Of the server's connections, the bouncer has some; this pool's end at the bouncer.
+            return Ok(());
+        }
         let lease = leases.first_mut().expect("one at least is asked for");
         let asking = sqlx::query_as(ROOM).fetch_one(&mut **lease).await;
         let (server, role, database): (i32, i32, i32) = asking.map_err(NotReady::Server)?;

@@ -37,6 +37,31 @@ impl Request {
     pub(crate) const fn effect(&self) -> Effect {
         self.effect
     }
+
+    /// Whether sqlx sends it in one message: a text without parameters. All others take two, each of which a bouncer may
+    /// give to another session.
+    pub(crate) const fn is_one_message(&self) -> bool {
+        matches!(self.arguments, Ok(None))
+    }
+
+    /// Whether it may write, in two messages, without a transaction by its text. Errs on that side.
+    pub(crate) fn may_write_alone(&self) -> bool {
+        const READS: [&str; 5] = ["select", "values", "table", "show", "explain"];
+        let word = self.sql.as_str().split_ascii_whitespace().next().unwrap_or_default();
+        let reads = READS.iter().any(|known| word.eq_ignore_ascii_case(known));
+        !reads && !self.is_one_message() && !self.effect.opens && !self.effect.ends
+    }
+
+    /// Drops what only a statement of two messages has; it has no parameters.
+    pub(crate) fn put_into_one_message(&mut self) {
+        self.arguments = Ok(None);
+    }
+
+    /// The server is not to keep it, since its session will serve others; so nothing is reset behind it either.
+    pub(crate) const fn leave_nothing(&mut self) {
+        self.persistent = false;
+        self.effect.trace = Trace::None;
+    }
 }
 
 impl Execute<'_, Postgres> for Request {

@@ -68,7 +68,7 @@ impl<'l> Tx<'l> {
         let options = options.or_else(|| self.shared.config.transaction_of(self.loan.borrower.class));
         let mut options = options.cloned().unwrap_or_default();
         options.statement_timeout = self.loan.limit_within(options.statement_timeout)?;
-        let begin = options.begin();
+        let begin = options.begin(self.shared.local_settings().as_deref());
         if let Some(limit) = options.statement_timeout {
             let before = self.loan.set_limit(Some(limit).filter(|limit| !limit.is_zero()));
             self.limit = Some(before);

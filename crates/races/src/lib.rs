@@ -11,6 +11,7 @@ mod sources {
     pub(crate) mod acquire;
     pub(crate) mod addresses;
     pub(crate) mod admission;
+    pub(crate) mod bouncer;
     pub(crate) mod builder;
     pub(crate) mod cleaning;
     pub(crate) mod config;
@@ -65,13 +66,15 @@ mod network {
 }
 
 use sources::{
-    acquire, addresses, admission, builder, cleaning, config, conn, connect, connector, control, detached, driver,
-    error, fingerprint, history, lease, loan, observer, pool, raw, retry_budget, start_stop, statement, threshold, tx,
+    acquire, addresses, admission, bouncer, builder, cleaning, config, conn, connect, connector, control, detached,
+    driver, error, fingerprint, history, lease, loan, observer, pool, raw, retry_budget, start_stop, statement,
+    threshold, tx,
 };
 
 pub use acquire::Acquire;
 pub use addresses::Addresses;
 pub use admission::Admission;
+pub use bouncer::Bouncer;
 pub use builder::Builder;
 pub use config::{Config, InvalidConfig, ServerRole};
 pub use conn::LeaseConn;

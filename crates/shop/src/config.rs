@@ -9,7 +9,7 @@ use forebay_platform::{
     identity::JwksUri,
     telemetry::LogConfig,
 };
-use forebay_pool::{Mode, Rules, Sizing, http::TicketKeys};
+use forebay_pool::{Bouncer, Mode, Rules, Sizing, http::TicketKeys};
 use secrecy::SecretString;
 
 use crate::{Scale, Service};
@@ -52,6 +52,8 @@ pub struct Config {
     pub previous_key_file: Option<PathBuf>,
     /// `FOREBAY_SEED`: `full`, `small` or `none`. Default `full`.
     pub seed: Option<Scale>,
+    /// `FOREBAY_POOL_URL`: the pool's own way to that database, through a bouncer. Default the same way.
+    pub pool_url: Option<SecretString>,
     /// `FOREBAY_POOL_*`. At most 60 connections for all services in one process; alone, catalog has 16, auth 8, checkout 12.
     pub pool: forebay_pool::Config,
     /// `FOREBAY_DEADLINE_CRITICAL_MS`, `FOREBAY_DEADLINE_NORMAL_MS`: when an answer is of no use any more.
@@ -129,6 +131,7 @@ impl Config {
             signing_key_file: settings.optional("FOREBAY_SIGNING_KEY_FILE", "./signing-key.pem"),
             previous_key_file: settings.optional("FOREBAY_PREVIOUS_KEY_FILE", "./previous-key.pem"),
             seed: read_seed(&mut settings),
+            pool_url: settings.secret("FOREBAY_POOL_URL"),
             pool: read_pool(&mut settings, purpose),
             time_limits: read_time_limits(&mut settings),
             ticket_keys: settings.secret_of("FOREBAY_TICKET_KEYS", "1:<32 secret bytes in base64>"),
@@ -140,6 +143,12 @@ impl Config {
         };
         let apart = config.http.port() == 0 || config.http != config.admin;
         settings.require(apart, "FOREBAY_ADMIN", "is the same address as FOREBAY_HTTP", "127.0.0.1:9090");
+        settings.require(
+            config.pool.bouncer == Bouncer::None || config.pool_url.is_some(),
+            "FOREBAY_POOL_BOUNCER",
+            "claims and migrations need sessions of their own: set FOREBAY_POOL_URL to the bouncer, and DATABASE_URL past it",
+            "none",
+        );
         settings.finish().map(|()| config)
     }
 }
@@ -205,6 +214,7 @@ fn read_pool(settings: &mut Reader<'_>, purpose: Purpose) -> forebay_pool::Confi
     let defaults = forebay_pool::Config::named(format!("forebay-{}", purpose.process()));
     let modes = [("off", Mode::Off), ("report-only", Mode::ReportOnly), ("enforce", Mode::Enforce)];
     let sizings = [("fixed", Sizing::Fixed), ("shadow", Sizing::Shadow), ("adaptive", Sizing::Adaptive)];
+    let bouncers = [("none", Bouncer::None), ("session", Bouncer::Session), ("transaction", Bouncer::Transaction)];
     let ceiling = settings.or("FOREBAY_POOL_MAX", purpose.ceiling());
     let rules = Rules {
         ceiling,
@@ -226,7 +236,8 @@ fn read_pool(settings: &mut Reader<'_>, purpose: Purpose) -> forebay_pool::Confi
     settings.require(startable, "FOREBAY_POOL_START", "must lie between 1 and FOREBAY_POOL_MAX", 10);
     settings.require(rules.queue_capacity > 0, "FOREBAY_POOL_QUEUE", "nobody could wait", 1024);
     let acquire_timeout = settings.millis("FOREBAY_ACQUIRE_TIMEOUT_MS", defaults.acquire_timeout);
-    forebay_pool::Config { rules, acquire_timeout, ..defaults }
+    let bouncer = settings.word("FOREBAY_POOL_BOUNCER", &bouncers).unwrap_or(defaults.bouncer);
+    forebay_pool::Config { rules, acquire_timeout, bouncer, ..defaults }
 }
 
 #[cfg(test)]
@@ -276,6 +287,22 @@ mod tests {
         assert_eq!(said(Service::Catalog, &[url]), Ok(()));
         let wrong = said(Service::Checkout, &[url, ("FOREBAY_JWKS_URL", "auth:8080")]).unwrap_err();
         assert!(wrong.starts_with("one setting is wrong"), "{wrong}");
+    }
+
+    #[test]
+    fn a_pool_is_told_what_stands_before_its_server() {
+        let bouncer = |pairs: &[(&str, &str)]| {
+            let config = Config::read(&Env::of(pairs.iter().copied()), Purpose::Up);
+            config.map(|config| config.pool.bouncer).map_err(|faults| faults.to_string())
+        };
+        assert_eq!(bouncer(&[]), Ok(Bouncer::None));
+        let (transaction, url) =
+            (("FOREBAY_POOL_BOUNCER", "transaction"), ("FOREBAY_POOL_URL", "postgres://bouncer/shop"));
+        assert_eq!(bouncer(&[transaction, url]), Ok(Bouncer::Transaction));
+        let no_way = bouncer(&[transaction]).unwrap_err();
+        assert!(no_way.contains("set FOREBAY_POOL_URL to the bouncer"), "{no_way}");
+        let wrong = bouncer(&[("FOREBAY_POOL_BOUNCER", "statement")]).unwrap_err();
+        assert!(wrong.contains("must be one of none, session, transaction"), "{wrong}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::{
     claim::{self, Claim, Granted},
     config::PaymentConfig,
     console::say,
+    database,
 };
 
 pub(crate) async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, Failure> {
@@ -37,7 +38,9 @@ pub(crate) async fn pool(
     let share = Share { process: purpose.process(), ceiling: config.pool.rules.ceiling, beside: purpose.beside() };
     let granted = Granted::ask(connection, &claim::options(options), share).await?;
     Metrics::of_process();
-    let pool = Pool::builder(options.clone(), config.pool.clone()).observer(PoolMetrics).connect()?;
+    let through = config.pool_url.as_ref().map(database::options).transpose()?;
+    let through = through.unwrap_or_else(|| options.clone());
+    let pool = Pool::builder(through, config.pool.clone()).observer(PoolMetrics).connect()?;
     let db = Db::forebay(pool);
     Ok((db.clone(), Arc::new(granted.of(db))))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use forebay_pool_core::{Mode, Sizing};
 
 use super::{Config, InvalidConfig, ServerRole, postgres_time};
+use crate::Bouncer;
 
 impl Config {
     /// The same with the settings of a text: one `name = value` a line, `#` begins a comment. Names are those of the fields
@@ -74,6 +75,7 @@ impl Config {
             "control" => set(&mut self.control, switch(value)),
             "trusted_functions" => set(&mut self.trusted_functions, Ok(list(value))),
             "reset_always" => set(&mut self.reset_always, switch(value)),
+            "bouncer" => set(&mut self.bouncer, bouncer(value)),
             _ => match name.strip_prefix("session.") {
                 Some(parameter) if is_parameter(parameter) => {
                     self.session.push((parameter.to_owned(), value.to_owned()));
@@ -133,6 +135,15 @@ fn role(value: &str) -> Result<ServerRole, &'static str> {
     }
 }
 
+fn bouncer(value: &str) -> Result<Bouncer, &'static str> {
+    match value {
+        "none" => Ok(Bouncer::None),
+        "session" => Ok(Bouncer::Session),
+        "transaction" => Ok(Bouncer::Transaction),
+        _ => Err("none, session or transaction"),
+    }
+}
+
 fn switch(value: &str) -> Result<bool, &'static str> {
     match value {
         "on" => Ok(true),
@@ -165,7 +176,7 @@ mod tests {
     use proptest::prelude::{any, prop, prop_oneof};
     use proptest::{prop_assert, prop_assert_eq, proptest};
 
-    use super::{Config, Duration, Mode, ServerRole};
+    use super::{Bouncer, Config, Duration, Mode, ServerRole};
 
     fn faults(text: &str) -> Vec<String> {
         Config::named("x").with_settings(text).map_or_else(|error| error.faults, |_| Vec::new())
@@ -196,6 +207,7 @@ mod tests {
             control = off
             trusted_functions = app_*, total
             reset_always = on
+            bouncer = transaction
             session.statement_timeout = 1min
             session.search_path = shop, public";
         let config = Config::named("x").with_settings(text).expect("all of it is right");
@@ -206,6 +218,7 @@ mod tests {
         assert_eq!((rules.burst_wait, rules.check_after_idle), (Duration::from_millis(20), Duration::ZERO));
         assert_eq!((config.role, config.control), (ServerRole::Any, false));
         assert_eq!((config.trusted_functions.join(" "), config.reset_always), ("app_* total".to_owned(), true));
+        assert_eq!(config.bouncer, Bouncer::Transaction);
         assert_eq!(config.statement_limit(), Some(Duration::from_secs(60)));
         assert_eq!(config.setting("search_path"), Some("shop, public"));
     }

@@ -1,9 +1,9 @@
 use sqlx::postgres::PgDatabaseError;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqlSafeStr, SqlStr};
 
 use super::{Answer, Before, Loan, Place, Transaction};
 use crate::classify;
-use crate::connect::Session;
+use crate::connect::{Dialer, Session};
 use crate::control::Control;
 use crate::statement::Effect;
 
@@ -19,7 +19,19 @@ pub(crate) struct Statement<'l> {
     failed: bool,
     /// What that error says beyond the statement.
     hint: Option<Hint>,
+    alone: Alone,
     end: Answer,
+}
+
+/// How a statement ends that is in no transaction of its caller's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Alone {
+    /// By itself; or it is in one.
+    Trusted,
+    /// By itself, as long as nothing on its way begins a transaction for it.
+    Doubted,
+    /// By a command of ours, as it began.
+    Wrapped,
 }
 
 /// What a server's error says of something else than the statement.
@@ -54,7 +66,7 @@ impl<'l> Statement<'l> {
         let session = Some(session);
         // Dropped before it was asked, a raw connection stays one.
         let end = if matches!(before.answer, Answer::Raw) { Answer::Raw } else { Answer::CutShort };
-        Self { loan, session, before, effect, failed: false, hint: None, end }
+        Self { loan, session, before, effect, failed: false, hint: None, alone: Alone::Trusted, end }
     }
 
     pub(crate) const fn connection(&mut self) -> &mut PgConnection {
@@ -116,6 +128,54 @@ impl<'l> Statement<'l> {
             command(self.connection(), AssertSqlSafe(format!("RELEASE SAVEPOINT forebay_{level}"))).await?;
         }
         Ok(())
+    }
+
+    /// Begins a transaction for it alone, which is rolled back unless [`Statement::end`] has committed it.
+    pub(crate) async fn wrap(&mut self, begin: SqlStr) -> Result<(), sqlx::Error> {
+        self.alone = Alone::Wrapped;
+        self.loan.set_transaction(Transaction::Abandoned);
+        let begun = command(self.connection(), begin).await;
+        if !matches!(begun, Ok(()) | Err(sqlx::Error::Database(_))) {
+            self.end = Answer::Broken;
+        }
+        begun
+    }
+
+    /// Looks behind it whether it was committed by itself, unless that is known of this connection.
+    pub(crate) const fn doubt(&mut self) {
+        self.alone = Alone::Doubted;
+    }
+
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.alone == Alone::Trusted
+    }
+
+    /// Whether a write is known to be committed by itself here.
+    pub(crate) const fn commits(&self) -> bool {
+        self.session.as_ref().expect("it is put back only on drop").commits
+    }
+
+    /// Ends the transaction that it was alone in, where its answer was read to the end.
+    pub(crate) async fn end(&mut self, dialer: &Dialer, commits: bool) -> Result<(), sqlx::Error> {
+        if self.end != Answer::Drained {
+            return Ok(());
+        }
+        self.end = Answer::CutShort;
+        let session = self.session.as_mut().expect("it is put back only on drop");
+        let ended = if self.alone == Alone::Doubted {
+            session.settle_write(dialer, commits).await
+        } else {
+            command(&mut session.connection, if commits { "COMMIT" } else { "ROLLBACK" }).await
+        };
+        self.end = match ended {
+            // A COMMIT that the server refused has rolled back.
+            Ok(()) | Err(sqlx::Error::Database(_)) => {
+                self.loan.set_transaction(Transaction::None);
+                Answer::Drained
+            }
+            Err(_) => Answer::Broken,
+        };
+        ended
     }
 
     /// Reads what is left of the answer. A server's error leaves its last message unread: reading it now costs no round

@@ -45,9 +45,9 @@ fn millis(limit: Duration) -> u128 {
 }
 
 impl TxOptions {
-    /// The statement that begins it.
-    pub(super) fn begin(&self) -> SqlStr {
-        if *self == Self::default() {
+    /// The statement that begins it, and a query to run in it before its limits are set.
+    pub(crate) fn begin(&self, first: Option<&str>) -> SqlStr {
+        if *self == Self::default() && first.is_none() {
             return "BEGIN".into_sql_str();
         }
         let mut sql = "BEGIN".to_owned();
@@ -59,6 +59,9 @@ impl TxOptions {
         };
         sql += if self.read_only { " READ ONLY" } else { "" };
         sql += if self.deferrable { " DEFERRABLE" } else { "" };
+        if let Some(first) = first {
+            sql += &format!("; {first}");
+        }
         for (name, limit) in [("statement_timeout", self.statement_timeout), ("lock_timeout", self.lock_timeout)] {
             if let Some(limit) = limit {
                 sql += &format!("; SET LOCAL {name} = {}", millis(limit));
@@ -74,7 +77,7 @@ mod tests {
 
     #[test]
     fn all_of_it_travels_with_the_begin() {
-        assert_eq!(TxOptions::default().begin().as_str(), "BEGIN");
+        assert_eq!(TxOptions::default().begin(None).as_str(), "BEGIN");
         let options = TxOptions {
             isolation: Some(Isolation::Serializable),
             read_only: true,
@@ -83,8 +86,10 @@ mod tests {
             lock_timeout: Some(Duration::ZERO),
         };
         let begin = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE; SET LOCAL statement_timeout = 1; SET LOCAL lock_timeout = 0";
-        assert_eq!(options.begin().as_str(), begin);
+        assert_eq!(options.begin(None).as_str(), begin);
         let longest = TxOptions { lock_timeout: Some(Duration::MAX), ..TxOptions::default() };
-        assert_eq!(longest.begin().as_str(), "BEGIN; SET LOCAL lock_timeout = 2147483647");
+        assert_eq!(longest.begin(None).as_str(), "BEGIN; SET LOCAL lock_timeout = 2147483647");
+        let after = longest.begin(Some("select 1"));
+        assert_eq!(after.as_str(), "BEGIN; select 1; SET LOCAL lock_timeout = 2147483647");
     }
 }

@@ -2,6 +2,7 @@
 //! servers fail.
 
 mod abandoned;
+mod bouncers;
 mod credentials;
 mod dials;
 mod faults;

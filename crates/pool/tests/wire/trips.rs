@@ -246,3 +246,22 @@ async fn connections_at_rest_say_nothing() {
     sqlx::query("select pg_sleep(0.5)").execute(&mut outside).await.expect("time passes");
     assert_eq!(site.proxy.counts().since(&before), Counts::default());
 }
+
+#[tokio::test]
+async fn of_all_writes_outside_a_transaction_only_the_first_is_followed_by_a_question() {
+    let site = Site::new(trusting()).await;
+    site.outside().await.execute("create table t (n int)").await.expect("done");
+    let insert = async |lease: &mut forebay_pool::Lease| {
+        let before = site.proxy.counts();
+        sqlx::query("insert into t values (1)").execute(&mut **lease).await.expect("stored");
+        site.proxy.counts().since(&before).round_trips
+    };
+    let (mut one, mut two) = (site.lease().await, site.lease().await);
+    site.settled().await;
+    assert_eq!((insert(&mut one).await, insert(&mut one).await), (3, 1));
+    // Another connection, opened before: it looks for itself.
+    assert_eq!((insert(&mut two).await, insert(&mut two).await), (3, 1));
+    let mut three = site.lease().await;
+    site.settled().await;
+    assert_eq!(insert(&mut three).await, 2, "to prepare it, and to run it");
+}

@@ -62,7 +62,7 @@ impl PgConnection {
     /// What the server says to a question of the pool.
     pub(crate) fn tell(&self, question: &str) -> Vec<i64> {
         if question.contains("pg_backend_pid") {
-            return vec![self.pid.into(), self.pid.into(), 0];
+            return vec![self.pid.into(), self.pid.into(), 0, 1, 0];
         }
         let number = question.strip_prefix("select ").and_then(|rest| rest.strip_suffix("::int8"));
         vec![number.map_or(0, |number| number.parse().expect("a number"))]

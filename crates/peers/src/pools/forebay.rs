@@ -13,17 +13,23 @@ pub(crate) struct Forebay {
     standing: Option<Admission>,
 }
 
+/// The stage's functions stand for a server that works, as a plain statement makes it work: the pool is told that they leave
+/// nothing in the session.
+fn config(rules: Rules) -> Config {
+    Config { rules, trusted_functions: ["burn", "hot"].map(str::to_owned).into(), ..Config::named("bench") }
+}
+
 impl Forebay {
     /// Nothing tuned.
     pub(crate) fn by_default(options: &PgConnectOptions) -> Result<Self, BenchError> {
-        let pool = Pool::connect(options.clone(), Config::named("bench")).map_err(BenchError::turn)?;
+        let pool = Pool::connect(options.clone(), config(Rules::default())).map_err(BenchError::turn)?;
         Ok(Self { pool, standing: None })
     }
 
     /// Nothing tuned but the ceiling.
     pub(crate) fn up_to(options: &PgConnectOptions, ceiling: u32) -> Result<Self, BenchError> {
         let rules = Rules { ceiling, ..Rules::default() };
-        let pool = Pool::connect(options.clone(), Config { rules, ..Config::named("bench") });
+        let pool = Pool::connect(options.clone(), config(rules));
         Ok(Self { pool: pool.map_err(BenchError::turn)?, standing: None })
     }
 
@@ -35,8 +41,7 @@ impl Forebay {
     fn of_size(options: &PgConnectOptions, size: u32, rules: impl FnOnce(Rules) -> Rules) -> Result<Self, BenchError> {
         let ceiling = size + size.div_ceil(10) + 1;
         let rules = rules(Rules { min_idle: size, initial_limit: size, ceiling, ..Rules::default() });
-        let config = Config { rules, ..Config::named("bench") };
-        let pool = Pool::builder(options.clone(), config).sizer(Fixed).connect();
+        let pool = Pool::builder(options.clone(), config(rules)).sizer(Fixed).connect();
         Ok(Self { pool: pool.map_err(BenchError::turn)?, standing: None })
     }
 

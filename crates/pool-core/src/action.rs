@@ -9,6 +9,7 @@ use crate::{Class, SlotId, WaiterId};
 pub struct Opening {
     pub(crate) slot: SlotId,
     pub(crate) limit: Duration,
+    /// On the clock that shows only the time in which the pool ran.
     pub(crate) begun: Instant,
     pub(crate) reason: OpenReason,
     /// The connection whose place this one takes, once it is open.

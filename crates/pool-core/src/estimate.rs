@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use crate::Class;
+use crate::{Class, Standstill};
 
 /// How fast leases come back, and so how long a newcomer would wait.
 ///
@@ -67,6 +67,10 @@ impl Estimate {
     /// Somebody starts to wait where nobody waited: a stall is counted from here on.
     pub(crate) fn on_first_waiter(&mut self, now: Instant) {
         self.released = now;
+    }
+
+    pub(crate) fn stood_still(&mut self, standstill: Standstill) {
+        self.released = standstill.since(self.released);
     }
 
     /// How long the last of `waiters` would wait, when `servers` connections come back one after another.

@@ -17,6 +17,7 @@ mod openings;
 mod retirement;
 mod service;
 mod standing;
+mod standstill;
 mod tick;
 mod watch;
 
@@ -110,8 +111,15 @@ impl Ledger {
         let guarded = self.rules.mode == Mode::Enforce && !ask.continuation && in_line;
         let patience = if guarded { now + self.budget(ask.class, self.burst(now, rank)) * 2 } else { ask.latest };
         let until = ask.latest.min(patience);
-        let waiter =
-            Waiter { class: ask.class, rank, enqueued: now, latest: ask.latest, until, checks: Checks::default() };
+        let waiter = Waiter {
+            class: ask.class,
+            rank,
+            enqueued: now,
+            deadline: ask.deadline,
+            latest: ask.latest,
+            until,
+            checks: Checks::default(),
+        };
         self.note(now);
         let id = self.queue.push(waiter);
         for queue in &mut self.standing[rank.index()..] {

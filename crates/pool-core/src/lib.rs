@@ -51,6 +51,7 @@ mod rules;
 mod sizer;
 mod slots;
 mod snapshot;
+mod standstill;
 
 pub use action::{Action, CloseReason, Event, OpenReason, Opening, Refusal, ShedReason};
 pub use class::Class;
@@ -61,6 +62,7 @@ pub use rules::{Mode, Rules, Sizing};
 pub use sizer::{Fixed, Knee, Sample, Sizer, Staffing, Target};
 pub use slots::SlotId;
 pub use snapshot::{Breaker, Snapshot, Totals};
+pub use standstill::Standstill;
 
 /// The examples of the README hold.
 #[cfg(doctest)]

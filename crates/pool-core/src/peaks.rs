@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use crate::Standstill;
+
 /// How many connections were in use at once, lately: what is kept open though nobody uses it this moment.
 ///
 /// It keeps the peak of each stretch of time and answers with their median, so that what was needed for less than half of
@@ -48,6 +50,10 @@ impl Peaks {
         }
         let mut past = self.past;
         self.needed = *past.select_nth_unstable(Self::STRETCHES / 2).1;
+    }
+
+    pub(crate) fn stood_still(&mut self, standstill: Standstill) {
+        self.ends = standstill.due(self.ends);
     }
 
     /// What was needed during half of the remembered time.

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::Class;
 use crate::class::Rank;
+use crate::{Class, Standstill};
 
 /// Names one caller that waits. Ids rise, so their order is the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,6 +13,8 @@ pub(crate) struct Waiter {
     pub(crate) class: Class,
     pub(crate) rank: Rank,
     pub(crate) enqueued: Instant,
+    /// Its own: from then on nothing is of use to it.
+    pub(crate) deadline: Instant,
     /// It waits no longer than this.
     pub(crate) latest: Instant,
     /// The end of its wait: that, or earlier where its class may not wait so long.
@@ -144,6 +146,18 @@ impl Queue {
         self.ends.remove(&(waiter.until, id, rank));
         waiter.until = waiter.latest;
         self.ends.insert((waiter.until, id, rank));
+    }
+
+    /// Whoever waits may wait for so much longer, up to its deadline.
+    pub(crate) fn stood_still(&mut self, standstill: Standstill) {
+        self.ends.clear();
+        for (waiters, rank) in self.ranks.iter_mut().zip(Rank::ALL) {
+            for (id, waiter) in waiters {
+                waiter.latest = standstill.due(waiter.latest).min(waiter.deadline);
+                waiter.until = standstill.due(waiter.until).min(waiter.latest);
+                self.ends.insert((waiter.until, *id, rank));
+            }
+        }
     }
 
     /// Takes out any waiter, the most important and oldest first.

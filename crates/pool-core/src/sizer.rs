@@ -57,7 +57,7 @@ pub struct Target {
 /// Decides how many leases may be out at once. The ledger asks every 20 ms while the pool is in use, under the pool's lock:
 /// answer at once.
 pub trait Sizer: Debug + Send {
-    /// The limit from now on.
+    /// The limit from now on. The clock shows only the time in which the pool ran.
     fn tick(&mut self, now: Instant, sample: &Sample) -> Target;
 
     /// Whether it makes use of [`Sample::lock_waits`], which costs a statement each second while the limit is used up.

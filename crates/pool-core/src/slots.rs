@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::class::Rank;
-use crate::{CloseReason, WaiterId};
+use crate::{CloseReason, Standstill, WaiterId};
 
 /// Names one connection's place in the pool. A place that was given up and taken again has another id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -251,6 +251,16 @@ impl Slots {
         for entry in &mut self.entries {
             if let Some(Phase::Leased(hold)) = &mut entry.phase {
                 hold.look_at = at;
+            }
+        }
+    }
+
+    /// No lease is judged by this time.
+    pub(crate) fn stood_still(&mut self, standstill: Standstill) {
+        for entry in &mut self.entries {
+            if let Some(Phase::Leased(hold)) = &mut entry.phase {
+                hold.acquired = standstill.since(hold.acquired);
+                hold.look_at = standstill.due(hold.look_at);
             }
         }
     }

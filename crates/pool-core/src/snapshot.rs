@@ -140,6 +140,8 @@ pub struct Totals {
     pub limit_lowered: u64,
     /// Seconds that leases were out, suspects too, summed: its rate over the ceiling is the exact mean utilisation.
     pub busy_seconds: f64,
+    /// Time in which the pool did not run although it should have: its process was stopped, or had no turn.
+    pub stood_still: Duration,
 }
 
 impl Totals {

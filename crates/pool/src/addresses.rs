@@ -15,9 +15,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, PgConnection};
-use tokio::time::timeout;
 
 use crate::network::Sockets;
+use crate::standstill::timeout;
 use crate::sync::{Mutex, MutexGuard};
 
 /// Dials a server, and remembers which of its name's addresses it was found at: that one is dialed again. After a failure the

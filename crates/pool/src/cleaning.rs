@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use forebay_pool_core::{Health, SlotId};
 use sqlx::{Connection, PgConnection, Row};
-use tokio::time::timeout;
 
 use crate::connect::{Backend, Session};
 use crate::loan::{Answer, Soiled, Taken, command, drain, in_step};
 use crate::pool::{Seat, Shared, now};
+use crate::standstill::timeout;
 use crate::statement::Trace;
 
 /// How the connection of a place is closed.

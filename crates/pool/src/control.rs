@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::connect::{Backend, Dialer, STARTED};
 use crate::loan::drain;
+use crate::standstill::timeout;
 
 /// The way to the control connection's task. A clone is the same way; the task ends with the last one.
 #[derive(Clone, Debug)]

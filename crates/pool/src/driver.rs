@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use forebay_pool_core::{Action, Event, Health, OpenFailure, Opening, SlotId};
 use sqlx::Connection;
 use tokio::sync::Notify;
-use tokio::time::timeout;
 
 use crate::Holder;
 use crate::acquire::Answer;
@@ -17,6 +16,7 @@ use crate::connect::Session;
 use crate::fingerprint::{self, Fingerprint};
 use crate::loan::Taken;
 use crate::pool::{Seat, Shared, State, now};
+use crate::standstill::timeout;
 
 /// What has to be done after the unlock.
 #[derive(Debug, Default)]
@@ -43,7 +43,11 @@ struct Checkup {
 pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
     while let Some(action) = state.ledger.poll_action() {
         match action {
-            Action::Open(opening) => errands.open.push(opening),
+            Action::Open(opening) => {
+                // A standstill would be noticed by nobody else.
+                state.look_at.get_or_insert(now + State::LOOK_EVERY);
+                errands.open.push(opening);
+            }
             Action::Check { slot, limit, role } => {
                 let checkup = Checkup { limit, role };
                 errands.check.extend(state.take(slot).map(|session| (slot, session, checkup)));
@@ -101,8 +105,9 @@ fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) 
 }
 
 /// Notes when the driver has to wake; says whether it must be told, since it would sleep for longer.
-pub(crate) fn arm(state: &mut State) -> bool {
-    let next = state.ledger.poll_timeout().into_iter().chain(state.look_at).min();
+pub(crate) fn arm(state: &mut State, now: Instant) -> bool {
+    // What is due since long ago is due now: nobody was late for it.
+    let next = state.ledger.poll_timeout().into_iter().chain(state.look_at).min().map(|at| at.max(now));
     let earlier = match (next, state.alarm_at) {
         (Some(next), Some(armed)) => next < armed,
         (Some(_), None) => true,

@@ -88,6 +88,7 @@ mod pool;
 mod raw;
 mod retry_budget;
 mod side_door;
+mod standstill;
 mod start_stop;
 mod statement;
 mod sync;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use forebay_pool_core::{Activity, Class, SlotId};
+use forebay_pool_core::{Activity, Class, SlotId, Standstill};
 use tokio::task;
 
 use crate::Admission;
@@ -281,6 +281,14 @@ impl Loan {
                 (turn % 2 == 1).then_some(seen.1)
             }
             _ => None,
+        }
+    }
+
+    /// Neither the holder nor the server is judged by this time.
+    pub(crate) fn stood_still(&self, standstill: Standstill) {
+        match &mut self.desk().place {
+            Place::Here { since, .. } | Place::Running { seen: (_, since), .. } => *since = standstill.since(*since),
+            _ => {}
         }
     }
 

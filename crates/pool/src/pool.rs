@@ -25,6 +25,7 @@ use crate::driver::{self, Errands};
 use crate::error::Details;
 use crate::history::{Happening, History};
 use crate::loan::{Borrower, Loan, Returned, Soiled, Taken};
+use crate::standstill::Standstills;
 use crate::sync::{Mutex, MutexGuard};
 use crate::threshold::Threshold;
 use crate::{
@@ -75,9 +76,10 @@ pub(crate) struct State {
     pub(crate) waiters: HashMap<WaiterId, Answer>,
     pub(crate) last_open_error: Option<Arc<str>>,
     pub(crate) history: History,
+    pub(crate) standstills: Standstills,
     /// When the driver will wake by itself.
     pub(crate) alarm_at: Option<Instant>,
-    /// When to look for statements that wait for too long; while leases are out.
+    /// When to look for statements that wait for too long; while leases are out, or a connection is opened.
     pub(crate) look_at: Option<Instant>,
     /// Whom to wake after the unlock: statements that have waited for too long.
     pub(crate) overdue: Vec<Waker>,
@@ -111,7 +113,7 @@ pub(crate) enum Seat {
 }
 
 impl State {
-    const LOOK_EVERY: Duration = Duration::from_millis(100);
+    pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
     pub(crate) fn seat(&mut self, slot: SlotId) -> &mut Seat {
         if self.seats.len() <= slot.index() {
@@ -207,7 +209,8 @@ impl State {
         if self.look_at.is_none_or(|at| now < at) {
             return;
         }
-        let mut out = None;
+        self.has_given_a_turn();
+        let mut out = self.ledger.is_opening().then_some(now + Self::LOOK_EVERY);
         for seat in &self.seats {
             if let Seat::Lent(loan) = seat {
                 out = Some(Self::next_look(now, loan.borrower.deadline, out));
@@ -288,13 +291,14 @@ impl Shared {
     pub(crate) fn with<T>(self: &Arc<Self>, now: Instant, change: impl FnOnce(&mut State) -> T) -> T {
         let mut errands = Errands::default();
         let mut state = self.lock();
+        state.notice_standstill(now);
         self.threshold.tell(&mut state.ledger, now);
         let value = change(&mut state);
         driver::decide(&mut state, now, &mut errands);
         if state.refuses {
             state.refuses = self.threshold.follow(&state.ledger, now);
         }
-        let wake_driver = driver::arm(&mut state);
+        let wake_driver = driver::arm(&mut state, now);
         drop(state);
         if wake_driver {
             self.alarm.notify_one();
@@ -426,6 +430,7 @@ impl Pool {
             waiters: HashMap::new(),
             last_open_error: None,
             history: History::default(),
+            standstills: Standstills::new(now),
             alarm_at: None,
             look_at: None,
             overdue: Vec::new(),

@@ -3,9 +3,9 @@ use std::time::{Duration, Instant};
 
 use forebay_pool_core::Class;
 use futures_util::future::{join_all, try_join_all};
-use tokio::time::timeout;
 
 use crate::pool::{State, now};
+use crate::standstill::timeout;
 use crate::{AcquireError, Admission, Holder, InvalidConfig, Lease, Pool};
 
 /// Why a pool is not ready to serve. See [`Pool::ready`].

@@ -30,6 +30,7 @@ mod sources {
     pub(crate) mod pool;
     pub(crate) mod raw;
     pub(crate) mod retry_budget;
+    pub(crate) mod standstill;
     pub(crate) mod start_stop;
     pub(crate) mod statement;
     pub(crate) mod threshold;
@@ -67,8 +68,8 @@ mod network {
 
 use sources::{
     acquire, addresses, admission, bouncer, builder, cleaning, config, conn, connect, connector, control, detached,
-    driver, error, fingerprint, history, lease, loan, observer, pool, raw, retry_budget, start_stop, statement,
-    threshold, tx,
+    driver, error, fingerprint, history, lease, loan, observer, pool, raw, retry_budget, standstill, start_stop,
+    statement, threshold, tx,
 };
 
 pub use acquire::Acquire;

@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use crate::Standstill;
+
 /// When to come back, as a calendar instead of a guess: each refusal books the next free moment, and moments lie as far
 /// apart as half of the capacity that was left over before the overload can serve. So those who come back when they were
 /// told cannot make a second wave. It is the virtual scheduling of the generic cell rate algorithm (ITU-T I.371), turned
@@ -42,6 +44,10 @@ impl Calendar {
             self.usual += (rate - self.usual) * weight;
         }
         (self.noted, self.released) = (now, released);
+    }
+
+    pub(super) fn stood_still(&mut self, standstill: Standstill) {
+        self.noted = standstill.since(self.noted);
     }
 
     /// Books the next so many moments and says how far off the last is, where `capacity` leases can be served in a second.

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::Ledger;
 use crate::class::Rank;
-use crate::{Action, Breaker, Event, OpenFailure, OpenReason, Opening, Refusal, SlotId};
+use crate::{Action, Breaker, Event, OpenFailure, OpenReason, Opening, Refusal, SlotId, Standstill};
 
 /// What is known about opening connections: failures in a row, when to try next, what the server has room for.
 #[derive(Debug, Default)]
@@ -93,6 +93,11 @@ impl Openings {
         self.learned = self.learned.filter(|learned| learned.room < ceiling);
     }
 
+    pub(super) fn stood_still(&mut self, standstill: Standstill) {
+        self.dead_since = self.dead_since.map(|since| standstill.since(since));
+        self.under_way.iter_mut().for_each(|(_, began)| *began = standstill.since(*began));
+    }
+
     pub(super) const fn are_well(&self) -> bool {
         self.failures == 0
     }
@@ -156,12 +161,13 @@ impl Ledger {
     /// A connection is open: to the oldest waiter, or to the idle ones. `chance` in `[0, 1)` spreads the end of its life.
     pub fn opened(&mut self, now: Instant, opening: Opening, chance: f64) {
         let Opening { slot, begun, reason, replaces, .. } = opening;
+        let took = self.running(now).saturating_duration_since(begun);
         let openings = &mut self.openings;
         openings.failures = 0;
         openings.failures_dead = 0;
         openings.dead_since = None;
         (openings.not_before, openings.failed_at, openings.asked_at) = (None, None, None);
-        openings.takes.note(now.saturating_duration_since(begun));
+        openings.takes.note(took);
         openings.under_way.retain(|(other, _)| *other != slot);
         if std::mem::take(&mut openings.told) {
             self.actions.push_back(Action::Tell(Event::BreakerClosed));
@@ -276,8 +282,9 @@ impl Ledger {
         let limit = self.rules.open_timeout;
         let limit = if self.slots.counts().live() == 0 { limit.min(Openings::DEAD_LIMIT) } else { limit };
         let slot = self.slots.mint();
+        let begun = self.running(now);
         self.openings.under_way.push((slot, now));
-        self.actions.push_back(Action::Open(Opening { slot, limit, begun: now, reason, replaces }));
+        self.actions.push_back(Action::Open(Opening { slot, limit, begun, reason, replaces }));
     }
 
     /// Whether another connection may be opened, the pause after a failure aside.
@@ -329,6 +336,12 @@ impl Ledger {
     fn spare_wanted(&self) -> u32 {
         let used = self.slots.counts().in_use();
         if used < self.permits() { 0 } else { self.places(Rank::Critical).saturating_sub(used) }
+    }
+
+    /// Whether one is under way.
+    #[must_use]
+    pub fn is_opening(&self) -> bool {
+        self.slots.counts().opening > 0
     }
 
     pub(super) fn openings_at_once(&self) -> u32 {

@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use crate::Standstill;
+
 /// Whether a queue stands, or is a burst that passes: it stands when it has lasted for a tenth of a second, with somebody in it for
 /// most of the time, or as soon as as many were refused because of it as there are places. A few are refused also where a
 /// limit is still growing.
@@ -50,6 +52,11 @@ impl Standing {
             self.owed = if self.stands(now) { Self::AFTER } else { self.owed };
             self.paused = Some(now);
         }
+    }
+
+    pub(super) fn stood_still(&mut self, standstill: Standstill) {
+        self.since = self.since.map(|since| standstill.since(since));
+        self.paused = self.paused.map(|paused| standstill.since(paused));
     }
 
     pub(super) fn stands(&self, now: Instant) -> bool {

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::Ledger;
 use crate::class::Rank;
-use crate::{Action, Refusal, Rules, Sample, ShedReason, Sizing, Target};
+use crate::{Action, Refusal, Rules, Sample, ShedReason, Sizing, Standstill, Target};
 
 /// The pool's one periodic beat: it runs while there is something to watch and stops when there is not.
 #[derive(Debug)]
@@ -60,6 +60,14 @@ impl Ticker {
             (self.offered, self.used) = (Duration::ZERO, Duration::ZERO);
             (self.completed, self.interrupted) = (0, 0);
         }
+    }
+
+    pub(super) fn stood_still(&mut self, standstill: Standstill) {
+        self.last = standstill.since(self.last);
+        self.next = self.next.map(|next| standstill.due(next));
+        self.next_sweep = standstill.due(self.next_sweep);
+        self.locks.next_look = standstill.due(self.locks.next_look);
+        self.locks.seen = self.locks.seen.map(|(share, until)| (share, standstill.due(until)));
     }
 
     /// The mean number of leases in use, of these with callers waiting, and what those refused would have added by
@@ -201,7 +209,7 @@ impl Ledger {
         let Rules { sizing, initial_limit, .. } = self.rules;
         let target = match sizing {
             Sizing::Fixed => Target { limit: initial_limit, reason: "fixed" },
-            Sizing::Shadow | Sizing::Adaptive => self.sizer.tick(now, sample),
+            Sizing::Shadow | Sizing::Adaptive => self.sizer.tick(self.running(now), sample),
         };
         self.recommended = target.limit;
         if self.pinned {

@@ -27,6 +27,7 @@ pub(crate) enum Step {
     RevocationsFail { fail: bool },
     Advance { ms: u64 },
     Jump { ms: u64 },
+    StandStill { ms: u64 },
     GoBack { us: u64 },
     Resize(Resize),
     SetRules(Rules),
@@ -150,7 +151,8 @@ impl Draw {
             50..53 => Step::ToggleHoldIdle { pick: self.pick() },
             53 => Step::RevocationsFail { fail: self.one_in(2) },
             54..59 => Step::Advance { ms: self.millis() },
-            59 => Step::Jump { ms: self.millis() },
+            59 if self.one_in(2) => Step::Jump { ms: self.millis() },
+            59 => Step::StandStill { ms: self.millis() },
             60 => Step::GoBack { us: self.below(1_000) },
             61 => {
                 let (min_idle, ceiling, limit) = (self.maybe(0, 4), self.maybe(2, 12), self.maybe(0, 12));
@@ -207,6 +209,7 @@ impl Step {
             Self::RevocationsFail { fail } => world.let_revocations_fail(fail),
             Self::Advance { ms } => world.advance(Duration::from_millis(ms)),
             Self::Jump { ms } => world.jump(Duration::from_millis(ms)),
+            Self::StandStill { ms } => world.stand_still(Duration::from_millis(ms)),
             Self::GoBack { us } => world.step_back(Duration::from_micros(us)),
             Self::Resize(resize) => world.change(|ledger, now| drop(ledger.resize(now, resize))),
             Self::SetRules(ref rules) => world.change(|ledger, now| drop(ledger.set_rules(now, rules.clone()))),

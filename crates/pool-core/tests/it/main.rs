@@ -9,4 +9,5 @@ mod pauses;
 mod places;
 mod rules;
 mod server;
+mod standstill;
 mod world;

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use forebay_pool_core::{
     Acquired, Action, Activity, Ask, Class, CloseReason, Event, Health, Ledger, OpenFailure, Opening, Refusal, Resize,
-    Return, Rules, ShedReason, Sizer, SlotId, Snapshot, Staffing, WaiterId,
+    Return, Rules, ShedReason, Sizer, SlotId, Snapshot, Staffing, Standstill, WaiterId,
 };
 
 /// A shell without a database: it carries the ledger's actions out by hand, when a test says so, and keeps its own
@@ -66,6 +66,8 @@ pub(crate) struct Queued {
     pub(crate) class: Class,
     pub(crate) continuation: bool,
     pub(crate) deadline: Instant,
+    /// From then on nothing is of use to it, however long it may wait.
+    of_use_until: Instant,
 }
 
 impl Queued {
@@ -185,7 +187,10 @@ impl World {
                 self.is_the_warmest(slot);
                 self.lend(slot, class, continuation);
             }
-            Acquired::Waiting(id) => self.waiting.push(Queued { id, class, continuation, deadline }),
+            Acquired::Waiting(id) => {
+                let of_use_until = self.now + within;
+                self.waiting.push(Queued { id, class, continuation, deadline, of_use_until });
+            }
             Acquired::Refused(_) => {}
         }
         self.act();
@@ -356,6 +361,20 @@ impl World {
     /// Lets time pass without anybody noticing, as when the process was stopped.
     pub(crate) fn jump(&mut self, by: Duration) {
         self.now += by;
+        self.wake();
+    }
+
+    /// The same, and the ledger is told that it did not run.
+    pub(crate) fn stand_still(&mut self, by: Duration) {
+        self.now += by;
+        let standstill = Standstill::new(self.now, by);
+        self.ledger.stood_still(standstill);
+        for lent in &mut self.leased {
+            lent.idle_since = lent.idle_since.map(|since| standstill.since(since));
+        }
+        for queued in &mut self.waiting {
+            queued.deadline = (queued.deadline + by).min(queued.of_use_until);
+        }
         self.wake();
     }
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use forebay_pool_core::{
-    Acquired, Action, Activity, Ask, Class, Event, Fixed, Health, Ledger, Refusal, Return, Rules, SlotId, WaiterId,
+    Acquired, Action, Activity, Ask, Class, Event, Fixed, Health, Ledger, Refusal, Return, Rules, SlotId, Standstill,
+    WaiterId,
 };
 use sqlx::PgPool;
 use tokio::sync::{Notify, oneshot};
@@ -15,6 +16,7 @@ use super::Config;
 use super::permit::{Permit, Ticket};
 use crate::error::Details;
 use crate::pool::now;
+use crate::standstill::Standstills;
 use crate::{Holder, Observer};
 
 /// What all clones, permits and tasks of one overlay share.
@@ -37,6 +39,7 @@ pub(super) struct State {
     /// Since when sqlx could open nothing, and what it last said.
     failing: Option<(Instant, Arc<str>)>,
     alarm_at: Option<Instant>,
+    standstills: Standstills,
 }
 
 type Answer = oneshot::Sender<Result<Permit, Refusal>>;
@@ -61,6 +64,12 @@ pub(super) struct Use {
 impl Use {
     pub(super) fn set(&self, activity: Activity) {
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = activity;
+    }
+
+    fn stood_still(&self, standstill: Standstill) {
+        if let Activity::HeldIdle { since } = &mut *self.doing.lock().unwrap_or_else(PoisonError::into_inner) {
+            *since = standstill.since(*since);
+        }
     }
 
     fn activity(&self) -> Activity {
@@ -101,6 +110,7 @@ impl Desk {
             waiters: HashMap::new(),
             failing: None,
             alarm_at: None,
+            standstills: Standstills::new(now),
         };
         let runtime = tokio::runtime::Handle::current();
         let desk = Arc::new(Self { pool, config, observer, runtime, alarm: Arc::default(), state: Mutex::new(state) });
@@ -117,9 +127,10 @@ impl Desk {
     pub(super) fn with<T>(self: &Arc<Self>, now: Instant, change: impl FnOnce(&mut State) -> T) -> T {
         let mut errands = Errands::default();
         let mut state = self.lock();
+        state.notice_standstill(now);
         let value = change(&mut state);
         state.decide(now, &mut errands);
-        let earlier = state.arm();
+        let earlier = state.arm(now);
         drop(state);
         if earlier {
             self.alarm.notify_one();
@@ -255,6 +266,15 @@ impl State {
         }
     }
 
+    /// Notices that the desk has not run for a while, before anybody is judged.
+    fn notice_standstill(&mut self, now: Instant) {
+        let Some(standstill) = self.standstills.notice(self.alarm_at, now) else { return };
+        self.ledger.stood_still(standstill);
+        for used in self.uses.iter().flatten() {
+            used.stood_still(standstill);
+        }
+    }
+
     fn occupy(&mut self, slot: SlotId, class: Class, site: &'static Location<'static>, now: Instant) -> Arc<Use> {
         let used = Arc::new(Use { slot, class, site, since: now, doing: Mutex::new(Activity::Running) });
         if self.uses.len() <= slot.index() {
@@ -282,8 +302,9 @@ impl State {
     }
 
     /// Notes when the watch has to wake; says whether it must be told, since it would sleep for longer.
-    fn arm(&mut self) -> bool {
-        let Some(next) = self.ledger.poll_timeout() else { return false };
+    fn arm(&mut self, now: Instant) -> bool {
+        // What is due since long ago is due now: nobody was late for it.
+        let Some(next) = self.ledger.poll_timeout().map(|at| at.max(now)) else { return false };
         let earlier = self.alarm_at.is_none_or(|armed| next < armed);
         if earlier {
             self.alarm_at = Some(next);

@@ -16,6 +16,7 @@ mod overlay;
 mod parts;
 mod places;
 mod size;
+mod standstill;
 mod start_stop;
 mod tickets;
 mod traces;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use forebay_pool_core::{Health, SlotId};
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{Connection, Row};
 
 use crate::connect::{Backend, Session};
 use crate::loan::{Answer, Soiled, Taken, command, drain, in_step};
@@ -42,7 +42,7 @@ async fn purify(shared: &Shared, soiled: Soiled) -> (Option<Session>, Health) {
     let backend = session.backend;
     let work = async {
         if answer != Answer::Drained {
-            shared.control.stop(backend, &mut session.connection).await?;
+            session.catch_up_last(&shared.control).await?;
         }
         if answer == Answer::Raw {
             in_step(&mut session.connection).await?;
@@ -50,11 +50,12 @@ async fn purify(shared: &Shared, soiled: Soiled) -> (Option<Session>, Health) {
         if in_transaction {
             command(&mut session.connection, "ROLLBACK").await?;
         }
-        reset(shared, &mut session.connection, trace).await?;
+        reset(shared, &mut session, trace).await?;
+        session.wash().await?;
         if read_only { session.health(shared.config.role).await } else { Ok(Health::Well) }
     };
     if let Ok(Ok(health)) = timeout(shared.config.cleanup_timeout, work).await {
-        if trace != Trace::ForGood {
+        if trace != Trace::ForGood && !session.residue.is_stale() {
             return (Some(session), health);
         }
         close_politely(shared, session).await;
@@ -81,27 +82,28 @@ const RESTORE: &str = "\
     FROM pg_catalog.pg_prepared_statements";
 
 /// Takes away what the last user may have left in the session.
-async fn reset(shared: &Shared, connection: &mut PgConnection, trace: Trace) -> Result<(), sqlx::Error> {
+async fn reset(shared: &Shared, session: &mut Session, trace: Trace) -> Result<(), sqlx::Error> {
     match trace {
         Trace::None | Trace::ForGood => return Ok(()),
-        Trace::Unseen if restore(connection).await? => {}
-        Trace::Unseen | Trace::Session => discard_all(connection).await?,
+        Trace::Unseen if restore(session).await? => {}
+        Trace::Unseen | Trace::Session => discard_all(session).await?,
         // Refused where a transaction is open: that is how it becomes known, without a warning in the server's log where
         // none is.
-        Trace::Unknown => match discard_all(connection).await {
+        Trace::Unknown => match discard_all(session).await {
             Err(sqlx::Error::Database(_)) => {
-                command(connection, "ROLLBACK").await?;
-                discard_all(connection).await?;
+                command(&mut session.connection, "ROLLBACK").await?;
+                discard_all(session).await?;
             }
             done => done?,
         },
     }
-    shared.dialer.prepare(connection, &shared.settings()).await
+    shared.dialer.prepare(&mut session.connection, &shared.settings()).await
 }
 
 /// Says whether it was enough. It is not where names were looked up elsewhere, since the driver has noted what it found, and
 /// where something was prepared by text, or is prepared no more.
-async fn restore(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+async fn restore(session: &mut Session) -> Result<bool, sqlx::Error> {
+    let connection = &mut session.connection;
     let rows = sqlx::raw_sql(RESTORE).fetch_all(&mut *connection).await;
     drain(connection).await?;
     let rows = rows?;
@@ -112,10 +114,10 @@ async fn restore(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     Ok(names[0] == names[1] && by_text == 0 && known)
 }
 
-async fn discard_all(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    command(connection, "DISCARD ALL").await?;
+async fn discard_all(session: &mut Session) -> Result<(), sqlx::Error> {
+    command(&mut session.connection, "DISCARD ALL").await?;
     // The server has forgotten the prepared statements too.
-    connection.clear_cached_statements().await
+    session.forget_all().await
 }
 
 /// Only when the server has stopped working for it is its place free again.

@@ -1,15 +1,15 @@
 use std::sync::Arc;
 
 use async_stream::stream;
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
 
 use crate::loan::{Loan, Statement, Transaction};
 use crate::pool::Shared;
-use crate::statement::{Effect, Request, Trace};
+use crate::statement::{Effect, Form, Request, Trace};
 use crate::{PoolError, TxOptions};
 
 /// What statements run on: an [`Executor`] by `&mut`, watched. The pool knows when a statement runs on it and when it is
@@ -27,13 +27,20 @@ pub struct LeaseConn {
 }
 
 impl LeaseConn {
+    /// Gives back the memory that large statements and answers have left in the driver's buffers; what was read last stays
+    /// until something else is read. Nothing is sent. The pool does it by itself when the lease ends, where a MiB or more
+    /// has passed at once.
+    pub fn shrink_buffers(&mut self) {
+        self.loan.shrink_buffers();
+    }
+
     /// Takes the connection out for this statement, unless it is too late for it.
     async fn start(&self, request: &mut Request) -> Result<Statement<'_>, sqlx::Error> {
         let shares = self.shared.config.bouncer.shares_sessions();
         if shares {
             self.make_shareable(request)?;
         }
-        let mut statement = self.ready(self.loan.take_in_time(shares)?, request.effect()).await?;
+        let mut statement = self.ready(self.loan.take_in_time(shares)?, request.effect(), request.form()).await?;
         if shares {
             self.wrap(&mut statement, request).await?;
         } else if !statement.commits() && request.may_write_alone() && self.loan.transaction() == Transaction::None {
@@ -66,10 +73,36 @@ impl LeaseConn {
         Ok(())
     }
 
-    async fn ready<'s>(&'s self, mut statement: Statement<'s>, effect: Effect) -> Result<Statement<'s>, sqlx::Error> {
-        self.loan.within(statement.begin(&self.shared.control)).await??;
-        statement.expect(effect);
+    async fn ready<'s>(
+        &'s self,
+        mut statement: Statement<'s>,
+        effect: Effect,
+        form: Form,
+    ) -> Result<Statement<'s>, sqlx::Error> {
+        self.loan.within(statement.begin(&self.shared)).await??;
+        statement.expect(effect, form);
         Ok(statement)
+    }
+
+    /// Runs a statement to its end, and hands out each step of its answer.
+    async fn run(
+        &self,
+        mut request: Request,
+        mut take: impl FnMut(Either<PgQueryResult, PgRow>),
+    ) -> Result<(), sqlx::Error> {
+        let mut statement = self.start(&mut request).await?;
+        let reading = async {
+            let mut steps = statement.connection().fetch_many(request);
+            while let Some(step) = steps.try_next().await? {
+                if let Either::Right(row) = &step {
+                    self.loan.came(row);
+                }
+                take(step);
+            }
+            Ok(())
+        };
+        let answer = self.loan.within(reading).await;
+        self.finish(statement, answer).await
     }
 
     /// Ends a statement, and says how it ended. What the pool has done to its backend is told in the pool's words.
@@ -82,7 +115,7 @@ impl LeaseConn {
         if answer.is_err() && self.loan.is_ended() {
             answer = Err(self.loan.revocation().into());
         }
-        statement.settle(answer.as_ref().err()).await;
+        statement.settle(&self.shared.catalog, answer.as_ref().err()).await;
         if !statement.is_trusted() {
             let end = self.loan.within(statement.end(&self.shared.dialer, answer.is_ok())).await;
             let end = end.unwrap_or_else(|silent| Err(silent.into()));
@@ -93,14 +126,14 @@ impl LeaseConn {
 
     /// Runs a command of the pool's own, of which it keeps account itself.
     pub(crate) async fn command(&self, sql: SqlStr) -> Result<(), sqlx::Error> {
-        let mut statement = self.ready(self.loan.take()?, Effect::NONE).await?;
+        let mut statement = self.ready(self.loan.take()?, Effect::NONE, Form::NONE).await?;
         let answer = self.loan.within(statement.connection().execute(sqlx::raw_sql(sql))).await;
         self.finish(statement, answer).await.map(drop)
     }
 
     /// Reads what a statement that was cut short left unread, and rolls back what was abandoned.
     pub(crate) async fn catch_up(&self) -> Result<(), sqlx::Error> {
-        let statement = self.ready(self.loan.take()?, Effect::NONE).await?;
+        let statement = self.ready(self.loan.take()?, Effect::NONE, Form::NONE).await?;
         self.finish(statement, Ok(Ok(()))).await
     }
 }
@@ -113,11 +146,11 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let mut request = Request::of(query, &self.shared.config);
+        let request = Request::of(query, &self.shared.config);
         Box::pin(async move {
-            let mut statement = self.start(&mut request).await?;
-            let answer = self.loan.within(statement.connection().execute(request)).await;
-            self.finish(statement, answer).await
+            let mut done = PgQueryResult::default();
+            self.run(request, |step| done.extend(step.left())).await?;
+            Ok(done)
         })
     }
 
@@ -141,6 +174,9 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
                 match self.loan.within(steps.next()).await {
                     Ok(None) => break Ok(Ok(())),
                     Ok(Some(Ok(step))) => {
+                        if let Either::Right(row) = &step {
+                            self.loan.came(row);
+                        }
                         self.loan.pause();
                         yield Ok(step);
                         if let Err(revoked) = self.loan.resume() {
@@ -165,11 +201,11 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'q: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let mut request = Request::of(query, &self.shared.config);
+        let request = Request::of(query, &self.shared.config);
         Box::pin(async move {
-            let mut statement = self.start(&mut request).await?;
-            let answer = self.loan.within(statement.connection().fetch_optional(request)).await;
-            self.finish(statement, answer).await
+            let mut first = None;
+            self.run(request, |step| first = first.take().or_else(|| step.right())).await?;
+            Ok(first)
         })
     }
 
@@ -183,7 +219,9 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
     {
         Box::pin(async move {
             self.shared.needs_session("a prepared statement")?;
-            let mut statement = self.ready(self.loan.take_in_time(false)?, Effect::NONE).await?;
+            let mut statement = self
+                .ready(self.loan.take_in_time(false)?, Effect::NONE, Form::prepared(sql.as_str(), parameters))
+                .await?;
             let answer = self.loan.within(statement.connection().prepare_with(sql, parameters)).await;
             self.finish(statement, answer).await
         })
@@ -195,7 +233,8 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
     {
         Box::pin(async move {
             self.shared.needs_session("a prepared statement")?;
-            let mut statement = self.ready(self.loan.take_in_time(false)?, Effect::NONE).await?;
+            let mut statement =
+                self.ready(self.loan.take_in_time(false)?, Effect::NONE, Form::prepared(sql.as_str(), &[])).await?;
             let answer = self.loan.within(statement.connection().describe(sql)).await;
             self.finish(statement, answer).await
         })

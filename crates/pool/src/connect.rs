@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::connector::AsConfigured;
 use crate::loan::drain;
+use crate::residue::Residue;
 use crate::sync::Mutex;
 use crate::{Addresses, Bouncer, Connector, ServerRole};
 
@@ -95,6 +96,7 @@ pub(crate) struct Session {
     way: i64,
     /// Whether a write outside a transaction is known to be committed by itself.
     pub(crate) commits: bool,
+    pub(crate) residue: Residue,
 }
 
 impl Session {
@@ -124,7 +126,7 @@ impl Session {
             _ => {
                 dialer.prepare(&mut connection, &settings).await?;
                 choice.opened();
-                Ok(Self { connection, backend, way, commits: dialer.commits(way) })
+                Ok(Self { connection, backend, way, commits: dialer.commits(way), residue: Residue::default() })
             }
         }
     }

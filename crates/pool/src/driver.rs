@@ -16,6 +16,7 @@ use crate::connect::Session;
 use crate::fingerprint::{self, Fingerprint};
 use crate::loan::Taken;
 use crate::pool::{Seat, Shared, State, now};
+use crate::residue::Residue;
 use crate::standstill::timeout;
 
 /// What has to be done after the unlock.
@@ -256,6 +257,7 @@ impl Drop for Attempt {
 async fn run_opening(shared: Arc<Shared>, opening: Opening) {
     let limit = opening.limit();
     let begun = now();
+    let era = shared.catalog.era();
     let mut attempt = Attempt { shared: Arc::clone(&shared), opening: Some(opening) };
     let _turn = shared.dialer.turn().await;
     let mut dialed = None;
@@ -271,7 +273,8 @@ async fn run_opening(shared: Arc<Shared>, opening: Opening) {
     let took = now().saturating_duration_since(begun);
     shared.observer.opened(took, outcome.as_ref().err());
     match outcome {
-        Ok(session) => {
+        Ok(mut session) => {
+            session.residue = Residue::of(era);
             tracing::debug!(pool = shared.config.name.as_str(), pid = session.backend.pid, "a connection was opened");
             attempt.succeed(session);
         }

@@ -5,12 +5,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use forebay_pool_core::{Activity, Class, SlotId, Standstill};
+use sqlx::Connection;
+use sqlx::postgres::PgRow;
 use tokio::task;
 
 use crate::Admission;
 use crate::connect::{Backend, Session};
 use crate::error::{Holder, PoolError};
-use crate::statement::{Effect, Trace};
+use crate::residue::Residue;
+use crate::statement::{Effect, Trace, size_of_row};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
 
 mod running;
@@ -81,6 +84,8 @@ enum Place {
         until: Option<Instant>,
         waker: Option<Waker>,
         given_up: Option<Duration>,
+        /// Whether a large row has come.
+        bulky: bool,
     },
     /// Somebody has it raw: what they do is not seen.
     Raw,
@@ -121,7 +126,8 @@ pub(crate) struct Soiled {
 impl Soiled {
     const fn is_clean(&self) -> bool {
         let read = matches!(self.answer, Answer::Drained);
-        read && !self.in_transaction && !self.read_only && matches!(self.trace, Trace::None)
+        let restored = !self.in_transaction && !self.read_only && matches!(self.trace, Trace::None);
+        read && restored && self.session.residue.is_small()
     }
 }
 
@@ -297,7 +303,7 @@ impl Loan {
         let mut desk = self.desk();
         let limit = desk.limit.map_or(Duration::MAX, |limit| limit.saturating_add(GRACE));
         let paused = self.idle_since(&mut desk, now).is_some();
-        let Place::Running { seen, until, waker, given_up } = &mut desk.place else { return None };
+        let Place::Running { seen, until, waker, given_up, .. } = &mut desk.place else { return None };
         if paused || given_up.is_some() {
             return None;
         }
@@ -338,6 +344,15 @@ impl Loan {
         .await
     }
 
+    /// A row has come: a large one leaves the driver's buffers large.
+    pub(crate) fn came(&self, row: &PgRow) {
+        if size_of_row(row) >= Residue::BULKY
+            && let Place::Running { bulky, .. } = &mut self.desk().place
+        {
+            *bulky = true;
+        }
+    }
+
     /// A row goes to the consumer, and the time until it comes back is the consumer's.
     pub(crate) fn pause(&self) {
         self.turn.fetch_add(1, Ordering::Relaxed);
@@ -369,6 +384,13 @@ impl Loan {
         let held = now.saturating_duration_since(self.acquired);
         let Borrower { site, class, .. } = self.borrower;
         Holder { site, class, held, held_idle }
+    }
+
+    /// Gives back what the connection's buffers have beyond their usual size, unless a statement runs on it.
+    pub(crate) fn shrink_buffers(&self) {
+        if let Place::Here { session, .. } = &mut self.desk().place {
+            session.connection.shrink_buffers();
+        }
     }
 
     // --- its end ----------------------------------------------------------------------------------------------
@@ -499,7 +521,7 @@ impl Loan {
 
 impl Place {
     const fn running(turn: u64, now: Instant, until: Option<Instant>) -> Self {
-        Self::Running { seen: (turn, now), until, waker: None, given_up: None }
+        Self::Running { seen: (turn, now), until, waker: None, given_up: None, bulky: false }
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::acquire::{Acquire, Answer};
 use crate::bouncer::set_config;
 use crate::builder::Builder;
+use crate::catalog::Catalog;
 use crate::cleaning::{Closing, control_places};
 use crate::connect::{Dialer, Session};
 use crate::control::Control;
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) drained: Notify,
     pub(crate) threshold: Threshold,
     pub(crate) tenants: Tenants,
+    pub(crate) catalog: Catalog,
     state: Mutex<State>,
 }
 
@@ -453,6 +455,7 @@ impl Pool {
             drained: Notify::new(),
             threshold: Threshold::default(),
             tenants: Tenants::default(),
+            catalog: Catalog::default(),
             state: Mutex::new(state),
         });
         shared.runtime.spawn(driver::run(Arc::downgrade(&shared), Arc::clone(&shared.alarm)));

@@ -1,6 +1,7 @@
 //! One statement on its way to the server, and what its text says it will leave behind.
 
 mod effect;
+mod form;
 mod names;
 mod token;
 
@@ -9,6 +10,7 @@ use sqlx::postgres::{PgArguments, PgStatement};
 use sqlx::{Execute, Postgres, SqlStr};
 
 pub(crate) use effect::{Effect, Trace};
+pub(crate) use form::{Form, size_of_row};
 
 use crate::Config;
 
@@ -19,19 +21,21 @@ pub(crate) struct Request {
     arguments: Result<Option<PgArguments>, BoxDynError>,
     persistent: bool,
     effect: Effect,
+    form: Form,
 }
 
 impl Request {
     pub(crate) fn of<'q>(mut query: impl Execute<'q, Postgres>, config: &Config) -> Self {
         let prepared = query.statement().cloned();
-        let arguments = query.take_arguments();
+        let mut arguments = query.take_arguments();
         let persistent = query.persistent();
         let sql = query.sql();
         let mut effect = Effect::of(sql.as_str(), &config.trusted_functions);
         if config.reset_always {
             effect.trace = effect.trace.max(Trace::Unseen);
         }
-        Self { sql, prepared, arguments, persistent, effect }
+        let form = Form::of(sql.as_str(), &mut arguments, persistent);
+        Self { sql, prepared, arguments, persistent, effect, form }
     }
 
     pub(crate) const fn effect(&self) -> Effect {
@@ -55,12 +59,18 @@ impl Request {
     /// Drops what only a statement of two messages has; it has no parameters.
     pub(crate) fn put_into_one_message(&mut self) {
         self.arguments = Ok(None);
+        self.form.named = false;
     }
 
     /// The server is not to keep it, since its session will serve others; so nothing is reset behind it either.
     pub(crate) const fn leave_nothing(&mut self) {
         self.persistent = false;
+        self.form.named = false;
         self.effect.trace = Trace::None;
+    }
+
+    pub(crate) const fn form(&self) -> Form {
+        self.form
     }
 }
 

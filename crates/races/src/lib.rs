@@ -13,6 +13,7 @@ mod sources {
     pub(crate) mod admission;
     pub(crate) mod bouncer;
     pub(crate) mod builder;
+    pub(crate) mod catalog;
     pub(crate) mod cleaning;
     pub(crate) mod config;
     pub(crate) mod conn;
@@ -29,6 +30,7 @@ mod sources {
     pub(crate) mod observer;
     pub(crate) mod pool;
     pub(crate) mod raw;
+    pub(crate) mod residue;
     pub(crate) mod retry_budget;
     pub(crate) mod standstill;
     pub(crate) mod start_stop;
@@ -67,9 +69,9 @@ mod network {
 }
 
 use sources::{
-    acquire, addresses, admission, bouncer, builder, cleaning, config, conn, connect, connector, control, detached,
-    driver, error, fingerprint, history, lease, loan, observer, pool, raw, retry_budget, standstill, start_stop,
-    statement, threshold, tx,
+    acquire, addresses, admission, bouncer, builder, catalog, cleaning, config, conn, connect, connector, control,
+    detached, driver, error, fingerprint, history, lease, loan, observer, pool, raw, residue, retry_budget, standstill,
+    start_stop, statement, threshold, tx,
 };
 
 pub use acquire::Acquire;

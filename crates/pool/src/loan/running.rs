@@ -2,10 +2,13 @@ use sqlx::postgres::PgDatabaseError;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqlSafeStr, SqlStr};
 
 use super::{Answer, Before, Loan, Place, Transaction};
+use crate::catalog::{Catalog, Sign};
 use crate::classify;
 use crate::connect::{Dialer, Session};
 use crate::control::Control;
-use crate::statement::Effect;
+use crate::pool::Shared;
+use crate::residue::Residue;
+use crate::statement::{Effect, Form};
 
 /// The connection while a statement runs on it. However it ends, the connection goes back onto the desk; only
 /// [`Statement::settle`] says that nothing of the answer is left unread.
@@ -15,6 +18,7 @@ pub(crate) struct Statement<'l> {
     session: Option<Session>,
     before: Before,
     effect: Effect,
+    form: Form,
     /// Whether the server answered with an error.
     failed: bool,
     /// What that error says beyond the statement.
@@ -43,8 +47,8 @@ enum Hint {
     ReadOnly,
     /// It had no more time.
     TimedOut,
-    /// A prepared statement of its cache does not fit the tables any more.
-    StalePlan,
+    /// What the connection knows of the catalog may not be so any more.
+    Outdated(Sign),
 }
 
 impl Hint {
@@ -54,8 +58,7 @@ impl Hint {
             ("40001" | "40P01", _) => Some(Self::Conflict),
             ("25006", _) => Some(Self::ReadOnly),
             ("57014", _) => Some(Self::TimedOut),
-            ("26000", _) | ("0A000", Some("RevalidateCachedQuery")) => Some(Self::StalePlan),
-            _ => None,
+            _ => Sign::of(error).map(Self::Outdated),
         }
     }
 }
@@ -66,11 +69,16 @@ impl<'l> Statement<'l> {
         let session = Some(session);
         // Dropped before it was asked, a raw connection stays one.
         let end = if matches!(before.answer, Answer::Raw) { Answer::Raw } else { Answer::CutShort };
-        Self { loan, session, before, effect, failed: false, hint: None, alone: Alone::Trusted, end }
+        let form = Form::NONE;
+        Self { loan, session, before, effect, form, failed: false, hint: None, alone: Alone::Trusted, end }
     }
 
     pub(crate) const fn connection(&mut self) -> &mut PgConnection {
-        &mut self.session.as_mut().expect("it is put back only on drop").connection
+        &mut self.session().connection
+    }
+
+    const fn session(&mut self) -> &mut Session {
+        self.session.as_mut().expect("it is put back only on drop")
     }
 
     pub(crate) const fn connection_ref(&self) -> &PgConnection {
@@ -80,10 +88,13 @@ impl<'l> Statement<'l> {
     /// What is done with it is not seen from here.
     pub(super) const fn is_raw(&mut self) {
         self.end = Answer::Raw;
+        self.session().residue.passed(Residue::BULKY);
     }
 
-    /// Says what the statement will do, before it leaves.
-    pub(crate) fn expect(&mut self, effect: Effect) {
+    /// Says what the statement will do and how it goes out, before it leaves.
+    pub(crate) fn expect(&mut self, effect: Effect, form: Form) {
+        self.form = form;
+        self.session().residue.leaves(form);
         if effect != Effect::NONE {
             self.effect = effect;
             self.loan.expect(effect);
@@ -91,10 +102,13 @@ impl<'l> Statement<'l> {
     }
 
     /// Reads what an earlier statement left unread, so that a late error is not taken for this one's answer, and rolls
-    /// back what a dropped transaction left open. A statement that nobody waits for any more is cancelled, except inside
-    /// a transaction that goes on: to cancel it there would abort the transaction.
-    pub(crate) async fn begin(&mut self, control: &Control) -> Result<(), sqlx::Error> {
-        let done = self.catch_up(control).await;
+    /// back what a dropped transaction left open, and forgets what is not so any more. A statement that nobody waits for is
+    /// cancelled, except inside a transaction that goes on: to cancel it there would abort the transaction.
+    pub(crate) async fn begin(&mut self, shared: &Shared) -> Result<(), sqlx::Error> {
+        let mut done = self.catch_up(&shared.control).await;
+        if done.is_ok() {
+            done = self.session().look_again(shared.catalog.era()).await;
+        }
         if let Err(error) = &done
             && classify(error).is_none()
         {
@@ -107,13 +121,12 @@ impl<'l> Statement<'l> {
         let Before { answer, transaction, savepoint } = self.before;
         if answer != Answer::Drained {
             let goes_on = matches!(transaction, Transaction::Open | Transaction::ByText);
-            let backend = self.loan.backend;
-            let late = match goes_on {
-                true => drain(self.connection()).await?,
-                false => control.stop(backend, self.connection()).await?,
-            };
+            let late = self.session().catch_up((!goes_on).then_some(control)).await?;
             if late || answer == Answer::Raw && !in_step(self.connection()).await? {
                 self.loan.fail();
+            }
+            if self.loan.transaction() != Transaction::Failed {
+                self.session().deallocate().await?;
             }
             self.end = Answer::CutShort;
         }
@@ -180,7 +193,7 @@ impl<'l> Statement<'l> {
 
     /// Reads what is left of the answer. A server's error leaves its last message unread: reading it now costs no round
     /// trip, and leaving it would make the connection dirty.
-    pub(crate) async fn settle(&mut self, error: Option<&sqlx::Error>) {
+    pub(crate) async fn settle(&mut self, catalog: &Catalog, error: Option<&sqlx::Error>) {
         match error {
             // The pool's own: the server has not answered, and is waited for no longer.
             Some(error) if classify(error).is_some() => return,
@@ -188,6 +201,7 @@ impl<'l> Statement<'l> {
                 self.failed = true;
                 self.hint = Hint::of(error);
             }
+            Some(sqlx::Error::Protocol(_)) if self.form.refused => {}
             Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed) => {
                 self.end = Answer::Broken;
                 return;
@@ -195,28 +209,49 @@ impl<'l> Statement<'l> {
             Some(_) | None => {}
         }
         let loan = self.loan;
-        match loan.within(self.read_rest()).await {
-            Ok(Ok(())) => self.end = Answer::Drained,
+        match loan.within(self.read_rest(catalog)).await {
+            Ok(Ok(())) => {
+                self.end = Answer::Drained;
+                if self.is_forgotten(error) {
+                    self.session().residue.forgot();
+                }
+            }
             Ok(Err(_)) => self.end = Answer::Broken,
             Err(_silent) => {}
         }
     }
 
-    /// Reads the rest, and forgets prepared statements of which one does not fit the tables any more: every statement of
-    /// this connection would else fail for as long as it lives.
-    async fn read_rest(&mut self) -> Result<(), sqlx::Error> {
+    /// Reads the rest, and forgets what does not fit the catalog any more: statements of this connection would else fail for
+    /// as long as it lives.
+    async fn read_rest(&mut self, catalog: &Catalog) -> Result<(), sqlx::Error> {
         self.failed |= drain(self.connection()).await?;
-        if self.hint == Some(Hint::StalePlan) {
-            self.connection().clear_cached_statements().await?;
+        match self.hint {
+            // A statement without a name is lost alone.
+            Some(Hint::Outdated(Sign::Lost)) if !self.form.named => Ok(()),
+            Some(Hint::Outdated(sign)) => self.session().heed(sign, catalog).await,
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether the server may have prepared it and the driver does not know: between the two lie questions about its types, and
+    /// a cache of no size keeps nothing.
+    fn is_forgotten(&self, error: Option<&sqlx::Error>) -> bool {
+        self.form.named
+            && match error {
+                None => self.connection_ref().cached_statements_size() == 0,
+                Some(sqlx::Error::Database(error)) => matches!(error.code().as_deref(), Some("57014" | "55P03")),
+                Some(_) => true,
+            }
     }
 }
 
 impl Drop for Statement<'_> {
     fn drop(&mut self) {
         let since = crate::pool::now();
-        let session = self.session.take().expect("it is put back only here");
+        let mut session = self.session.take().expect("it is put back only here");
+        if self.form.named && self.end != Answer::Drained {
+            session.residue.forgot();
+        }
         let mut desk = self.loan.desk();
         if let Place::Ended { held_idle } = desk.place {
             desk.place = Place::Revoked { held_idle };
@@ -224,6 +259,9 @@ impl Drop for Statement<'_> {
             // The socket is closed after the unlock.
             drop(session);
             return;
+        }
+        if matches!(desk.place, Place::Running { bulky: true, .. }) {
+            session.residue.passed(Residue::BULKY);
         }
         desk.place = Place::Here { session, since };
         desk.answer = self.end;

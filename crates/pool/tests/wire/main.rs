@@ -6,6 +6,7 @@ mod bouncers;
 mod credentials;
 mod dials;
 mod faults;
+mod refused;
 mod servers;
 mod trips;
 

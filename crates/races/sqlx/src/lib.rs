@@ -24,6 +24,8 @@ pub trait Connection: Sized {
     fn cached_statements_size(&self) -> usize;
     /// There are none.
     fn clear_cached_statements(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
+    /// There are no buffers.
+    fn shrink_buffers(&mut self) {}
 }
 
 /// How a connection is made.
@@ -96,6 +98,25 @@ pub trait Row {
     /// # Errors
     /// There is no such column.
     fn try_get<T: Cell, I: Index>(&self, index: I) -> Result<T, Error>;
+
+    /// No row of a holder's statement is ever looked at: there are none.
+    ///
+    /// # Errors
+    /// Always.
+    fn try_get_raw(&self, _: usize) -> Result<postgres::PgValueRef<'_>, Error> {
+        Err(Error::RowNotFound)
+    }
+
+    /// There are none.
+    fn columns(&self) -> &[postgres::PgColumn] {
+        &[]
+    }
+}
+
+impl Row for postgres::PgRow {
+    fn try_get<T: Cell, I: Index>(&self, _: I) -> Result<T, Error> {
+        Err(Error::RowNotFound)
+    }
 }
 
 impl Row for PgRow {

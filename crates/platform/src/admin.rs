@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use forebay_pool::{InvalidConfig, Resize};
+use forebay_pool::{InvalidConfig, Pool, Resize};
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -75,14 +75,29 @@ impl Admin {
     }
 }
 
-/// Whether this process should get traffic: its database answers, on a connection of its own, and it is not draining.
+/// Whether this process should get traffic: its database answers, on a connection of its own, its pool has connections or
+/// could open some, and it is not draining.
 ///
-/// A full pool is no reason to be unready: it would send this instance's traffic to the others, and fill theirs. It is
+/// A database that takes no writes makes a process unready that is there for them, and one degraded that has something
+/// left to serve ([`Writes`]). A full pool is no reason to be unready: it would send this instance's traffic to the others, and fill theirs. It is
 /// reported in the body instead.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     looks: Arc<Mutex<Looks>>,
     draining: watch::Receiver<bool>,
+    writes: Writes,
+}
+
+/// What becomes of a process whose database takes no writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Writes {
+    /// It makes none, and is as ready as before.
+    Never,
+    /// It reads too: it is degraded, and gets traffic.
+    #[default]
+    Sometimes,
+    /// It is there for them, and is unready.
+    Mostly,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -90,67 +105,93 @@ struct Looks {
     succeeded_once: bool,
     failures_in_a_row: u32,
     last_error: Option<String>,
+    refuses_writes: bool,
 }
 
 impl Readiness {
     /// Unready until the first look succeeds; `draining` ends it.
     pub fn new(draining: watch::Receiver<bool>) -> Self {
-        Self { looks: Arc::default(), draining }
+        Self { looks: Arc::default(), draining, writes: Writes::default() }
+    }
+
+    /// The same, for a process that makes such writes.
+    #[must_use]
+    pub fn making(self, writes: Writes) -> Self {
+        Self { writes, ..self }
     }
 
     /// Looks at the database once a second; never returns. Dropping the future stops it.
     pub async fn probe(self, session: ProbeSession) {
         loop {
             match tokio::time::timeout(PROBE_LIMIT, session.look()).await {
-                Ok(Ok(())) => self.note(None),
-                Ok(Err(error)) => self.note(Some(error.to_string())),
-                Err(_elapsed) => self.note(Some(format!("no answer within {} s", PROBE_LIMIT.as_secs()))),
+                Ok(Ok(takes_writes)) => self.note_answer(takes_writes),
+                Ok(Err(error)) => self.note_failure(error.to_string()),
+                Err(_elapsed) => self.note_failure(format!("no answer within {} s", PROBE_LIMIT.as_secs())),
             }
             tokio::time::sleep(PROBE_EVERY).await;
         }
     }
 
-    fn note(&self, error: Option<String>) {
+    fn note_answer(&self, takes_writes: bool) {
+        let looks = Looks { succeeded_once: true, refuses_writes: !takes_writes, ..Looks::default() };
+        *self.looks.lock().unwrap_or_else(PoisonError::into_inner) = looks;
+    }
+
+    fn note_failure(&self, error: String) {
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        match error {
-            None => *looks = Looks { succeeded_once: true, ..Looks::default() },
-            Some(error) => {
-                looks.failures_in_a_row = looks.failures_in_a_row.saturating_add(1);
-                looks.last_error = Some(error);
-            }
-        }
+        looks.failures_in_a_row = looks.failures_in_a_row.saturating_add(1);
+        looks.last_error = Some(error);
     }
 
     fn looks(&self) -> Looks {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn status(&self, looks: &Looks) -> &'static str {
-        if *self.draining.borrow() {
-            "draining"
-        } else if looks.succeeded_once && looks.failures_in_a_row < FAILURES_TO_UNREADY {
-            "ready"
-        } else {
-            "unready"
+    /// `opens` says whether the pool has connections, or could open some.
+    fn status(&self, looks: &Looks, opens: bool) -> &'static str {
+        match self.writes {
+            _ if *self.draining.borrow() => "draining",
+            _ if !Self::answers(looks) || !opens => "unready",
+            Writes::Mostly if looks.refuses_writes => "unready",
+            Writes::Sometimes if looks.refuses_writes => "degraded",
+            _ => "ready",
         }
+    }
+
+    /// What of its work a process cannot do now.
+    fn cannot_serve(&self, looks: &Looks, opens: bool) -> Vec<&'static str> {
+        if !Self::answers(looks) || !opens {
+            return vec!["reads", "writes"];
+        }
+        if looks.refuses_writes && self.writes != Writes::Never { vec!["writes"] } else { Vec::new() }
+    }
+
+    fn answers(looks: &Looks) -> bool {
+        looks.succeeded_once && looks.failures_in_a_row < FAILURES_TO_UNREADY
     }
 }
 
 #[derive(Debug, Serialize)]
 struct ReadyBody {
     status: &'static str,
+    /// `reads`, `writes`, or both.
+    cannot_serve: Vec<&'static str>,
     database: DatabaseBody,
     pool: PoolBody,
 }
 
 #[derive(Debug, Serialize)]
 struct DatabaseBody {
+    takes_writes: bool,
     failures_in_a_row: u32,
     last_error: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 struct PoolBody {
+    /// Whether a connection is open, or could be.
+    opens: bool,
+    last_open_error: Option<Arc<str>>,
     saturated: bool,
     in_use: u32,
     limit: u32,
@@ -160,15 +201,20 @@ struct PoolBody {
 
 async fn readyz(State(admin): State<Admin>) -> Response {
     let looks = admin.readiness.looks();
-    let status = admin.readiness.status(&looks);
-    let Looks { failures_in_a_row, last_error, .. } = looks;
-    let DbSnapshot { in_use, limit, ceiling, waiting, .. } = admin.db.snapshot();
+    let DbSnapshot { in_use, limit, ceiling, waiting, breaker, .. } = admin.db.snapshot();
+    let opens = breaker == "closed";
+    let status = admin.readiness.status(&looks, opens);
+    let cannot_serve = admin.readiness.cannot_serve(&looks, opens);
+    let last_open_error = admin.db.pool().and_then(Pool::last_open_error);
+    let Looks { failures_in_a_row, last_error, refuses_writes, .. } = looks;
     let body = ReadyBody {
         status,
-        database: DatabaseBody { failures_in_a_row, last_error },
-        pool: PoolBody { saturated: in_use >= limit, in_use, limit, ceiling, waiting },
+        cannot_serve,
+        database: DatabaseBody { takes_writes: !refuses_writes, failures_in_a_row, last_error },
+        pool: PoolBody { opens, last_open_error, saturated: in_use >= limit, in_use, limit, ceiling, waiting },
     };
-    let code = if status == "ready" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let gets_traffic = matches!(status, "ready" | "degraded");
+    let code = if gets_traffic { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(body)).into_response()
 }
 
@@ -221,10 +267,11 @@ pub fn refused(wrong: InvalidConfig) -> Problem {
 mod tests {
     use axum::body::Body;
     use forebay_embedded::testing::database;
-    use forebay_pool::{Config, Pool, Rules};
+    use forebay_pool::{Config, Rules};
     use http::Request;
     use http_body_util::BodyExt as _;
     use serde_json::Value;
+    use sqlx::Connection as _;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -270,15 +317,15 @@ mod tests {
         let fixture = fixture().await;
         assert_eq!(fixture.get("/readyz").await.0, 503, "nothing is known yet");
         let readiness = &fixture.admin.readiness;
-        readiness.note(None);
+        readiness.note_answer(true);
         assert_eq!(fixture.get("/readyz").await.0, 200);
-        readiness.note(Some("lost".into()));
+        readiness.note_failure("lost".into());
         assert_eq!(fixture.get("/readyz").await.0, 200, "one failure is a hiccup");
-        readiness.note(Some("lost".into()));
+        readiness.note_failure("lost".into());
         let (status, body) = fixture.get("/readyz").await;
         assert_eq!(status, 503);
         assert!(body.contains("unready") && body.contains("lost"), "{body}");
-        readiness.note(None);
+        readiness.note_answer(true);
         fixture.draining.send_replace(true);
         assert!(fixture.get("/readyz").await.1.contains("draining"));
         assert_eq!(fixture.get("/livez").await.0, 200);
@@ -296,6 +343,72 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(5), ready).await.unwrap();
         probing.abort();
+    }
+
+    #[tokio::test]
+    async fn a_process_whose_database_takes_no_writes_says_so_and_is_as_ready_as_it_can_be() {
+        let mut fixture = fixture().await;
+        let cases =
+            [(Writes::Never, 200, "ready"), (Writes::Sometimes, 200, "degraded"), (Writes::Mostly, 503, "unready")];
+        for (writes, code, word) in cases {
+            fixture.admin.readiness = fixture.admin.readiness.clone().making(writes);
+            fixture.admin.readiness.note_answer(false);
+            let (status, body) = fixture.get("/readyz").await;
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!((status.as_u16(), body["status"].as_str()), (code, Some(word)), "{writes:?}");
+            assert_eq!(body["database"]["takes_writes"], false);
+            let lacking = body["cannot_serve"].as_array().unwrap().iter().any(|what| what == "writes");
+            assert_eq!(lacking, writes != Writes::Never);
+            fixture.admin.readiness.note_answer(true);
+            assert!(fixture.get("/readyz").await.1.contains("\"ready\""));
+        }
+    }
+
+    /// What the probe says after each of these was done to the database.
+    #[tokio::test]
+    async fn the_probe_sees_a_database_that_takes_no_writes_though_its_own_session_is_older() {
+        let database = database().await;
+        let session = ProbeSession::new(database.options());
+        assert!(session.look().await.unwrap());
+        let name = database.options().get_database().unwrap().to_owned();
+        let mut outside = sqlx::PgConnection::connect_with(&database.options()).await.unwrap();
+        let all = format!("database {name}");
+        let one = format!("role forebay in database {name}");
+        let steps = [
+            (format!("alter {all} set default_transaction_read_only = on"), false),
+            (format!("alter {one} set default_transaction_read_only = off"), true),
+            (format!("alter {one} reset default_transaction_read_only"), false),
+            (format!("alter {all} reset default_transaction_read_only"), true),
+            (format!("alter {one} set default_transaction_read_only = yes"), false),
+        ];
+        for (sql, takes_writes) in steps {
+            let sql = format!("set default_transaction_read_only = off; {sql}");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql.clone())).execute(&mut outside).await.unwrap();
+            assert_eq!(session.look().await.unwrap(), takes_writes, "{sql}");
+            let fresh = ProbeSession::new(database.options());
+            assert_eq!(fresh.look().await.unwrap(), takes_writes, "{sql}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_can_open_no_connection_is_not_ready_though_its_probe_has_one() {
+        let database = database().await;
+        let options = database.options();
+        let rules = Rules { ceiling: 4, initial_limit: 2, min_idle: 1, ..Rules::default() };
+        let nowhere = options.clone().database("not_there");
+        let pool = Pool::connect(nowhere, Config { rules, ..Config::named("admin-test") }).unwrap();
+        let mut fixture = fixture().await;
+        fixture.admin.db = Db::forebay(pool);
+        let readiness = &fixture.admin.readiness;
+        let unready = async {
+            while fixture.get("/readyz").await.0 == 200 {
+                ProbeSession::new(options.clone()).look().await.map(|writes| readiness.note_answer(writes)).unwrap();
+            }
+        };
+        readiness.note_answer(true);
+        tokio::time::timeout(Duration::from_secs(20), unready).await.unwrap();
+        let (_, body) = fixture.get("/readyz").await;
+        assert!(body.contains("unready") && body.contains("not_there") && body.contains("reads"), "{body}");
     }
 
     #[tokio::test]

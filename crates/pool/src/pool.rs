@@ -613,6 +613,12 @@ impl Pool {
         self.shared.lock().history.list()
     }
 
+    /// Why the last attempt to open a connection failed, if it did.
+    #[must_use]
+    pub fn last_open_error(&self) -> Option<Arc<str>> {
+        self.shared.lock().last_open_error.clone()
+    }
+
     pub(crate) fn observer(&self) -> &dyn Observer {
         &*self.shared.observer
     }

@@ -51,7 +51,7 @@ impl App {
     ) -> io::Result<Drained> {
         let metrics = Metrics::of_process();
         let (draining, hears) = watch::channel(false);
-        let readiness = Readiness::new(hears);
+        let readiness = Readiness::new(hears).making(self.services.writes());
         // Aborted when this is dropped, as the sweeper is.
         let mut companions = JoinSet::new();
         companions.spawn(readiness.clone().probe(self.probe));

@@ -9,7 +9,7 @@ use forebay_platform::{
     identity::JwksUri,
     telemetry::LogConfig,
 };
-use forebay_pool::{Bouncer, Mode, Rules, Sizing, http::TicketKeys};
+use forebay_pool::{Bouncer, Mode, Rules, ServerRole, Sizing, http::TicketKeys};
 use secrecy::SecretString;
 
 use crate::{Scale, Service};
@@ -237,12 +237,39 @@ fn read_pool(settings: &mut Reader<'_>, purpose: Purpose) -> forebay_pool::Confi
     settings.require(rules.queue_capacity > 0, "FOREBAY_POOL_QUEUE", "nobody could wait", 1024);
     let acquire_timeout = settings.millis("FOREBAY_ACQUIRE_TIMEOUT_MS", defaults.acquire_timeout);
     let bouncer = settings.word("FOREBAY_POOL_BOUNCER", &bouncers).unwrap_or(defaults.bouncer);
-    forebay_pool::Config { rules, acquire_timeout, bouncer, ..defaults }
+    let role = read_role(settings, purpose);
+    forebay_pool::Config { rules, acquire_timeout, bouncer, role, ..defaults }
+}
+
+fn read_role(settings: &mut Reader<'_>, purpose: Purpose) -> ServerRole {
+    const NAME: &str = "FOREBAY_DATABASE_ROLE";
+    let roles = [("primary", ServerRole::Primary), ("standby", ServerRole::Standby), ("any", ServerRole::Any)];
+    let role = settings.word(NAME, &roles).unwrap_or_default();
+    let serves = role == ServerRole::Primary || purpose == Purpose::Serve(Service::Catalog);
+    settings.require(serves, NAME, "only catalog, served alone, can do without writes", "primary");
+    role
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_catalog_is_served_from_a_standby() {
+        let read = |purpose| {
+            let settings = [
+                ("FOREBAY_DATABASE_ROLE", "standby"),
+                ("DATABASE_URL", "postgres://localhost/shop"),
+                ("FOREBAY_JWKS_URL", "http://auth:8080/.well-known/jwks.json"),
+            ];
+            Config::read(&Env::of(settings), purpose)
+        };
+        assert_eq!(read(Purpose::Serve(Service::Catalog)).unwrap().pool.role, ServerRole::Standby);
+        for purpose in [Purpose::Up, Purpose::Serve(Service::Auth), Purpose::Serve(Service::Checkout)] {
+            let faults = read(purpose).unwrap_err().to_string();
+            assert!(faults.contains("FOREBAY_DATABASE_ROLE"), "{faults}");
+        }
+    }
 
     #[test]
     fn nothing_set_is_a_working_configuration() {

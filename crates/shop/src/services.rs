@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use forebay_auth::SigningKey;
 use forebay_checkout::Payments;
-use forebay_platform::{admit::Admit, db::Db, identity::Verifier, serve};
+use forebay_platform::{admin::Writes, admit::Admit, db::Db, identity::Verifier, serve};
 
 /// One of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -60,6 +60,15 @@ impl Services {
     #[must_use]
     pub fn keeping_pages(self) -> Self {
         Self { catalog: self.catalog.map(forebay_catalog::State::keeping_pages), ..self }
+    }
+
+    /// Which writes they make: browsing makes none, and is all that is left of a shop without them.
+    pub fn writes(&self) -> Writes {
+        match (&self.catalog, self.auth.is_some() || self.checkout.is_some()) {
+            (Some(_), true) => Writes::Sometimes,
+            (None, true) => Writes::Mostly,
+            (_, false) => Writes::Never,
+        }
     }
 
     /// Their public API. What none of them knows is a 404.

@@ -3,11 +3,23 @@
 use std::{sync::Arc, time::Duration};
 
 use forebay_pool::Addresses;
-use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How long it may take to connect.
 const DIAL_LIMIT: Duration = Duration::from_secs(3);
+
+/// Whether a session that begins now could write. What is set for the role or the database is not in force in one that is
+/// open for long, so it is looked up.
+const TAKES_WRITES: &str = r"
+    select not pg_is_in_recovery() and not coalesce(
+        (select split_part(setting, '=', 2)::bool from pg_db_role_setting, unnest(setconfig) as setting
+         where setting like 'default\_transaction\_read\_only=%'
+         and setrole in (0, (select oid from pg_roles where rolname = session_user))
+         and setdatabase in (0, (select oid from pg_database where datname = current_database()))
+         order by setrole = 0, setdatabase = 0 limit 1),
+        (select setting::bool and source not in ('user', 'database', 'database user') from pg_settings
+         where name = 'default_transaction_read_only'))";
 
 /// The readiness probe's own session, never one of the pool's. Whoever is not there when it is lost is not looked for: the
 /// next use connects anew, under the same `application_name`. A clone is the same session.
@@ -50,17 +62,19 @@ impl ProbeSession {
         Held(self.inner.lock().await)
     }
 
-    /// A round trip, on the connection of the last one or on a new one. Dropped half-way it closes the connection.
+    /// A round trip, on the connection of the last one or on a new one: says whether a new session could write. Dropped
+    /// half-way it closes the connection.
     ///
     /// # Errors
     ///
     /// The server's, or that there is none.
-    pub async fn look(&self) -> sqlx::Result<()> {
+    pub async fn look(&self) -> sqlx::Result<bool> {
         let mut held = self.hold().await;
         let mut connection = held.take().await?;
+        let takes_writes = sqlx::raw_sql(TAKES_WRITES).fetch_one(&mut connection).await?.try_get(0)?;
         connection.ping().await?;
         held.keep(connection);
-        Ok(())
+        Ok(takes_writes)
     }
 }
 

@@ -1,5 +1,7 @@
 //! From an inner failure to its line of the table: the only place that decides it.
 
+use std::borrow::Cow;
+
 use forebay_pool::http::retry_after as retry_after_of;
 use forebay_pool::{AcquireError, PoolError, classify};
 
@@ -31,8 +33,12 @@ pub(super) fn of_statement(error: &sqlx::Error) -> Problem {
     if matches!(error, sqlx::Error::PoolTimedOut) {
         return nothing_was_executed();
     }
-    if null_character(error) {
-        return Problem::new(Code::InvalidRequest).detail("text must not contain the character U+0000");
+    if let Some(fault) = fault_of_text(error) {
+        return Problem::new(Code::InvalidRequest).detail(fault);
+    }
+    if code_of(error).as_deref() == Some("25006") {
+        tracing::warn!(%error, "the database takes no writes");
+        return Problem::new(Code::ReadOnly).detail("the database takes no writes at present; nothing was stored");
     }
     if lost_or_cut_short(error) {
         tracing::warn!(%error, "a statement did not finish");
@@ -67,8 +73,15 @@ fn lost_or_cut_short(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The one character that JSON can carry and Postgres cannot, so the database is the place that notices it.
-fn null_character(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|answer| answer.code());
-    matches!(code.as_deref(), Some("22021" | "22P05"))
+/// What JSON can carry and the database cannot store, so that the database is the place that notices it.
+fn fault_of_text(error: &sqlx::Error) -> Option<&'static str> {
+    match code_of(error).as_deref() {
+        Some("22021") => Some("text must not contain the character U+0000"),
+        Some("22P05") => Some("text contains a character that the database cannot store"),
+        _ => None,
+    }
+}
+
+fn code_of(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(|answer| answer.code())
 }

@@ -35,6 +35,7 @@ pub enum Code {
     Internal,
     Overloaded,
     DependencyUnavailable,
+    ReadOnly,
     Draining,
     DeadlineExceeded,
 }
@@ -54,7 +55,7 @@ pub(super) struct Row {
 
 impl Code {
     /// Every code, in the order of the table.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidRequest,
         Self::InvalidCursor,
         Self::IdempotencyKeyMissing,
@@ -82,6 +83,7 @@ impl Code {
         Self::Internal,
         Self::Overloaded,
         Self::DependencyUnavailable,
+        Self::ReadOnly,
         Self::Draining,
         Self::DeadlineExceeded,
     ];
@@ -125,6 +127,7 @@ impl Code {
                 ..again(503, "overloaded", "Temporary reduced capacity", 1)
             },
             Self::DependencyUnavailable => again(503, "dependency-unavailable", "A dependency is unavailable", 2),
+            Self::ReadOnly              => again(503, "read-only", "The database takes no writes", 5),
             Self::Draining              => again(503, "draining", "This instance is shutting down", 1),
             Self::DeadlineExceeded      => Row { retryable: true, ..fault(504, "deadline-exceeded", "Not finished in time; work may have begun") },
         }

@@ -49,6 +49,8 @@ fn every_cause_has_its_line_of_the_table() {
         ("deadlock", answered("40P01").into(), 504, "deadline-exceeded"),
         ("terminated by an operator", answered("57P01").into(), 504, "deadline-exceeded"),
         ("idle in transaction", answered("25P03").into(), 504, "deadline-exceeded"),
+        ("a write on a server that takes none", answered("25006").into(), 503, "read-only"),
+        ("text the database cannot store", answered("22P05").into(), 400, "invalid-request"),
         ("U+0000 in text", answered("22021").into(), 400, "invalid-request"),
         ("a constraint nobody foresaw", answered("23514").into(), 500, "internal"),
         ("no row where there must be one", sqlx::Error::RowNotFound.into(), 500, "internal"),
@@ -113,6 +115,16 @@ fn a_shed_request_learns_why_and_a_late_one_was_not_shed() {
     };
     assert_eq!(reason(shed()), Some("predicted_wait".into()));
     assert_eq!(reason(timeout(false)), None);
+}
+
+#[test]
+fn each_fault_of_a_text_is_told_in_its_own_words() {
+    let detail = |code| {
+        let body: serde_json::Value = serde_json::from_slice(&Problem::from(answered(code)).body()).unwrap();
+        body["detail"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(detail("22021"), "text must not contain the character U+0000");
+    assert_eq!(detail("22P05"), "text contains a character that the database cannot store");
 }
 
 #[test]

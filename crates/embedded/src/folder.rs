@@ -6,6 +6,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::{
@@ -13,6 +14,7 @@ use rustix::{
     io::Errno,
     process::geteuid,
 };
+use tokio::time::{sleep, timeout};
 
 use crate::{
     StartError,
@@ -21,6 +23,9 @@ use crate::{
 
 /// A socket's path may have about 104 bytes; `/.s.PGSQL.5432` is added to the folder's.
 const LONGEST_SOCKET_FOLDER: usize = 90;
+
+/// How long a lock may outlive its holder: a child that has been forked and is not yet another program holds it too.
+const LOCK_LINGERS: Duration = Duration::from_secs(2);
 
 /// Where everything of one server lies.
 #[derive(Clone, Debug)]
@@ -84,13 +89,21 @@ impl Folder {
     }
 
     /// Takes the lock; it is given back when the file is closed, at the latest when the process ends.
-    pub(crate) fn take_lock(&self) -> Result<File, StartError> {
+    pub(crate) async fn take_lock(&self) -> Result<File, StartError> {
         let file = open_itself(OpenOptions::new().create(true).write(true).truncate(false).mode(0o644), &self.lock)
             .map_err(StartError::io("open", &self.lock))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(file),
-            Err(Errno::WOULDBLOCK) => Err(StartError::Busy { folder: self.data.clone(), lock: self.lock.clone() }),
-            Err(error) => Err(StartError::io("lock", &self.lock)(error.into())),
+        let locked = async {
+            while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                if error != Errno::WOULDBLOCK {
+                    return Err(StartError::io("lock", &self.lock)(error.into()));
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+            Ok(())
+        };
+        match timeout(LOCK_LINGERS, locked).await {
+            Ok(locked) => locked.map(|()| file),
+            Err(_elapsed) => Err(StartError::Busy { folder: self.data.clone(), lock: self.lock.clone() }),
         }
     }
 

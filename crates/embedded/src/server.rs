@@ -102,7 +102,7 @@ impl Server {
         let guardian = guardian::post(throw_away).map_err(StartError::io("run", "sh"))?;
         let account = Account::choose(&folder.data)?;
         folder.check_reachable(account.as_ref())?;
-        let lock = folder.take_lock()?;
+        let lock = folder.take_lock().await?;
         let version = folder.version()?;
         let programs: Programs = programs_for(&folder.data, version.as_deref())?;
         programs.check_runnable(account.as_ref())?;

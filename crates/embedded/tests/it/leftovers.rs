@@ -8,6 +8,7 @@ use std::{
 };
 
 use forebay_embedded::{StartError, testing::processes_on};
+use rustix::fs::{FlockOperation, flock};
 
 use crate::support::{ask, eventually, home, kill, lives, start, tell};
 
@@ -146,6 +147,22 @@ async fn of_two_starts_at_once_after_a_kill_one_gets_the_folder() {
     assert!(matches!(refused, StartError::Busy { .. }), "{refused}");
     assert_eq!(ask(&server, "SELECT 'again'").await, "again");
     server.shutdown().await.unwrap();
+}
+
+/// As a killed process leaves it, whose child had been forked and was not yet another program.
+#[tokio::test]
+async fn a_lock_that_is_given_back_a_moment_later_is_waited_for() {
+    let home = home();
+    let data = home.path().join("pg");
+    let lock = std::fs::File::create(home.path().join("pg.lock")).unwrap();
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let mut starting = std::pin::pin!(start(&data));
+    tokio::select! {
+        biased;
+        early = &mut starting => panic!("{early:?}"),
+        () = tokio::task::yield_now() => drop(lock),
+    }
+    starting.await.unwrap().shutdown().await.unwrap();
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ async fn each_statement_is_committed_by_itself_and_one_that_fails_leaves_nothing
 
 #[tokio::test]
 async fn no_statement_of_anybody_else_is_ended_when_many_run_into_their_deadlines() {
-    let program = Program::pgbouncer("transaction", "default_pool_size = 8").await;
+    let program = Program::pgbouncer("transaction", "default_pool_size = 40").await;
     let mut outside = PgConnection::connect_with(&program.direct).await.expect("the server runs");
     outside.execute("create table t (n int8)").await.expect("done");
     let mut lock = outside.begin().await.expect("begun");
@@ -161,7 +161,7 @@ async fn no_statement_of_anybody_else_is_ended_when_many_run_into_their_deadline
             slept.expect("nobody ends it");
         }
     };
-    let all = async { tokio::join!(join_all((0..64).map(|_| request())), join_all((0..4).map(|_| bystander()))) };
+    let all = async { tokio::join!(join_all((0..64).map(|_| request())), join_all((0..8).map(|_| bystander()))) };
     timeout(LIMIT, all).await.expect("all of it ends");
     lock.rollback().await.expect("free again");
     let count: i64 =

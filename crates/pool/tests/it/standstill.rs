@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use forebay_embedded::testing::database;
@@ -42,6 +42,8 @@ fn config() -> Config {
 /// Work that goes on until it is told to end, and what went wrong meanwhile.
 struct Work {
     ends: Arc<AtomicBool>,
+    /// How many statements each holder has run.
+    turns: Vec<Arc<AtomicU32>>,
     tasks: JoinSet<Option<String>>,
 }
 
@@ -50,10 +52,11 @@ impl Work {
     /// each.
     async fn begin(pool: &Pool) -> Self {
         pool.ready(LIMIT).await.expect("the server has room");
-        let mut work = Self { ends: Arc::default(), tasks: JoinSet::new() };
-        for _ in 0..HOLDERS {
-            let (pool, ends) = (pool.clone(), Arc::clone(&work.ends));
-            work.tasks.spawn(async move { hold(&pool, &ends).await });
+        let turns = (0..HOLDERS).map(|_| Arc::default()).collect();
+        let mut work = Self { ends: Arc::default(), turns, tasks: JoinSet::new() };
+        for turns in &work.turns {
+            let (pool, ends, turns) = (pool.clone(), Arc::clone(&work.ends), Arc::clone(turns));
+            work.tasks.spawn(async move { hold(&pool, &ends, &turns).await });
         }
         for _ in 0..4 {
             let (pool, ends) = (pool.clone(), Arc::clone(&work.ends));
@@ -67,6 +70,23 @@ impl Work {
         work
     }
 
+    /// Waits until each holder has run a statement.
+    async fn goes_on(&self) {
+        let end = Instant::now() + LIMIT;
+        for turns in &self.turns {
+            let before = turns.load(Ordering::Relaxed);
+            while turns.load(Ordering::Relaxed) == before && !self.ends_early() {
+                assert!(Instant::now() < end, "somebody runs no statement any more");
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+
+    /// Whether somebody met an error.
+    fn ends_early(&self) -> bool {
+        self.turns.iter().any(|turns| Arc::strong_count(turns) == 1)
+    }
+
     async fn end(mut self) -> Vec<String> {
         self.ends.store(true, Ordering::Relaxed);
         let mut errors = Vec::new();
@@ -77,7 +97,7 @@ impl Work {
     }
 }
 
-async fn hold(pool: &Pool, ends: &AtomicBool) -> Option<String> {
+async fn hold(pool: &Pool, ends: &AtomicBool, turns: &AtomicU32) -> Option<String> {
     let mut lease = match pool.acquire(&Admission::without_deadline(Class::Normal)).await {
         Ok(lease) => lease,
         Err(error) => return Some(error.to_string()),
@@ -86,6 +106,7 @@ async fn hold(pool: &Pool, ends: &AtomicBool) -> Option<String> {
         if let Err(error) = sqlx::query("select pg_sleep(0.04)").execute(&mut *lease).await {
             return Some(error.to_string());
         }
+        turns.fetch_add(1, Ordering::Relaxed);
         sleep(Duration::from_millis(40)).await;
     }
     None
@@ -126,7 +147,7 @@ async fn a_runtime_that_is_held_up_costs_nobody_a_lease_or_an_answer() {
     let work = Work::begin(&site.pool).await;
     for _ in 0..3 {
         block(PAUSE).await;
-        sleep(Duration::from_millis(300)).await;
+        work.goes_on().await;
     }
     assert_eq!(work.end().await, Vec::<String>::new());
     assert_eq!(punished(&site.pool.snapshot().totals), [0; 4]);
@@ -139,7 +160,7 @@ async fn many_short_standstills_cost_nobody_a_lease_either() {
     let work = Work::begin(&site.pool).await;
     for _ in 0..15 {
         block(Duration::from_millis(300)).await;
-        sleep(Duration::from_millis(30)).await;
+        work.goes_on().await;
     }
     assert_eq!(work.end().await, Vec::<String>::new());
     assert_eq!(punished(&site.pool.snapshot().totals), [0; 4]);

@@ -139,6 +139,7 @@ mod tests {
             ceiling: 10,
             in_use,
             idle: 0,
+            opening: 0,
             waiting: 0,
             suspects: 0,
             revoked: 0,

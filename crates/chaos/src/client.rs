@@ -174,8 +174,7 @@ fn reply(status: StatusCode, body: &Bytes) -> Reply {
     let problem = serde_json::from_slice::<Problem>(body).ok();
     let reason = problem.as_ref().and_then(|problem| problem.reason.as_deref());
     match (status, reason, problem.as_ref().map(|problem| problem.code.as_str())) {
-        (StatusCode::SERVICE_UNAVAILABLE, Some("sojourn"), _) => Reply::Shed(Refusal::Queue),
-        (StatusCode::SERVICE_UNAVAILABLE, Some(_), _) => Reply::Shed(Refusal::Door),
+        (StatusCode::SERVICE_UNAVAILABLE, Some(reason), _) => Reply::Shed(Refusal::named(reason)),
         (StatusCode::CONFLICT, _, Some("idempotency-in-flight")) => Reply::InFlight,
         _ if status.is_server_error() => Reply::Failed(status.as_u16()),
         _ => Reply::Rejected(status.as_u16()),
@@ -192,8 +191,9 @@ mod tests {
 
     #[test]
     fn a_shed_is_told_from_a_time_out_by_its_reason() {
-        assert_eq!(of(503, r#"{"code":"overloaded","reason":"predicted_wait"}"#), Reply::Shed(Refusal::Door));
-        assert_eq!(of(503, r#"{"code":"overloaded","reason":"sojourn"}"#), Reply::Shed(Refusal::Queue));
+        assert_eq!(of(503, r#"{"code":"overloaded","reason":"predicted_wait"}"#), Reply::Shed(Refusal::PredictedWait));
+        assert_eq!(of(503, r#"{"code":"overloaded","reason":"sojourn"}"#), Reply::Shed(Refusal::Sojourn));
+        assert_eq!(of(503, r#"{"code":"overloaded","reason":"mood"}"#), Reply::Shed(Refusal::Other));
         assert_eq!(of(503, r#"{"code":"overloaded"}"#), Reply::Failed(503));
         assert_eq!(of(502, "<html>"), Reply::Failed(502));
     }

@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn sheds_and_time_outs_are_errors_and_conflicts_are_not() {
-        let replies = [Reply::Success, Reply::Shed(Refusal::Door), Reply::TimedOut, Reply::InFlight];
+        let replies = [Reply::Success, Reply::Shed(Refusal::PredictedWait), Reply::TimedOut, Reply::InFlight];
         let attempt = |reply| crate::record::Attempt { operation: Operation::List, at: 0.0, took: 1.0, reply };
         let recording = Recording { attempts: replies.into_iter().map(attempt).collect(), ..Recording::default() };
         assert_eq!(errors(&recording, Window::new(0.0, 2.0), |_| true), Share { part: 2, total: 4 });

@@ -26,14 +26,47 @@ pub enum Reply {
     Rejected(u16),
 }
 
-/// Where a request was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Why a request was refused, as its answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
-    /// Before anything waited.
-    Door,
-    /// After waiting in the queue.
-    Queue,
+    /// It would have waited for too long.
+    PredictedWait,
+    /// It could not have been done in time.
+    Deadline,
+    /// The queue was full.
+    QueueFull,
+    /// It had waited for too long.
+    Sojourn,
+    /// For another reason.
+    Other,
+}
+
+impl Refusal {
+    /// The refusal with this word in its answer.
+    #[must_use]
+    pub fn named(word: &str) -> Self {
+        let all = [Self::PredictedWait, Self::Deadline, Self::QueueFull, Self::Sojourn];
+        all.into_iter().find(|one| one.name() == word).unwrap_or(Self::Other)
+    }
+
+    /// Its word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PredictedWait => "predicted_wait",
+            Self::Deadline => "deadline",
+            Self::QueueFull => "queue_full",
+            Self::Sojourn => "sojourn",
+            Self::Other => "other",
+        }
+    }
+
+    /// Whether it was refused before it waited, and not out of the queue.
+    #[must_use]
+    pub const fn is_at_the_door(self) -> bool {
+        !matches!(self, Self::Sojourn)
+    }
 }
 
 impl Reply {
@@ -111,6 +144,8 @@ pub struct PoolSample {
     pub in_use: u32,
     /// Connections open and free.
     pub idle: u32,
+    /// Connections that are being opened.
+    pub opening: u32,
     /// Callers that wait.
     pub waiting: u32,
     /// Leases held idle for too long.

@@ -12,7 +12,7 @@ use crate::arm::Arm;
 use crate::correctness::Correctness;
 use crate::marks::{Mark, legacy, resilient};
 use crate::measure::{self, Share, Users, mean};
-use crate::record::{LimitMove, Recording, Reply};
+use crate::record::{LimitMove, PoolSample, Recording, Refusal, Reply};
 use crate::scenario::{Kind, Scenario, Window};
 use crate::schedule::{Operation, Schedule};
 
@@ -80,6 +80,29 @@ pub struct Decision {
     pub moved: LimitMove,
 }
 
+/// So many refusals for one reason between two looks at the pool, and what it had at the first of these.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Refused {
+    /// The postmortem's clock.
+    pub clock: String,
+    /// Second of play.
+    pub at: f64,
+    /// Why.
+    pub why: Refusal,
+    /// How many.
+    pub count: usize,
+    /// Leases that could have been out at once below the reserve.
+    pub limit: u32,
+    /// Of these places, those that nobody had.
+    pub free: u32,
+    /// Connections that nobody had.
+    pub idle: u32,
+    /// Connections that were being opened.
+    pub opening: u32,
+    /// Callers that waited.
+    pub waiting: u32,
+}
+
 /// One second of the play, for charts.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Second {
@@ -142,6 +165,8 @@ pub struct Summary {
     pub sizes: Vec<SizeChange>,
     /// The pool's decisions behind that, in order; none where a pool cannot say.
     pub decisions: Vec<Decision>,
+    /// What was refused, in order.
+    pub refused: Vec<Refused>,
     /// What was counted in the database afterwards.
     pub correctness: Correctness,
     /// What was still there after everything was stopped: must be empty.
@@ -186,6 +211,7 @@ impl Summary {
             cpu: cpu(recording, judged),
             sizes: sizes(recording, scenario),
             decisions: decisions(recording, scenario),
+            refused: refused(recording, scenario),
             correctness,
             left_behind,
             seconds: seconds(recording, scenario),
@@ -323,6 +349,24 @@ fn decisions(recording: &Recording, scenario: &Scenario) -> Vec<Decision> {
     last.into_values().map(|moved| Decision { clock: scenario.clock.face(moved.at), moved }).collect()
 }
 
+/// The pool is looked at ten times a second, so what it had is that much older than a refusal at the most.
+fn refused(recording: &Recording, scenario: &Scenario) -> Vec<Refused> {
+    let mut counts: BTreeMap<(usize, Refusal), usize> = BTreeMap::new();
+    for attempt in &recording.attempts {
+        if let Reply::Shed(why) = attempt.reply {
+            let before = recording.pool.partition_point(|sample| sample.at <= attempt.end());
+            *counts.entry((before.saturating_sub(1), why)).or_default() += 1;
+        }
+    }
+    let seen = counts.into_iter().filter_map(|((sample, why), count)| Some((recording.pool.get(sample)?, why, count)));
+    let of = |(sample, why, count): (&PoolSample, Refusal, usize)| {
+        let PoolSample { at, limit, idle, opening, waiting, .. } = *sample;
+        let free = limit.saturating_sub(sample.in_use.saturating_sub(sample.suspects));
+        Refused { clock: scenario.clock.face(at), at, why, count, limit, free, idle, opening, waiting }
+    };
+    seen.map(of).collect()
+}
+
 fn seconds(recording: &Recording, scenario: &Scenario) -> Vec<Second> {
     let mut seconds: Vec<Second> = (0u32..)
         .take_while(|at| f64::from(*at) < scenario.end() + 5.0)
@@ -360,4 +404,45 @@ fn seconds(recording: &Recording, scenario: &Scenario) -> Vec<Second> {
         (second.idle_in_transaction, second.active) = (sample.idle_in_transaction, sample.active);
     }
     seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Attempt;
+
+    #[test]
+    fn refusals_are_told_with_their_reasons_and_what_the_pool_had_a_moment_before() {
+        let sample = |at, limit, in_use, idle| PoolSample {
+            at,
+            limit,
+            ceiling: 60,
+            in_use,
+            idle,
+            opening: 1,
+            waiting: 3,
+            suspects: 4,
+            revoked: 0,
+            holders: Vec::new(),
+            moves: Vec::new(),
+        };
+        let attempt = |at, reply| Attempt { operation: Operation::List, at, took: 0.01, reply };
+        let shed = |at, why| attempt(at, Reply::Shed(why));
+        let recording = Recording {
+            pool: vec![sample(1.0, 10, 14, 0), sample(1.1, 12, 6, 2)],
+            attempts: vec![
+                shed(1.01, Refusal::PredictedWait),
+                shed(1.02, Refusal::PredictedWait),
+                shed(1.03, Refusal::Sojourn),
+                attempt(1.04, Reply::Success),
+                shed(1.2, Refusal::Sojourn),
+            ],
+            ..Recording::default()
+        };
+        let told = refused(&recording, &Scenario::incident(20.0, true));
+        let brief: Vec<_> = told.iter().map(|one| (one.why, one.count, one.limit, one.free, one.idle)).collect();
+        let expected =
+            [(Refusal::PredictedWait, 2, 10, 0, 0), (Refusal::Sojourn, 1, 10, 0, 0), (Refusal::Sojourn, 1, 12, 10, 2)];
+        assert_eq!(brief, expected);
+    }
 }

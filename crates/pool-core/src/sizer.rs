@@ -60,6 +60,11 @@ pub trait Sizer: Debug + Send {
     /// The limit from now on. The clock shows only the time in which the pool ran.
     fn tick(&mut self, now: Instant, sample: &Sample) -> Target;
 
+    /// Whether the limit that it wanted last is a guess, which it raises as soon as it has seen it used up.
+    fn guesses(&self) -> bool {
+        false
+    }
+
     /// Whether it makes use of [`Sample::lock_waits`], which costs a statement each second while the limit is used up.
     fn wants_lock_waits(&self) -> bool {
         false

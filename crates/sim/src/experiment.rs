@@ -18,7 +18,7 @@ mod groups;
 mod herd;
 mod incident;
 mod map;
-mod onset;
+pub mod onset;
 mod priority;
 mod regret;
 mod slower;

@@ -100,21 +100,21 @@ fn refused(
 /// Who is refused at the door learns it at once.
 #[must_use]
 pub fn refused_at_the_door(recording: &Recording, window: Window) -> Mark {
-    let at_the_door = |attempt: &Attempt| attempt.reply == Reply::Shed(Refusal::Door);
+    let at_the_door = |attempt: &Attempt| matches!(attempt.reply, Reply::Shed(why) if why.is_at_the_door());
     refused(recording, window, at_the_door, "refusals at the door: p95 below 25 ms", DOOR_P95_S)
 }
 
 /// Who is refused out of the queue has waited twice the wait budget at most.
 #[must_use]
 pub fn refused_from_the_queue(recording: &Recording, window: Window) -> Mark {
-    let queued = |attempt: &Attempt| attempt.reply == Reply::Shed(Refusal::Queue) && !is_critical(attempt.operation);
+    let queued = |attempt: &Attempt| attempt.reply == Reply::Shed(Refusal::Sojourn) && !is_critical(attempt.operation);
     refused(recording, window, queued, "refusals out of the queue, normal class: p95 below 2 B + 25 ms", QUEUE_P95_S)
 }
 
 /// The same for critical work, which may wait four times as long.
 #[must_use]
 pub fn critical_refused_from_the_queue(recording: &Recording, window: Window) -> Mark {
-    let queued = |attempt: &Attempt| attempt.reply == Reply::Shed(Refusal::Queue) && is_critical(attempt.operation);
+    let queued = |attempt: &Attempt| attempt.reply == Reply::Shed(Refusal::Sojourn) && is_critical(attempt.operation);
     let says = "refusals out of the queue, critical class: p95 below 2 B + 25 ms";
     refused(recording, window, queued, says, CRITICAL_QUEUE_P95_S)
 }
@@ -201,6 +201,7 @@ mod tests {
                 ceiling: 60,
                 in_use: 20,
                 idle: 10,
+                opening: 0,
                 waiting: 0,
                 suspects: 2,
                 revoked: 7,
@@ -242,9 +243,9 @@ mod tests {
     fn slow_refusals_fail_by_the_place_they_come_from() {
         let (list, order) = (Operation::List, Operation::Order);
         for (place, operation, took, says) in [
-            (Refusal::Door, list, 0.030, "refusals at the door: p95 below 25 ms"),
-            (Refusal::Queue, list, 0.200, "refusals out of the queue, normal class: p95 below 2 B + 25 ms"),
-            (Refusal::Queue, order, 0.500, "refusals out of the queue, critical class: p95 below 2 B + 25 ms"),
+            (Refusal::PredictedWait, list, 0.030, "refusals at the door: p95 below 25 ms"),
+            (Refusal::Sojourn, list, 0.200, "refusals out of the queue, normal class: p95 below 2 B + 25 ms"),
+            (Refusal::Sojourn, order, 0.500, "refusals out of the queue, critical class: p95 below 2 B + 25 ms"),
         ] {
             let mut play = calm();
             let at = play.scenario.judged.from + 1.0;

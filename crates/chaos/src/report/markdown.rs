@@ -5,7 +5,10 @@ use std::fmt::Write;
 use super::Report;
 use super::table::{cells, sign};
 use crate::record::LimitMove;
-use crate::summary::Summary;
+use crate::summary::{Refused, Summary};
+
+/// So many lines about refusals are shown.
+const MOST_REFUSED: usize = 60;
 
 /// The whole page.
 #[must_use]
@@ -73,6 +76,7 @@ fn write_play(page: &mut String, play: &Summary) -> std::fmt::Result {
     });
     table(page, &["operation", "outcome", "count", "p50", "p90", "p95", "p99", "max"], rows)?;
     write_sizes(page, play)?;
+    write_refused(page, play)?;
     let found = &play.correctness;
     writeln!(page, "\n{} orders placed, {} paid, {} answered 202.", found.orders, found.paid, play.accepted_202)
 }
@@ -89,6 +93,25 @@ fn write_sizes(page: &mut String, play: &Summary) -> std::fmt::Result {
         vec![decision.clock.clone(), from.to_string(), to.to_string(), format!("{reason}{times}")]
     });
     table(page, &["clock", "from", "to", "why"], rows)
+}
+
+fn write_refused(page: &mut String, play: &Summary) -> std::fmt::Result {
+    if play.refused.is_empty() {
+        return Ok(());
+    }
+    let all: usize = play.refused.iter().map(|refused| refused.count).sum();
+    writeln!(page, "\n{all} requests were refused; what the pool had is as it was seen up to 0.1 s before:\n")?;
+    let rows = play.refused.iter().take(MOST_REFUSED).map(|refused| {
+        let Refused { clock, at, why, count, limit, free, idle, opening, waiting } = refused;
+        let mut row = vec![clock.clone(), format!("{at:.1}"), why.name().to_owned(), count.to_string()];
+        row.extend([limit, free, idle, opening, waiting].map(u32::to_string));
+        row
+    });
+    table(page, &["clock", "second", "why", "refused", "limit", "places free", "idle", "opening", "waiting"], rows)?;
+    match play.refused.len().saturating_sub(MOST_REFUSED) {
+        0 => Ok(()),
+        more => writeln!(page, "\nAnd {more} more lines, which are in `report.json`."),
+    }
 }
 
 fn table(page: &mut String, head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> std::fmt::Result {

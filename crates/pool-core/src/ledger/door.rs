@@ -4,7 +4,7 @@ use super::Ledger;
 use super::calendar::Calendar;
 use crate::class::Rank;
 use crate::command::Ask;
-use crate::{Action, Class, Mode, Refusal, Rules, ShedReason, WaiterId};
+use crate::{Action, Class, Mode, Refusal, Rules, ShedReason, Sizing, WaiterId};
 
 /// Who is let in, and how many places there are to be let into.
 ///
@@ -232,9 +232,15 @@ impl Ledger {
         self.estimate.budget(class, burst, self.permits(), self.rules.burst_wait)
     }
 
-    /// The share of a whole burst that this rank may wait for.
+    /// The share of a whole burst that this rank may wait for: all of it where the limit is a guess that is about to be raised.
     pub(super) fn burst(&self, now: Instant, rank: Rank) -> f64 {
-        self.standing[rank.index()].burst(now)
+        if self.may_grow() { 1.0 } else { self.standing[rank.index()].burst(now) }
+    }
+
+    /// Whether the limit goes up as soon as it is seen to be used up.
+    fn may_grow(&self) -> bool {
+        let follows = self.rules.sizing == Sizing::Adaptive && !self.pinned;
+        follows && self.limit < self.room() && self.sizer.guesses()
     }
 
     /// Whether somebody of this rank or a more important one has been waiting for a while, but for short pauses. A class held

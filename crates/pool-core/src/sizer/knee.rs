@@ -21,6 +21,8 @@ use window::{Finding, Window};
 ///
 /// - It measures only while the cap is what limits, that is, in force and in use. Otherwise the cap stays as it is.
 /// - It begins at twice the initial limit and doubles the cap, in windows of 40 to 500 ms, until doubling does not pay.
+///   Until then the cap is a guess: what counts is the time in which it is used up, with or without pauses, and below a guess
+///   a standing queue may bring a whole burst.
 /// - Then it tries a little more and a little less in turn, in windows of at least five hold times and as many leases as it
 ///   takes to see a difference: `150 (1 + cv²)`, with `cv` the coefficient of variation of hold times.
 /// - What it knew before counts by its certainty, and less the farther the cap has moved (a Kalman filter of one number).
@@ -272,7 +274,16 @@ impl Sizer for Knee {
         // Suspects come and go, and move what there is room for; the limit follows with this tick.
         let is_moved = std::mem::replace(&mut self.room, sample.room) != sample.room;
         let in_force = sample.limit.abs_diff(setting) <= if is_moved { setting / 16 } else { 0 };
-        self.window = self.window.filter(|_| in_force && in_use);
+        // A guess is in use before anything is known of it, and not all the time.
+        let guessed = self.guesses();
+        if let Some(window) = &mut self.window
+            && in_force
+            && guessed
+            && !in_use
+        {
+            window.pass_over(now);
+        }
+        self.window = self.window.filter(|_| in_force && (in_use || guessed));
         if in_force && in_use {
             self.watch(now, sample);
         } else if in_force {
@@ -280,6 +291,10 @@ impl Sizer for Knee {
         }
         let setting = self.setting(sample.room);
         if demand.limit < setting { demand } else { Target { limit: setting, reason: self.course.reason() } }
+    }
+
+    fn guesses(&self) -> bool {
+        self.course == Course::Climb
     }
 
     fn wants_lock_waits(&self) -> bool {

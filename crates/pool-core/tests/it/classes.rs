@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use forebay_pool_core::{Acquired, Class, Mode, Refusal, Resize, Return, Rules, ShedReason};
+use forebay_pool_core::{Acquired, Class, Mode, Refusal, Resize, Return, Rules, Sample, ShedReason, Sizer, Target};
 
 use crate::world::World;
 
@@ -217,4 +217,46 @@ fn those_who_are_refused_are_told_to_come_back_one_after_the_other() {
     // A hold of 10 ms is assumed at first: ten places serve 1,000 a second, and half of it is given away.
     let apart = told[1_000] - told[0];
     assert_eq!(apart, Duration::from_secs(2));
+}
+
+/// Leaves the limit where it is, which is a guess or is not.
+#[derive(Debug)]
+struct Still {
+    guesses: bool,
+}
+
+impl Sizer for Still {
+    fn tick(&mut self, _now: std::time::Instant, sample: &Sample) -> Target {
+        Target { limit: sample.limit, reason: "still" }
+    }
+
+    fn guesses(&self) -> bool {
+        self.guesses
+    }
+}
+
+#[test]
+fn below_a_limit_that_is_a_guess_a_standing_queue_may_bring_a_whole_burst() {
+    // A guess that cannot be raised is as good as any other limit.
+    for (guesses, ceiling, whole) in [(true, 20, true), (false, 20, false), (true, 11, false)] {
+        let rules = Rules { min_idle: 0, initial_limit: 10, ceiling, ..Rules::default() };
+        let mut world = World::open_with(rules, 11, Box::new(Still { guesses }));
+        let serve_one = |world: &mut World| {
+            world.advance(Duration::from_millis(1));
+            let slot = world.leased[0].slot;
+            world.release(slot, Return::Clean);
+        };
+        fill(&mut world);
+        for _ in 0..200 {
+            serve_one(&mut world);
+            fill(&mut world);
+        }
+        let refused = (0..100).filter(|_| matches!(world.ask(Class::Normal, 60_000), Acquired::Refused(_))).count();
+        assert!(refused >= 10, "more than a burst: {refused}");
+        while world.waiting.len() > 20 {
+            serve_one(&mut world);
+        }
+        let answer = world.ask(Class::Normal, 60_000);
+        assert_eq!(matches!(answer, Acquired::Waiting(_)), whole, "{guesses}, {ceiling}: {answer:?}");
+    }
 }

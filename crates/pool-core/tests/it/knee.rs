@@ -492,3 +492,17 @@ fn where_nobody_came_for_a_while_a_limit_that_went_down_is_what_it_was() {
     (0..20).for_each(|_| bench.tick(|n| n));
     assert!(bench.limit > 30, "{}: it tries less, too", bench.limit);
 }
+
+#[test]
+fn a_first_guess_that_is_used_up_only_now_and_then_is_raised_all_the_same() {
+    let mut bench = Bench::new(100);
+    let climbed = (0..100).find(|tick| {
+        // Nineteen leases on average, of those that leave the database idle.
+        let used = if tick % 2 == 0 { f64::from(bench.limit) } else { 0.85 * f64::from(bench.limit) };
+        let mut sample = bench.saturated_by(used, 0.05);
+        (sample.standing, sample.refused, sample.completed) = (false, 0, whole(used * 0.4));
+        bench.take(&sample);
+        bench.limit > 20
+    });
+    assert!(climbed.is_some_and(|tick| tick < 50), "within a second: {climbed:?}, {}", bench.limit);
+}

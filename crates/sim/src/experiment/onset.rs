@@ -22,8 +22,8 @@ const END: u64 = 30;
 /// Bins of a minute of the postmortem's clock in the quick replay, over which the error alert counts.
 const MINUTE: usize = 30;
 const TEN_SECONDS: usize = 100;
-/// Percent of errors above which that alert rings.
-const ALERT: f64 = 5.0;
+/// Percent of errors within a minute of the postmortem's clock above which that alert rings.
+pub const ALERT: f64 = 5.0;
 
 /// A user asks one to six times and thinks for half a second in between, so that a spike of users is one of requests only
 /// after three seconds.
@@ -84,23 +84,36 @@ fn worst(record: &Record, width: usize) -> f64 {
     bins.windows(width).map(of).fold(0.0, f64::max)
 }
 
+/// The largest share of refusals in a minute of the postmortem's clock, in percent.
+#[must_use]
+pub fn worst_minute(record: &Record) -> f64 {
+    worst(record, MINUTE)
+}
+
+/// The spike on a server that opens a connection in 8 ms, and in 40 ms; then with a pause of the server's, in which it is right
+/// to refuse.
+#[must_use]
+pub fn cases() -> [Case; 4] {
+    let ours = Contender::ours("ours", Rules::default());
+    let usual = Machine::default();
+    let slow = Length::varying(Duration::from_millis(30), 0.5);
+    let slow = Machine { handshake: slow, fork: Duration::from_millis(10), ..usual };
+    [
+        Case::new(&scenario(usual), &ours).named("a connection opens in 8 ms"),
+        Case::new(&scenario(slow), &ours).named("a connection opens in 40 ms"),
+        Case::new(&with_pause(scenario(usual), 100), &ours).named("the server pauses for 100 ms"),
+        Case::new(&with_pause(scenario(slow), 200), &ours).named("40 ms, and a pause of 200 ms"),
+    ]
+}
+
 pub(super) fn run(lab: &Lab) -> (Vec<String>, Findings) {
     let method = vec![
         "The replay's incident in its quick form: 41 requests a second, from second 15 on ten times as many users, each of whom asks one to six times; every lease comes back 45 ms late, seven reports keep theirs idle, clients send four times at once.".to_owned(),
         "An alert rings where more than 5 % of the answers in three seconds are refusals.".to_owned(),
     ];
-    let ours = Contender::ours("ours", Rules::default());
-    let usual = Machine::default();
-    let slow = Length::varying(Duration::from_millis(30), 0.5);
-    let slow = Machine { handshake: slow, fork: Duration::from_millis(10), ..usual };
-    let cases = [
-        Case::new(&scenario(usual), &ours).named("a connection opens in 8 ms"),
-        Case::new(&scenario(slow), &ours).named("a connection opens in 40 ms"),
-        Case::new(&with_pause(scenario(usual), 100), &ours).named("the server pauses for 100 ms"),
-        Case::new(&with_pause(scenario(slow), 200), &ours).named("40 ms, and a pause of 200 ms"),
-    ];
+    let cases = cases();
     let measures = [
-        Measure::new("worst minute, % errors", 2, |record| worst(record, MINUTE)),
+        Measure::new("worst minute, % errors", 2, worst_minute),
         Measure::new("worst ten seconds, % errors", 2, |record| worst(record, TEN_SECONDS)),
         #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
         Measure::new("refusals", 0, |record| record.all("onset").refused as f64),

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod incident;
+mod onset;
 mod ours;
 mod repeatable;
 mod short;

@@ -60,6 +60,7 @@ impl Play {
                 2
             },
             idle: 0,
+            opening: 0,
             waiting: if jammed { 900 } else { 0 },
             suspects: 0,
             revoked: 0,

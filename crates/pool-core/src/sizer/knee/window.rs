@@ -41,6 +41,11 @@ impl Window {
         self.last = now;
     }
 
+    /// Leaves out what happened since the last tick.
+    pub(super) fn pass_over(&mut self, now: Instant) {
+        self.last = now;
+    }
+
     /// Leases that came back, finished or cut off.
     fn seen(&self) -> f64 {
         f64::from(self.completed.saturating_add(self.interrupted))

@@ -88,13 +88,15 @@ pub enum CloseReason {
     Broken,
     /// Its holder kept it.
     Detached,
+    /// What it lived on in this process is gone: the server is not to blame.
+    Stranded,
     /// The pool is closed.
     PoolClosed,
 }
 
 impl CloseReason {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Idle,
         Self::Aged,
         Self::Flushed,
@@ -104,6 +106,7 @@ impl CloseReason {
         Self::Dirty,
         Self::Broken,
         Self::Detached,
+        Self::Stranded,
         Self::PoolClosed,
     ];
 
@@ -120,6 +123,7 @@ impl CloseReason {
             Self::Dirty => "dirty",
             Self::Broken => "broken",
             Self::Detached => "detached",
+            Self::Stranded => "stranded",
             Self::PoolClosed => "pool_closed",
         }
     }

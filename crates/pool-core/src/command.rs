@@ -12,13 +12,14 @@ pub struct Ask {
     /// Its wait for a connection ends then.
     pub(crate) latest: Instant,
     pub(crate) continuation: bool,
+    pub(crate) home: u32,
 }
 
 impl Ask {
     /// A request that has not executed anything yet, and is of no use after `deadline`.
     #[must_use]
     pub const fn new(class: Class, deadline: Instant) -> Self {
-        Self { class, deadline, latest: deadline, continuation: false }
+        Self { class, deadline, latest: deadline, continuation: false, home: 0 }
     }
 
     /// The same, for somebody who waits for a connection until `latest` at most. That says nothing of when it must be done:
@@ -32,6 +33,13 @@ impl Ask {
     #[must_use]
     pub const fn continuing(self) -> Self {
         Self { continuation: true, ..self }
+    }
+
+    /// The same, for somebody at this home: its connections run only while somebody is there. Those of another home are
+    /// checked before they are lent here, and those of its own come first. Zero is no home in particular.
+    #[must_use]
+    pub const fn at(self, home: u32) -> Self {
+        Self { home, ..self }
     }
 }
 
@@ -62,6 +70,8 @@ pub enum Return {
     TimedOut,
     /// The connection is lost.
     Broken,
+    /// What the connection lived on in this process is gone: it is of no use, and the server is not to blame.
+    Stranded,
     /// The holder keeps the connection for good: its place is free when [`crate::Ledger::closed`] says so.
     Detached,
 }
@@ -75,6 +85,8 @@ pub enum Health {
     WrongRole,
     /// It does not answer, or not in time.
     Lost,
+    /// What it lives on in this process is gone, or does not run: the server was not asked.
+    OutOfReach,
 }
 
 /// What the holder of a lease is doing.

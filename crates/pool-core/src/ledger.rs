@@ -18,6 +18,7 @@ mod retirement;
 mod service;
 mod standing;
 mod standstill;
+mod stranding;
 mod tick;
 mod watch;
 
@@ -96,7 +97,7 @@ impl Ledger {
         let rank = Rank::of(ask.class, ask.continuation);
         if self.queue.ahead_of(rank) == 0
             && self.has_place(rank)
-            && let Some(slot) = self.ready(now)
+            && let Some(slot) = self.ready(now, ask.home)
         {
             self.lease(now, slot, rank);
             self.open_missing(now);
@@ -118,6 +119,7 @@ impl Ledger {
             deadline: ask.deadline,
             latest: ask.latest,
             until,
+            home: ask.home,
             checks: Checks::default(),
         };
         self.note(now);
@@ -136,7 +138,7 @@ impl Ledger {
         if self.closed || self.queue.ahead_of(rank) > 0 || !self.has_place(rank) {
             return None;
         }
-        let slot = self.ready(now)?;
+        let slot = self.ready(now, ask.home)?;
         self.lease(now, slot, rank);
         self.open_missing(now);
         Some(slot)
@@ -183,6 +185,7 @@ impl Ledger {
             Return::Clean | Return::Unused | Return::TimedOut => self.rest(now, slot, now),
             Return::Dirty | Return::Interrupted => self.quarantine(now, slot),
             Return::Detached => self.discard(now, slot, CloseReason::Detached),
+            Return::Stranded => self.discard(now, slot, CloseReason::Stranded),
             Return::Broken => {
                 self.discard(now, slot, CloseReason::Broken);
                 self.lost(now);
@@ -200,6 +203,7 @@ impl Ledger {
             Health::Well => self.rest(now, slot, now),
             Health::WrongRole => self.has_wrong_role(now, slot),
             Health::Lost => self.discard(now, slot, CloseReason::Dirty),
+            Health::OutOfReach => self.discard(now, slot, CloseReason::Stranded),
         }
         self.pump(now);
     }
@@ -209,7 +213,7 @@ impl Ledger {
         let Some(Phase::Checking { since, waiter }) = self.slots.phase(slot) else { return };
         let well = health == Health::Well;
         self.count_check(waiter, well);
-        self.answered(now, slot, well);
+        self.answered(now, slot, well || health == Health::OutOfReach);
         match health {
             Health::Well => self.lease_or_rest(now, slot, since),
             Health::WrongRole => self.has_wrong_role(now, slot),
@@ -217,6 +221,7 @@ impl Ledger {
                 self.discard(now, slot, CloseReason::Unwell);
                 self.lost(now);
             }
+            Health::OutOfReach => self.discard(now, slot, CloseReason::Stranded),
         }
         self.pump(now);
     }

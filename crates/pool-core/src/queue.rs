@@ -19,6 +19,8 @@ pub(crate) struct Waiter {
     pub(crate) latest: Instant,
     /// The end of its wait: that, or earlier where its class may not wait so long.
     pub(crate) until: Instant,
+    /// Where it is at home.
+    pub(crate) home: u32,
     pub(crate) checks: Checks,
 }
 
@@ -67,6 +69,11 @@ impl Queue {
     /// The oldest waiter of a rank.
     pub(crate) fn head(&self, rank: Rank) -> Option<WaiterId> {
         self.ranks[rank.index()].keys().next().copied()
+    }
+
+    /// Where the oldest waiter of a rank is at home.
+    pub(crate) fn home_of_head(&self, rank: Rank) -> u32 {
+        self.ranks[rank.index()].values().next().map_or(0, |waiter| waiter.home)
     }
 
     /// The youngest waiter of the least important rank below this one.

@@ -121,6 +121,8 @@ pub(crate) struct Life {
     expires: Option<Instant>,
     /// It goes as soon as nobody has it, for this reason.
     pub(crate) leaving: Option<CloseReason>,
+    /// Where it was opened; zero is no home in particular.
+    pub(crate) home: u32,
 }
 
 /// All connections, their phases and the stack of the idle ones.
@@ -215,6 +217,13 @@ impl Slots {
     pub(crate) fn leave(&mut self, slot: SlotId, reason: CloseReason) {
         if self.phase(slot).is_some() {
             self.entries[slot.index()].life.leaving = Some(reason);
+        }
+    }
+
+    /// The connection was opened at this home.
+    pub(crate) fn locate(&mut self, slot: SlotId, home: u32) {
+        if self.phase(slot).is_some() {
+            self.entries[slot.index()].life.home = home;
         }
     }
 

@@ -21,7 +21,7 @@ pub struct Acquire {
     step: Step,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Start,
     Waiting { id: WaiterId, since: Instant },
@@ -46,11 +46,16 @@ impl Acquire {
         if let Some(refused) = self.shared.refuses(&self.admission) {
             return Poll::Ready(self.finish(Err(refused), now, now));
         }
+        let home = if self.shared.unsure.get() { self.shared.arrive() } else { Some(0) };
+        let Some(home) = home else {
+            let nowhere = self.shared.nowhere(&self.admission);
+            return Poll::Ready(self.finish(Err(nowhere), now, now));
+        };
         let Self { shared, admission, site, step } = self;
         let borrower = Borrower::here(admission, site);
         let mut nested = None;
         let answer = shared.with(now, |state| {
-            match state.ledger.acquire(now, admission.ask(now + shared.config.acquire_timeout)) {
+            match state.ledger.acquire(now, admission.ask(now + shared.config.acquire_timeout).at(home)) {
                 Acquired::Leased(slot) => Poll::Ready(Ok(state.lend(slot, borrower, now))),
                 Acquired::Waiting(id) => {
                     state.waiters.insert(id, Answer::Pending { waker: waker.clone(), borrower });
@@ -69,7 +74,11 @@ impl Acquire {
             let pool = shared.config.name.as_str();
             tracing::warn!(pool, %site, %held, "a task that holds a lease waits for another: with every place held so, none comes back");
         }
-        answer.map(|outcome| self.finish(outcome, now, now))
+        match (answer, self.step) {
+            (Poll::Ready(outcome), _) => Poll::Ready(self.finish(outcome, now, now)),
+            (Poll::Pending, Step::Waiting { id, since }) => self.wait(id, since),
+            (Poll::Pending, _) => Poll::Pending,
+        }
     }
 
     fn look(&mut self, id: WaiterId, since: Instant, waker: &Waker) -> Poll<Result<Lease, AcquireError>> {
@@ -81,7 +90,7 @@ impl Acquire {
             let old = std::mem::replace(stored, fresh);
             drop(state);
             drop(old);
-            return Poll::Pending;
+            return self.wait(id, since);
         }
         let outcome = match state.waiters.remove(&id) {
             Some(Answer::Granted(loan)) => Ok(loan),
@@ -89,6 +98,19 @@ impl Acquire {
             _ => unreachable!("an answer stays until it is looked at"),
         };
         drop(state);
+        Poll::Ready(self.finish(outcome, since, now))
+    }
+
+    /// Waits on, where somebody will wake it.
+    fn wait(&mut self, id: WaiterId, since: Instant) -> Poll<Result<Lease, AcquireError>> {
+        if !self.shared.unsure.get() || self.shared.arrive().is_some() {
+            return Poll::Pending;
+        }
+        let now = now();
+        let outcome = match self.shared.leave(now, id) {
+            Some(Answer::Granted(loan)) => Ok(loan),
+            _ => Err(self.shared.nowhere(&self.admission)),
+        };
         Poll::Ready(self.finish(outcome, since, now))
     }
 
@@ -132,13 +154,8 @@ impl Future for Acquire {
 impl Drop for Acquire {
     fn drop(&mut self) {
         let Step::Waiting { id, .. } = self.step else { return };
-        let now = now();
         // The answer leaves the lock before it is dropped: its waker's task may hold a lease.
-        let answer = self.shared.with(now, |state| {
-            let answer = state.waiters.remove(&id);
-            state.ledger.cancel(now, id);
-            answer
-        });
+        let answer = self.shared.leave(now(), id);
         if let Some(Answer::Granted(loan)) = answer {
             self.shared.release_unused(&loan);
         }

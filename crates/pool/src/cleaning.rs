@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use forebay_pool_core::{Health, SlotId};
+use forebay_pool_core::Health;
 use sqlx::{Connection, Row};
 
 use crate::connect::{Backend, Session};
+use crate::job::Ticket;
 use crate::loan::{Answer, Soiled, Taken, command, drain, in_step};
 use crate::pool::{Seat, Shared, now};
 use crate::standstill::timeout;
@@ -21,8 +22,19 @@ pub(crate) enum Closing {
     Nothing,
 }
 
+impl Closing {
+    /// The backend that may outlive its socket.
+    pub(crate) const fn backend(&self) -> Option<Backend> {
+        match self {
+            Self::Politely(session) => Some(session.backend),
+            Self::Backend(backend) => Some(*backend),
+            Self::Nothing => None,
+        }
+    }
+}
+
 /// Makes it usable again, or ends it.
-pub(crate) async fn clean(shared: Arc<Shared>, slot: SlotId, taken: Taken) {
+pub(crate) async fn clean(shared: Arc<Shared>, ticket: Ticket, taken: Taken) {
     let (session, health) = match taken {
         Taken::Session(soiled) => purify(&shared, soiled).await,
         Taken::Backend(backend) => {
@@ -31,10 +43,15 @@ pub(crate) async fn clean(shared: Arc<Shared>, slot: SlotId, taken: Taken) {
         }
     };
     let now = now();
-    shared.with(now, |state| {
-        *state.seat(slot) = session.map_or(Seat::Away, Seat::Resting);
-        state.ledger.cleaned(now, slot, health);
+    let unwanted = shared.with(now, |state| {
+        if state.done(ticket).is_none() {
+            return session;
+        }
+        *state.seat(ticket.slot) = session.map_or(Seat::Away, Seat::Resting);
+        state.ledger.cleaned(now, ticket.slot, health);
+        None
     });
+    drop(unwanted);
 }
 
 async fn purify(shared: &Shared, soiled: Soiled) -> (Option<Session>, Health) {
@@ -135,14 +152,18 @@ pub(crate) async fn close_politely(shared: &Shared, session: Session) {
 }
 
 /// Closes it and gives the place free.
-pub(crate) async fn close(shared: Arc<Shared>, slot: SlotId, closing: Closing) {
+pub(crate) async fn close(shared: Arc<Shared>, ticket: Ticket, closing: Closing) {
     match closing {
         Closing::Politely(session) => close_politely(&shared, session).await,
         Closing::Backend(backend) => end(&shared, backend).await,
         Closing::Nothing => {}
     }
     let now = now();
-    shared.with(now, |state| state.ledger.closed(now, slot));
+    shared.with(now, |state| {
+        if state.done(ticket).is_some() {
+            state.ledger.closed(now, ticket.slot);
+        }
+    });
 }
 
 /// The control connection of a pool, and whether there is a place for it: below a ceiling of three there is not, since a

@@ -79,6 +79,10 @@ impl LeaseConn {
         effect: Effect,
         form: Form,
     ) -> Result<Statement<'s>, sqlx::Error> {
+        if self.shared.unsure.get() {
+            // Somebody has to look how long the server takes.
+            self.shared.settle();
+        }
         self.loan.within(statement.begin(&self.shared)).await??;
         statement.expect(effect, form);
         Ok(statement)

@@ -1,9 +1,12 @@
 //! Opening one connection, and asking the server in the same breath who it is.
 
+use std::sync::Arc;
+
 use forebay_pool_core::Health;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::runtime::{Handle, Id};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connector::AsConfigured;
 use crate::loan::drain;
@@ -23,7 +26,7 @@ pub(crate) struct Dialer {
     prepares: bool,
     pub(crate) addresses: Addresses,
     pub(crate) bouncer: Bouncer,
-    pub(crate) turns: Semaphore,
+    pub(crate) turns: Arc<Semaphore>,
     /// The last way to a server on which a write was seen to be committed by itself.
     pub(crate) committing: Mutex<Option<i64>>,
 }
@@ -36,14 +39,15 @@ impl Dialer {
         bouncer: Bouncer,
         turns: Semaphore,
     ) -> Self {
+        let turns = Arc::new(turns);
         let prepares = connector.is_some();
         let connector = connector.unwrap_or_else(|| Box::new(AsConfigured));
         Self { options, connector, prepares, addresses, bouncer, turns, committing: Mutex::default() }
     }
 
     /// Waits until one more may be opened; the place is kept until the value is dropped.
-    pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
-        self.turns.acquire().await.expect("it is never closed")
+    pub(crate) async fn turn(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.turns).acquire_owned().await.expect("it is never closed")
     }
 
     /// What to dial with now.
@@ -97,6 +101,8 @@ pub(crate) struct Session {
     /// Whether a write outside a transaction is known to be committed by itself.
     pub(crate) commits: bool,
     pub(crate) residue: Residue,
+    /// The runtime that its socket lives on: without it there is no connection.
+    pub(crate) home: Id,
 }
 
 impl Session {
@@ -126,7 +132,14 @@ impl Session {
             _ => {
                 dialer.prepare(&mut connection, &settings).await?;
                 choice.opened();
-                Ok(Self { connection, backend, way, commits: dialer.commits(way), residue: Residue::default() })
+                Ok(Self {
+                    connection,
+                    backend,
+                    way,
+                    commits: dialer.commits(way),
+                    residue: Residue::default(),
+                    home: Handle::current().id(),
+                })
             }
         }
     }

@@ -3,30 +3,38 @@
 //! A socket that is closed stops nothing by itself: the server works on until it next looks whether the client is still
 //! there. Over another connection the statement is cancelled at once, and its own connection is used again.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
+use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::connect::{Backend, Dialer, STARTED};
 use crate::loan::drain;
 use crate::standstill::timeout;
+use crate::sync::Mutex;
 
-/// The way to the control connection's task. A clone is the same way; the task ends with the last one.
-#[derive(Clone, Debug)]
-pub(crate) struct Control {
-    orders: mpsc::Sender<Order>,
-    state: Arc<Permission>,
-}
-
+/// The way to the control connection's task, which is started on the runtime of whoever has the first order, and again where
+/// that is gone.
 #[derive(Debug)]
-struct Permission {
+pub(crate) struct Control {
+    dialer: Arc<Dialer>,
+    /// The server shows the connection under this name.
+    name: String,
+    way: Mutex<Option<Way>>,
     /// Whether there is a place for it below the ceiling.
     allowed: AtomicBool,
     warmed: AtomicBool,
+}
+
+/// A task that takes orders; it ends when nobody can send one.
+#[derive(Clone, Debug)]
+struct Way {
+    orders: mpsc::Sender<Order>,
+    home: Handle,
 }
 
 #[derive(Debug)]
@@ -60,40 +68,71 @@ impl Control {
     /// A statement that was almost done is not worth an order.
     const GRACE: Duration = Duration::from_millis(1);
 
-    /// Starts its task on this runtime.
-    pub(crate) fn start(runtime: &tokio::runtime::Handle, dialer: Arc<Dialer>, name: &str, allowed: bool) -> Self {
+    pub(crate) fn new(dialer: Arc<Dialer>, name: &str, allowed: bool) -> Self {
+        let (allowed, warmed) = (AtomicBool::new(allowed), AtomicBool::new(false));
+        Self { dialer, name: format!("{name} control"), way: Mutex::default(), allowed, warmed }
+    }
+
+    /// Sends an order; says whether anybody took it.
+    fn send(&self, order: Order) -> bool {
+        let Some(way) = self.way() else { return false };
+        // No room means that it is at work.
+        way.orders.try_send(order).is_ok()
+    }
+
+    /// The way to the task, which is started here where there is none.
+    fn way(&self) -> Option<Way> {
+        let mut way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(way) = way.as_ref().filter(|way| !way.orders.is_closed()) {
+            return Some(way.clone());
+        }
+        let home = Handle::try_current().ok()?;
         let (orders, receiver) = mpsc::channel(Self::CAPACITY);
-        let permission = Permission { allowed: AtomicBool::new(allowed), warmed: AtomicBool::new(false) };
-        let line = Line { dialer, name: format!("{name} control"), connection: None, not_before: None };
-        runtime.spawn(run(line, receiver));
-        Self { orders, state: Arc::new(permission) }
+        let (dialer, name) = (Arc::clone(&self.dialer), self.name.clone());
+        home.spawn(run(Line { dialer, name, connection: None, not_before: None }, receiver));
+        *way = Some(Way { orders, home });
+        way.clone()
+    }
+
+    /// Its task is not to be waited for, if it is on this runtime: that is gone, or nobody polls it.
+    pub(crate) fn forsake(&self, home: Id) {
+        let mut way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = way.take_if(|way| way.home.id() == home);
+        drop(way);
+        drop(left);
     }
 
     /// The server is there: connects now, once.
     pub(crate) fn warm(&self) {
-        if self.is_allowed() && !self.state.warmed.swap(true, Ordering::Relaxed) {
-            // No room means that it is at work.
-            let _full = self.orders.try_send(Order::Warm);
+        if self.is_allowed() && !self.warmed.swap(true, Ordering::Relaxed) {
+            self.send(Order::Warm);
         }
     }
 
     fn is_allowed(&self) -> bool {
-        self.state.allowed.load(Ordering::Relaxed)
+        self.allowed.load(Ordering::Relaxed)
     }
 
     /// Whether there is a place for it below the ceiling; without one it closes its connection and does nothing.
     pub(crate) fn allow(&self, allowed: bool) {
-        let before = self.state.allowed.swap(allowed, Ordering::Relaxed);
+        let before = self.allowed.swap(allowed, Ordering::Relaxed);
         if before && !allowed {
-            self.state.warmed.store(false, Ordering::Relaxed);
-            let _full = self.orders.try_send(Order::Rest(oneshot::channel().0));
+            self.warmed.store(false, Ordering::Relaxed);
+            self.send(Order::Rest(oneshot::channel().0));
         }
     }
 
-    /// Closes the connection, and waits for it. A later order would open it again.
+    /// Closes the connection, and waits for it, unless its runtime may be one that nobody polls. A later order would open it
+    /// again.
     pub(crate) async fn close(&self) {
+        let way = self.way.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Way { orders, home }) = way else { return };
+        let here = Handle::try_current().is_ok_and(|here| here.id() == home.id());
+        if !here && home.runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return;
+        }
         let (done, closed) = oneshot::channel();
-        if self.orders.send(Order::Rest(done)).await.is_ok() {
+        if orders.send(Order::Rest(done)).await.is_ok() {
             let _gone = closed.await;
         }
     }
@@ -103,10 +142,7 @@ impl Control {
             return false;
         }
         let (done, outcome) = oneshot::channel();
-        match self.orders.try_send(Order::Stop { backend, how, done }) {
-            Ok(()) => outcome.await.unwrap_or(false),
-            Err(_full) => false,
-        }
+        self.send(Order::Stop { backend, how, done }) && outcome.await.unwrap_or(false)
     }
 
     /// Of the sessions of pools with this name that run a statement, the share that waits for a lock; `None` where the server
@@ -116,7 +152,9 @@ impl Control {
             return None;
         }
         let (done, answer) = oneshot::channel();
-        self.orders.try_send(Order::LockWaits(done)).ok()?;
+        if !self.send(Order::LockWaits(done)) {
+            return None;
+        }
         answer.await.ok().flatten()
     }
 

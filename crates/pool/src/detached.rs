@@ -76,8 +76,8 @@ impl DerefMut for Detached {
 impl Drop for Detached {
     fn drop(&mut self) {
         if let Some((session, berth)) = self.held.take() {
-            let runtime = berth.shared.runtime.clone();
-            runtime.spawn(async move {
+            let shared = Arc::clone(&berth.shared);
+            shared.spawn(async move {
                 cleaning::close_politely(&berth.shared, session).await;
                 drop(berth);
             });

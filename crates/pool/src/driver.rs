@@ -1,11 +1,14 @@
-//! Carries out what the ledger decides: the only place of the pool that spawns, and the home of its one timer.
+//! Carries out what the ledger decides: the only place of the pool that spawns, and the home of its timer.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use forebay_pool_core::{Action, Event, Health, OpenFailure, Opening, SlotId};
+use forebay_pool_core::{Action, Event, Health, OpenFailure, SlotId};
+use futures_util::FutureExt;
 use sqlx::Connection;
+use tokio::runtime::Id;
 use tokio::sync::Notify;
 
 use crate::Holder;
@@ -14,6 +17,7 @@ use crate::addresses::no_answer;
 use crate::cleaning::{self, Closing};
 use crate::connect::Session;
 use crate::fingerprint::{self, Fingerprint};
+use crate::job::{Ticket, Work};
 use crate::loan::Taken;
 use crate::pool::{Seat, Shared, State, now};
 use crate::residue::Residue;
@@ -23,21 +27,60 @@ use crate::standstill::timeout;
 #[derive(Debug, Default)]
 pub(crate) struct Errands {
     wake: Vec<Waker>,
-    open: Vec<Opening>,
-    check: Vec<(SlotId, Session, Checkup)>,
-    clean: Vec<(SlotId, Taken)>,
-    close: Vec<(SlotId, Closing)>,
+    tasks: Vec<Task>,
     tell: Vec<(Event, Option<Holder>)>,
     revoked: Vec<Holder>,
-    look_at_locks: bool,
     drained: bool,
+}
+
+/// What is done in the background.
+#[derive(Debug)]
+pub(crate) enum Task {
+    Open { ticket: Ticket, limit: Duration },
+    Check { ticket: Ticket, session: Session, checkup: Checkup },
+    Clean { ticket: Ticket, taken: Taken },
+    Close { ticket: Ticket, closing: Closing },
+    LookAtLocks,
 }
 
 /// What to ask a connection that was not used for long, and how long it may take.
 #[derive(Clone, Copy, Debug)]
-struct Checkup {
+pub(crate) struct Checkup {
     limit: Duration,
     role: bool,
+}
+
+impl Task {
+    pub(crate) const fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Self::Open { ticket, .. }
+            | Self::Check { ticket, .. }
+            | Self::Clean { ticket, .. }
+            | Self::Close { ticket, .. } => Some(*ticket),
+            Self::LookAtLocks => None,
+        }
+    }
+
+    /// Does it. A job whose task dies of a panic is given up; one that goes with its runtime is done by another task.
+    pub(crate) async fn run(self, shared: Arc<Shared>) {
+        let ticket = self.ticket();
+        let Err(panic) = AssertUnwindSafe(self.work(Arc::clone(&shared))).catch_unwind().await else { return };
+        if let Some(ticket) = ticket {
+            let now = now();
+            shared.with(now, |state| state.give_up(now, ticket));
+        }
+        resume_unwind(panic);
+    }
+
+    async fn work(self, shared: Arc<Shared>) {
+        match self {
+            Self::Open { ticket, limit } => run_opening(shared, ticket, limit).await,
+            Self::Check { ticket, session, checkup } => run_check(shared, ticket, session, checkup).await,
+            Self::Clean { ticket, taken } => cleaning::clean(shared, ticket, taken).await,
+            Self::Close { ticket, closing } => cleaning::close(shared, ticket, closing).await,
+            Self::LookAtLocks => look_at_locks_of(shared).await,
+        }
+    }
 }
 
 /// Takes the ledger's actions one by one: what the lock protects is done here, the rest becomes an errand.
@@ -46,15 +89,20 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
         match action {
             Action::Open(opening) => {
                 // A standstill would be noticed by nobody else.
-                state.look_at.get_or_insert(now + State::LOOK_EVERY);
-                errands.open.push(opening);
+                state.look_by(now + State::LOOK_EVERY);
+                state.open(opening);
             }
-            Action::Check { slot, limit, role } => {
-                let checkup = Checkup { limit, role };
-                errands.check.extend(state.take(slot).map(|session| (slot, session, checkup)));
+            Action::Check { slot, limit, role } => state.check(slot, Checkup { limit, role }),
+            Action::Clean(slot) => {
+                if let Some(taken) = state.take_soiled(slot) {
+                    state.clean(slot, taken);
+                }
             }
-            Action::Clean(slot) => errands.clean.extend(state.take_soiled(slot).map(|taken| (slot, taken))),
-            Action::Close { slot, .. } => errands.close.extend(state.close(slot).map(|closing| (slot, closing))),
+            Action::Close { slot, .. } => {
+                if let Some(closing) = state.take_to_close(slot) {
+                    state.close(slot, closing);
+                }
+            }
             Action::Grant { waiter, slot } => {
                 let Some(Answer::Pending { waker, borrower }) = state.waiters.remove(&waiter) else {
                     unreachable!("the ledger grants only to those who wait");
@@ -74,7 +122,7 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
                 }
             }
             Action::Revoke(slot) => revoke(state, now, slot, errands),
-            Action::LookAtLocks => errands.look_at_locks = true,
+            Action::LookAtLocks => state.unhoused.push(Task::LookAtLocks),
             Action::Tell(event) => {
                 let holder = match event {
                     Event::Suspected { slot, .. } | Event::Cleared { slot } => {
@@ -87,7 +135,8 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
             }
         }
     }
-    errands.wake.append(&mut state.overdue);
+    errands.wake.append(&mut state.to_wake);
+    errands.tasks.append(&mut state.unhoused);
     errands.drained = state.is_wound_up();
 }
 
@@ -122,22 +171,11 @@ pub(crate) fn arm(state: &mut State, now: Instant) -> bool {
 
 impl Errands {
     pub(crate) fn run(self, shared: &Arc<Shared>) {
-        let Self { wake, open, check, clean, close, tell, revoked, look_at_locks, drained } = self;
+        let Self { wake, tasks, tell, revoked, drained } = self;
         for waker in wake {
             waker.wake();
         }
-        for opening in open {
-            shared.runtime.spawn(run_opening(Arc::clone(shared), opening));
-        }
-        for (slot, session, checkup) in check {
-            shared.runtime.spawn(run_check(Arc::clone(shared), slot, session, checkup));
-        }
-        for (slot, taken) in clean {
-            shared.runtime.spawn(cleaning::clean(Arc::clone(shared), slot, taken));
-        }
-        for (slot, closing) in close {
-            shared.runtime.spawn(cleaning::close(Arc::clone(shared), slot, closing));
-        }
+        shared.house(tasks);
         for (event, holder) in tell {
             log_event(shared, &event, holder.as_ref());
             shared.observer.event(&event, holder.as_ref());
@@ -145,9 +183,6 @@ impl Errands {
         for holder in revoked {
             log_revoked(shared, &holder);
             shared.observer.revoked(&holder);
-        }
-        if look_at_locks {
-            shared.runtime.spawn(look_at_locks_of(Arc::clone(shared)));
         }
         if drained {
             shared.drained.notify_waiters();
@@ -182,84 +217,70 @@ fn log_revoked(shared: &Shared, holder: &Holder) {
     );
 }
 
-/// Closes the pool when the driver dies: without its timer no wait would ever end, so it is better to refuse than to hang.
-struct LastWord(Weak<Shared>);
+/// Tells the pool that a driver of it goes, and its runtime with it: what was done there is left to others.
+struct Departure(Weak<Shared>, Id);
 
-impl Drop for LastWord {
+impl Drop for Departure {
     fn drop(&mut self) {
-        if let (true, Some(shared)) = (std::thread::panicking(), self.0.upgrade()) {
-            tracing::error!(pool = shared.config.name.as_str(), "the pool's driver died of a panic; the pool closes");
-            let now = now();
-            shared.with(now, |state| state.ledger.close(now));
+        if let Some(shared) = self.0.upgrade() {
+            shared.forsake(self.1);
         }
     }
 }
 
-/// Sleeps until the ledger has something to do, as long as the pool lives.
-pub(crate) async fn run(pool: Weak<Shared>, alarm: Arc<Notify>) {
-    let _last_word = LastWord(Weak::clone(&pool));
+/// Sleeps until the ledger has something to do, as long as the pool and this runtime live.
+///
+/// Closes the pool when it dies of a panic: without its timer no wait would ever end, so it is better to refuse than to hang.
+pub(crate) fn run(pool: Weak<Shared>, alarm: Arc<Notify>, home: Id) -> impl Future<Output = ()> + Send {
+    // On a runtime that is going it is dropped before it is polled.
+    let departure = Departure(Weak::clone(&pool), home);
+    async move {
+        let _departure = departure;
+        let Err(panic) = AssertUnwindSafe(drive(&pool, &alarm, home)).catch_unwind().await else { return };
+        if let Some(shared) = pool.upgrade() {
+            tracing::error!(pool = shared.config.name.as_str(), "the pool's driver died of a panic; the pool closes");
+            let now = now();
+            shared.with(now, |state| state.ledger.close(now));
+        }
+        resume_unwind(panic);
+    }
+}
+
+async fn drive(pool: &Weak<Shared>, alarm: &Notify, home: Id) {
     loop {
+        // Whoever changes the time after it was looked at is heard.
+        let told = alarm.notified();
         let Some(shared) = pool.upgrade() else { return };
-        let at = shared.lock().alarm_at;
+        let at = shared.check_in(home);
         drop(shared);
         match at {
-            None => alarm.notified().await,
+            None => told.await,
             Some(at) => tokio::select! {
-                () = alarm.notified() => {}
+                () = told => {}
                 () = tokio::time::sleep_until(at.into()) => {
                     let Some(shared) = pool.upgrade() else { return };
                     let now = now();
-                    shared.with(now, |state| {
+                    let silent = shared.with(now, |state| {
                         state.alarm_at = None;
                         state.look_at_statements(now);
+                        let silent = state.look_at_homes(now, home);
                         state.ledger.handle_timeout(now);
+                        silent
                     });
+                    shared.have_forsaken(&silent);
                 }
             },
         }
     }
 }
 
-/// Gives the opening back if the task dies before it has an answer.
-struct Attempt {
-    shared: Arc<Shared>,
-    opening: Option<Opening>,
-}
-
-impl Attempt {
-    fn succeed(mut self, session: Session) {
-        let Some(opening) = self.opening.take() else { return };
-        let now = now();
-        self.shared.control.warm();
-        self.shared.with(now, |state| {
-            state.last_open_error = None;
-            *state.seat(opening.slot()) = Seat::Resting(session);
-            state.ledger.opened(now, opening, fastrand::f64());
-        });
-    }
-
-    fn fail(&mut self, failure: OpenFailure, error: &str) {
-        let Some(opening) = self.opening.take() else { return };
-        let now = now();
-        self.shared.with(now, |state| {
-            state.last_open_error = Some(error.into());
-            state.ledger.open_failed(now, opening, failure, fastrand::f64());
-        });
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        self.fail(OpenFailure::Other, "the attempt was abandoned");
-    }
-}
-
-async fn run_opening(shared: Arc<Shared>, opening: Opening) {
-    let limit = opening.limit();
+async fn run_opening(shared: Arc<Shared>, ticket: Ticket, limit: Duration) {
     let begun = now();
     let era = shared.catalog.era();
-    let mut attempt = Attempt { shared: Arc::clone(&shared), opening: Some(opening) };
-    let _turn = shared.dialer.turn().await;
+    let turn = shared.dialer.turn().await;
+    if !shared.lock().note_turn(ticket, turn) {
+        return;
+    }
     let mut dialed = None;
     let opening = async {
         let options = shared.dialer.options().await?;
@@ -276,16 +297,39 @@ async fn run_opening(shared: Arc<Shared>, opening: Opening) {
         Ok(mut session) => {
             session.residue = Residue::of(era);
             tracing::debug!(pool = shared.config.name.as_str(), pid = session.backend.pid, "a connection was opened");
-            attempt.succeed(session);
+            opened(&shared, ticket, session);
         }
         Err(error) => {
             tracing::warn!(pool = shared.config.name.as_str(), %error, "a connection could not be opened");
-            attempt.fail(failure_of(&error), &error.to_string());
+            not_opened(&shared, ticket, failure_of(&error), &error.to_string());
             if let Some(dialed) = dialed {
-                shared.runtime.spawn(fingerprint::watch(Arc::downgrade(&shared), dialed));
+                shared.spawn(fingerprint::watch(Arc::downgrade(&shared), dialed));
             }
         }
     }
+}
+
+fn opened(shared: &Arc<Shared>, ticket: Ticket, session: Session) {
+    let now = now();
+    shared.control.warm();
+    let unwanted = shared.with(now, |state| {
+        let Some(Work::Open { opening, .. }) = state.done(ticket) else { return Some(session) };
+        state.last_open_error = None;
+        state.ledger.locate(ticket.slot, state.homes.number(session.home));
+        *state.seat(ticket.slot) = Seat::Resting(session);
+        state.ledger.opened(now, opening, fastrand::f64());
+        None
+    });
+    drop(unwanted);
+}
+
+fn not_opened(shared: &Arc<Shared>, ticket: Ticket, failure: OpenFailure, error: &str) {
+    let now = now();
+    shared.with(now, |state| {
+        let Some(Work::Open { opening, .. }) = state.done(ticket) else { return };
+        state.last_open_error = Some(error.into());
+        state.ledger.open_failed(now, opening, failure, fastrand::f64());
+    });
 }
 
 fn failure_of(error: &sqlx::Error) -> OpenFailure {
@@ -305,18 +349,29 @@ async fn look_at_locks_of(shared: Arc<Shared>) {
     }
 }
 
-async fn run_check(shared: Arc<Shared>, slot: SlotId, mut session: Session, checkup: Checkup) {
+async fn run_check(shared: Arc<Shared>, ticket: Ticket, mut session: Session, checkup: Checkup) {
+    let mut silent = Health::OutOfReach;
     let asking = async {
+        if !shared.hears(session.home).await {
+            return Ok(Health::OutOfReach);
+        }
+        silent = Health::Lost;
         if checkup.role {
             session.health(shared.config.role).await
         } else {
             session.connection.ping().await.map(|()| Health::Well)
         }
     };
-    let health = timeout(checkup.limit, asking).await.unwrap_or(Ok(Health::Lost)).unwrap_or(Health::Lost);
+    let answer = timeout(checkup.limit, asking).await;
+    let health = answer.map_or(silent, |answer| answer.unwrap_or(Health::Lost));
     let now = now();
-    shared.with(now, |state| {
-        *state.seat(slot) = Seat::Resting(session);
-        state.ledger.checked(now, slot, health);
+    let unwanted = shared.with(now, |state| {
+        if state.done(ticket).is_none() {
+            return Some(session);
+        }
+        *state.seat(ticket.slot) = Seat::Resting(session);
+        state.ledger.checked(now, ticket.slot, health);
+        None
     });
+    drop(unwanted);
 }

@@ -160,6 +160,15 @@ pub(crate) enum Taken {
     Backend(Backend),
 }
 
+impl Taken {
+    pub(crate) const fn backend(&self) -> Backend {
+        match self {
+            Self::Session(soiled) => soiled.session.backend,
+            Self::Backend(backend) => *backend,
+        }
+    }
+}
+
 /// What the server thinks of a transaction on this connection, as far as it went through us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transaction {

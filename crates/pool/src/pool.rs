@@ -25,6 +25,8 @@ use crate::detached::Tenants;
 use crate::driver::{self, Errands};
 use crate::error::Details;
 use crate::history::{Happening, History};
+use crate::homes::{Homes, Unsure};
+use crate::job::Job;
 use crate::loan::{Borrower, Loan, Returned, Soiled, Taken};
 use crate::standstill::Standstills;
 use crate::sync::{Mutex, MutexGuard};
@@ -58,14 +60,17 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) observer: Box<dyn Observer>,
-    pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) control: Control,
     pub(crate) retries: RetryBudget,
     pub(crate) alarm: Arc<Notify>,
+    /// A runtime has shown that it is polled.
+    pub(crate) answered: Notify,
     pub(crate) drained: Notify,
     pub(crate) threshold: Threshold,
     pub(crate) tenants: Tenants,
     pub(crate) catalog: Catalog,
+    /// Whether it matters where a caller is polled.
+    pub(crate) unsure: Unsure,
     state: Mutex<State>,
 }
 
@@ -83,8 +88,13 @@ pub(crate) struct State {
     pub(crate) alarm_at: Option<Instant>,
     /// When to look for statements that wait for too long; while leases are out, or a connection is opened.
     pub(crate) look_at: Option<Instant>,
-    /// Whom to wake after the unlock: statements that have waited for too long.
-    pub(crate) overdue: Vec<Waker>,
+    /// Whom to wake after the unlock: statements that have waited for too long, and those whose runtime may be gone.
+    pub(crate) to_wake: Vec<Waker>,
+    pub(crate) homes: Homes,
+    /// What is to be put on a runtime after the unlock, or when there is one.
+    pub(crate) unhoused: Vec<driver::Task>,
+    /// How many jobs there have been.
+    pub(crate) jobs: u64,
     /// How long the server may be silent within a statement.
     pub(crate) statement_limit: Option<Duration>,
     /// Places below the ceiling that the ledger does not know of: the control connection's.
@@ -104,9 +114,11 @@ pub(crate) struct State {
 /// Where a slot's connection is, seen from the pool.
 #[derive(Debug, Default)]
 pub(crate) enum Seat {
-    /// A task has it: it is being opened, checked, cleaned or closed; or there is none.
+    /// There is none, or its place is just being given to another one.
     #[default]
     Away,
+    /// A task has it: it is being opened, checked, cleaned or closed.
+    Entrusted(Job),
     Resting(Session),
     Soiled(Taken),
     Lent(Arc<Loan>),
@@ -136,7 +148,7 @@ impl State {
         }
     }
 
-    /// Takes a connection that has to be cleaned off its seat.
+    /// Takes what has to be cleaned off its seat.
     pub(crate) fn take_soiled(&mut self, slot: SlotId) -> Option<Taken> {
         let seat = self.seat(slot);
         match std::mem::take(seat) {
@@ -149,7 +161,7 @@ impl State {
     }
 
     /// How to close what is on this seat.
-    pub(crate) fn close(&mut self, slot: SlotId) -> Option<Closing> {
+    pub(crate) fn take_to_close(&mut self, slot: SlotId) -> Option<Closing> {
         let seat = self.seat(slot);
         if matches!(seat, Seat::Detached) {
             return None;
@@ -206,6 +218,11 @@ impl State {
         if deadline > now { soon.min(deadline) } else { soon }
     }
 
+    /// Has the driver wake by then.
+    pub(crate) fn look_by(&mut self, at: Instant) {
+        self.look_at = Some(self.look_at.map_or(at, |planned| planned.min(at)));
+    }
+
     /// Looks at every lease for a statement that the server does not answer.
     pub(crate) fn look_at_statements(&mut self, now: Instant) {
         if self.look_at.is_none_or(|at| now < at) {
@@ -216,7 +233,7 @@ impl State {
         for seat in &self.seats {
             if let Seat::Lent(loan) = seat {
                 out = Some(Self::next_look(now, loan.borrower.deadline, out));
-                self.overdue.extend(loan.look(now));
+                self.to_wake.extend(loan.look(now));
             }
         }
         self.look_at = out;
@@ -303,7 +320,7 @@ impl Shared {
         let wake_driver = driver::arm(&mut state, now);
         drop(state);
         if wake_driver {
-            self.alarm.notify_one();
+            self.alarm.notify_waiters();
         }
         errands.run(self);
         value
@@ -332,6 +349,27 @@ impl Shared {
     /// The query that makes the session's settings in a transaction, where a session is no longer ours than that.
     pub(crate) fn local_settings(&self) -> Option<String> {
         if self.config.bouncer.shares_sessions() { set_config(&self.settings(), true) } else { None }
+    }
+
+    /// A waiter goes; what it has been told comes with it.
+    pub(crate) fn leave(self: &Arc<Self>, now: Instant, id: WaiterId) -> Option<Answer> {
+        self.with(now, |state| {
+            let answer = state.waiters.remove(&id);
+            state.ledger.cancel(now, id);
+            answer
+        })
+    }
+
+    /// The error of somebody outside of any runtime when those that the pool knows are gone.
+    pub(crate) fn nowhere(&self, admission: &Admission) -> AcquireError {
+        const CAUSE: &str =
+            "the tokio runtime that the pool ran on is gone, and the caller is on none: call it inside of one";
+        AcquireError::Unavailable {
+            since: Duration::ZERO,
+            cause: Some(CAUSE.into()),
+            retry_after: Duration::from_secs(1),
+            continuation: admission.has_begun(),
+        }
     }
 
     /// A lease that its holder had.
@@ -378,8 +416,9 @@ impl Shared {
         };
         let now = now();
         self.with(now, |state| {
+            let stranded = matches!(&seat, Seat::Resting(session) if state.homes.is_gone(session.home));
             *state.seat(loan.slot) = seat;
-            state.ledger.release(now, loan.slot, how);
+            state.ledger.release(now, loan.slot, if stranded { Return::Stranded } else { how });
         });
         self.observer.released(loan.borrower.class, now.saturating_duration_since(loan.acquired));
     }
@@ -387,8 +426,8 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The driver holds the pool only weakly: it wakes, finds it gone, and ends.
-        self.alarm.notify_one();
+        // The drivers hold the pool only weakly: they wake, find it gone, and end.
+        self.alarm.notify_waiters();
     }
 }
 
@@ -398,6 +437,11 @@ impl Pool {
     ///
     /// # Errors
     /// Every fault of the configuration at once.
+    ///
+    /// The pool lives on when the runtime goes that it was made on: what it does in the background is then done on that of
+    /// whoever asks next. A connection lives on the runtime that it was opened on, that of a caller for whom one was missing;
+    /// those of a runtime that is gone, or that nobody polls, are replaced. A statement that runs over one fails, as it would
+    /// on sqlx's pool: it matters where a runtime ends while another one uses the same pool.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -424,8 +468,7 @@ impl Pool {
         let dialer = Arc::new(Dialer::new(options, connector, addresses, config.bouncer, turns));
         let now = now();
         let control_places = control_places(config.wants_control(), config.rules.ceiling);
-        let runtime = tokio::runtime::Handle::current();
-        let control = Control::start(&runtime, Arc::clone(&dialer), &config.name, control_places > 0);
+        let control = Control::new(Arc::clone(&dialer), &config.name, control_places > 0);
         let state = State {
             ledger: Ledger::new(ledger_rules(&config.rules, control_places), sizer, now),
             seats: Vec::new(),
@@ -435,7 +478,10 @@ impl Pool {
             standstills: Standstills::new(now),
             alarm_at: None,
             look_at: None,
-            overdue: Vec::new(),
+            to_wake: Vec::new(),
+            homes: Homes::default(),
+            unhoused: Vec::new(),
+            jobs: 0,
             statement_limit: config.statement_limit(),
             control_places,
             rules: config.rules.clone(),
@@ -450,15 +496,16 @@ impl Pool {
             observer,
             retries: RetryBudget::default(),
             control,
-            runtime,
             alarm: Arc::default(),
+            answered: Notify::new(),
             drained: Notify::new(),
             threshold: Threshold::default(),
             tenants: Tenants::default(),
             catalog: Catalog::default(),
+            unsure: Unsure::default(),
             state: Mutex::new(state),
         });
-        shared.runtime.spawn(driver::run(Arc::downgrade(&shared), Arc::clone(&shared.alarm)));
+        assert!(shared.settle().is_some(), "a pool is made inside of a tokio runtime");
         shared.with(now, |state| state.ledger.handle_timeout(now));
         Ok(Self { shared })
     }
@@ -493,8 +540,9 @@ impl Pool {
         if admission.deadline() <= now {
             return None;
         }
+        let home = if self.shared.unsure.get() { self.shared.arrive()? } else { 0 };
         let loan = self.shared.with(now, |state| {
-            let slot = state.ledger.try_acquire(now, admission.ask(now))?;
+            let slot = state.ledger.try_acquire(now, admission.ask(now).at(home))?;
             Some(state.lend(slot, Borrower::here(admission, site), now))
         })?;
         admission.begin();
@@ -573,7 +621,7 @@ impl Pool {
     /// Everything that is wrong with them; nothing has changed then.
     pub fn set_rules(&self, rules: Rules) -> Result<(), InvalidConfig> {
         let now = now();
-        let Shared { config, dialer, runtime, control, .. } = &*self.shared;
+        let Shared { config, dialer, control, .. } = &*self.shared;
         let wide = rules.openings_at_once;
         let (places, before) = self.shared.with(now, |state| {
             let before = state.rules.openings_at_once;
@@ -581,7 +629,7 @@ impl Pool {
         });
         control.allow(places.map_err(|faults| InvalidConfig { faults })? > 0);
         let dialer = Arc::clone(dialer);
-        runtime.spawn(async move { dialer.set_turns(before, wide).await });
+        self.shared.spawn(async move { dialer.set_turns(before, wide).await });
         Ok(())
     }
 

@@ -122,6 +122,6 @@ impl Deref for SideDoor {
 
 impl Drop for SideDoor {
     fn drop(&mut self) {
-        self.shared.runtime.spawn(Arc::clone(&self.annex).close());
+        self.shared.spawn(Arc::clone(&self.annex).close());
     }
 }

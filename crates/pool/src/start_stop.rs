@@ -144,6 +144,8 @@ impl Pool {
     /// Closes, and waits for what nobody watches no longer than `patience` after all else is closed.
     async fn wind_up(&self, patience: Duration) {
         let (shared, now) = (self.shared(), now());
+        // The runtime that the pool ran on may be gone.
+        shared.settle();
         shared.with(now, |state| state.ledger.close(now));
         let tenants = shared.tenants.close();
         self.until(State::is_wound_up).await;

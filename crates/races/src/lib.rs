@@ -25,6 +25,8 @@ mod sources {
     pub(crate) mod error;
     pub(crate) mod fingerprint;
     pub(crate) mod history;
+    pub(crate) mod homes;
+    pub(crate) mod job;
     pub(crate) mod lease;
     pub(crate) mod loan;
     pub(crate) mod observer;
@@ -70,8 +72,8 @@ mod network {
 
 use sources::{
     acquire, addresses, admission, bouncer, builder, catalog, cleaning, config, conn, connect, connector, control,
-    detached, driver, error, fingerprint, history, lease, loan, observer, pool, raw, residue, retry_budget, standstill,
-    start_stop, statement, threshold, tx,
+    detached, driver, error, fingerprint, history, homes, job, lease, loan, observer, pool, raw, residue, retry_budget,
+    standstill, start_stop, statement, threshold, tx,
 };
 
 pub use acquire::Acquire;

@@ -99,7 +99,14 @@ impl Ledger {
         self.actions.push_back(Action::Tell(Event::Flushed { era: self.flush.era }));
     }
 
-    /// Whether it was opened before the last flush: nobody gets it unasked.
+    /// Whether nobody at this home gets it unasked, however short its rest was.
+    pub(super) fn is_asked_first(&self, slot: SlotId, home: u32) -> bool {
+        let life = self.slots.life(slot);
+        let elsewhere = home != 0 && life.home != 0 && life.home != home;
+        elsewhere || life.era < self.flush.era
+    }
+
+    /// Whether it was opened before the last flush.
     pub(super) fn is_of_old(&self, slot: SlotId) -> bool {
         self.slots.life(slot).era < self.flush.era
     }

@@ -15,7 +15,7 @@ impl Ledger {
         }
         self.ask_one(now);
         while let Some(rank) = self.next_rank() {
-            if let Some(slot) = self.ready(now) {
+            if let Some(slot) = self.ready(now, self.queue.home_of_head(rank)) {
                 self.grant_head_of(now, slot, rank);
             } else if !self.check_for_somebody(now) {
                 break;
@@ -25,15 +25,15 @@ impl Ledger {
         self.open_missing(now);
     }
 
-    /// The connection used most recently of those that are idle and need no check.
-    pub(super) fn ready(&self, now: Instant) -> Option<SlotId> {
+    /// The connection used most recently of those that are idle and need no check for somebody at this home.
+    pub(super) fn ready(&self, now: Instant, home: u32) -> Option<SlotId> {
         let is_fresh = |since| now.saturating_duration_since(since) < self.rules.check_after_idle;
         let (slot, since) = self.slots.warmest()?;
-        if !self.is_of_old(slot) {
+        if !self.is_asked_first(slot, home) {
             return is_fresh(since).then_some(slot);
         }
         let mut idle = self.slots.idle().rev().take_while(|(_, since)| is_fresh(*since));
-        idle.find(|(slot, _)| !self.is_of_old(*slot)).map(|(slot, _)| slot)
+        idle.find(|(slot, _)| !self.is_asked_first(*slot, home)).map(|(slot, _)| slot)
     }
 
     /// Has the warmest connection checked for the first waiter with a place for whom none is being checked yet.
@@ -69,8 +69,9 @@ impl Ledger {
         let counts = self.slots.counts();
         let full = counts.open() >= self.ceiling() && counts.opening + counts.closing + counts.checking == 0;
         if full
-            && self.ready(now).is_none()
-            && self.next_rank().is_some_and(|rank| self.queue.is_exhausted(rank))
+            && let Some(rank) = self.next_rank()
+            && self.queue.is_exhausted(rank)
+            && self.ready(now, self.queue.home_of_head(rank)).is_none()
             && let Some((slot, _)) = self.slots.coldest()
         {
             self.discard(now, slot, CloseReason::Unwell);

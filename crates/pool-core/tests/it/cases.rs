@@ -94,6 +94,7 @@ impl Draw {
         match self.below(10) {
             0 => Health::WrongRole,
             1 | 2 => Health::Lost,
+            3 => Health::OutOfReach,
             _ => Health::Well,
         }
     }

@@ -3,6 +3,7 @@
 mod ageing;
 mod cases;
 mod classes;
+mod homes;
 mod knee;
 mod model;
 mod pauses;

@@ -52,7 +52,7 @@ impl Drop for Checkout {
     fn drop(&mut self) {
         let Some((connection, permit)) = self.out.take() else { return };
         let desk = Arc::clone(&permit.desk);
-        desk.runtime.spawn(give_back(connection, permit));
+        desk.spawn(give_back(connection, permit));
     }
 }
 

@@ -43,7 +43,7 @@ impl Drop for Connecting {
     fn drop(&mut self) {
         let (Some(acquire), Some(permit)) = (self.acquire.take(), self.permit.take()) else { return };
         let desk = Arc::clone(&permit.desk);
-        desk.runtime.spawn(async move {
+        desk.spawn(async move {
             if let Ok(connection) = acquire.await {
                 give_back(connection, permit).await;
             }

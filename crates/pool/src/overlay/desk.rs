@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use forebay_pool_core::{
     WaiterId,
 };
 use sqlx::PgPool;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use super::Config;
@@ -24,7 +26,9 @@ pub(super) struct Desk {
     pub(super) pool: PgPool,
     pub(super) config: Config,
     pub(super) observer: Box<dyn Observer>,
-    pub(super) runtime: tokio::runtime::Handle,
+    runtime: Handle,
+    /// Whether somebody sleeps until the ledger has something to do.
+    watched: AtomicBool,
     alarm: Arc<Notify>,
     state: Mutex<State>,
 }
@@ -112,11 +116,26 @@ impl Desk {
             alarm_at: None,
             standstills: Standstills::new(now),
         };
-        let runtime = tokio::runtime::Handle::current();
-        let desk = Arc::new(Self { pool, config, observer, runtime, alarm: Arc::default(), state: Mutex::new(state) });
-        desk.runtime.spawn(watch(Arc::downgrade(&desk), Arc::clone(&desk.alarm)));
+        let runtime = Handle::current();
+        let (watched, alarm) = (AtomicBool::new(false), Arc::default());
+        let desk = Arc::new(Self { pool, config, observer, runtime, watched, alarm, state: Mutex::new(state) });
+        desk.have_watched();
         desk.with(now, |state| state.ledger.handle_timeout(now));
         desk
+    }
+
+    /// Has somebody sleep until the ledger has something to do, where nobody does: the runtime of whoever did may be gone.
+    fn have_watched(self: &Arc<Self>) {
+        if !self.watched.swap(true, Ordering::AcqRel) {
+            let desk = Arc::downgrade(self);
+            self.spawn(watch(Weak::clone(&desk), Arc::clone(&self.alarm), Watch(desk)));
+        }
+    }
+
+    /// Puts a task on the runtime of whoever asks, or on the one that the desk was opened on.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let runtime = Handle::try_current().unwrap_or_else(|_| self.runtime.clone());
+        runtime.spawn(task);
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -158,7 +177,10 @@ impl Desk {
         });
         match asked {
             Ok(used) => Asked::Permitted(Permit::new(Arc::clone(self), used)),
-            Err(Ok((id, told))) => Asked::Waiting(Ticket::new(Arc::clone(self), id, told)),
+            Err(Ok((id, told))) => {
+                self.have_watched();
+                Asked::Waiting(Ticket::new(Arc::clone(self), id, told))
+            }
             Err(Err(refusal)) => Asked::Refused(refusal),
         }
     }
@@ -314,7 +336,7 @@ impl State {
 }
 
 /// Sleeps until the ledger has something to do, as long as the desk lives.
-async fn watch(desk: Weak<Desk>, alarm: Arc<Notify>) {
+async fn watch(desk: Weak<Desk>, alarm: Arc<Notify>, _watch: Watch) {
     loop {
         let Some(at) = desk.upgrade().map(|desk| desk.lock().alarm_at) else { return };
         let Some(at) = at else {
@@ -331,6 +353,17 @@ async fn watch(desk: Weak<Desk>, alarm: Arc<Notify>) {
                     state.ledger.handle_timeout(now);
                 });
             }
+        }
+    }
+}
+
+/// Says that nobody watches any more when the task goes, with its runtime.
+struct Watch(Weak<Desk>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(desk) = self.0.upgrade() {
+            desk.watched.store(false, Ordering::Release);
         }
     }
 }

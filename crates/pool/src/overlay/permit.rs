@@ -91,15 +91,16 @@ impl Ticket {
         Self { desk, id, told }
     }
 
-    /// Waits for the answer; the desk gives one by the deadline that the ledger was asked with.
-    pub(super) async fn answer(mut self, since: Instant) -> Result<Permit, Refusal> {
-        match (&mut self.told).await {
-            Ok(answer) => answer,
-            Err(_gone) => {
-                let waited: Duration = now().saturating_duration_since(since);
-                Err(Refusal::Timeout { waited, continuation: false })
-            }
+    /// Waits for the answer. The desk gives one by the deadline that the ledger was asked with; where its watch does not run,
+    /// the wait ends a little later.
+    pub(super) async fn answer(mut self, since: Instant, deadline: Instant) -> Result<Permit, Refusal> {
+        const GRACE: Duration = Duration::from_millis(50);
+        let told = tokio::time::timeout_at((deadline + GRACE).into(), &mut self.told).await;
+        if let Ok(Ok(answer)) = told {
+            return answer;
         }
+        let waited: Duration = now().saturating_duration_since(since);
+        Err(Refusal::Timeout { waited, continuation: false })
     }
 }
 

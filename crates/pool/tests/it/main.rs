@@ -16,6 +16,7 @@ mod outside;
 mod overlay;
 mod parts;
 mod places;
+mod runtimes;
 mod size;
 mod stale;
 mod standstill;

@@ -15,11 +15,48 @@ thread_local! {
 #[derive(Clone, Debug)]
 pub struct Handle(());
 
+/// Which runtime it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Id(());
+
+/// Who polls its tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeFlavor {
+    /// Whoever blocks on it.
+    CurrentThread,
+    /// Threads of its own.
+    MultiThread,
+}
+
+/// There is none.
+#[derive(Clone, Copy, Debug)]
+pub struct TryCurrentError(());
+
 impl Handle {
     /// The one there is.
     #[must_use]
     pub const fn current() -> Self {
         Self(())
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// None: a schedule has one.
+    pub const fn try_current() -> Result<Self, TryCurrentError> {
+        Ok(Self::current())
+    }
+
+    /// The same for all.
+    #[must_use]
+    pub const fn id(&self) -> Id {
+        Id(())
+    }
+
+    /// The schedule runs whether or not somebody blocks on it.
+    #[must_use]
+    pub const fn runtime_flavor(&self) -> RuntimeFlavor {
+        RuntimeFlavor::MultiThread
     }
 
     /// Starts a task. Nobody waits for it.

@@ -2,7 +2,7 @@
 //! the pool's locks, but for [`Notify`]: who looks at the state without the lock that it changes under, and then listens,
 //! has to be caught between the two.
 
-pub use real::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+pub use real::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use real::sync::futures::Notified;
 use shuttle::sync::atomic::{AtomicBool, Ordering};

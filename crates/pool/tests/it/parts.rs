@@ -147,7 +147,7 @@ async fn hits(
                 sqlx::query_scalar("select hits from t where n = $1").bind(read).fetch_one(&mut **tx).await?;
             if first.fetch_add(1, Ordering::Relaxed) == 0 {
                 // Whoever has failed never comes.
-                let met = tokio::time::timeout(Duration::from_secs(10), barrier.wait()).await;
+                let met = timeout(Duration::from_secs(10), barrier.wait()).await;
                 met.expect("both have read");
             }
             sqlx::query("update t set hits = $2 + 1 where n = $1").bind(write).bind(seen).execute(&mut **tx).await?;

@@ -1,6 +1,7 @@
 //! How a pool begins, what is done with each of its sessions before anybody has it, and how it ends.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -122,15 +123,17 @@ async fn a_connector_that_leaves_a_transaction_open_is_refused_by_name() {
     }
 }
 
-/// Begins a transaction from the second time on.
+/// Begins a transaction in a session that it prepares again. It knows them by their backends.
 #[derive(Debug, Default)]
-struct Tiring(AtomicU32);
+struct Tiring(Mutex<HashSet<i32>>);
 
 impl Connector for Tiring {
     fn prepare<'c>(&'c self, connection: &'c mut PgConnection) -> BoxFuture<'c, Result<(), sqlx::Error>> {
-        let times = self.0.fetch_add(1, Ordering::Relaxed);
-        let sql = if times == 1 { "begin" } else { "select 1" };
-        Box::pin(async move { connection.execute(sql).await.map(drop) })
+        Box::pin(async move {
+            let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *connection).await?;
+            let is_new = self.0.lock().expect("no panic").insert(pid);
+            connection.execute(if is_new { "select 1" } else { "begin" }).await.map(drop)
+        })
     }
 }
 

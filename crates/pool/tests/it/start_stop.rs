@@ -1,8 +1,8 @@
 //! How a pool begins, what is done with each of its sessions before anybody has it, and how it ends.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use forebay_pool::{

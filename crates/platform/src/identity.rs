@@ -156,10 +156,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match bearer(parts)? {
-            Some(token) => Verifier::from_ref(state).verify(token).await,
-            None => Err(Code::Unauthenticated.into()),
-        }
+        caller(parts, state).await?.ok_or_else(|| Code::Unauthenticated.into())
     }
 }
 
@@ -170,11 +167,26 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
-        match bearer(parts)? {
-            Some(token) => Verifier::from_ref(state).verify(token).await.map(Some),
-            None => Ok(None),
-        }
+        caller(parts, state).await
     }
+}
+
+/// Kept among a request's extensions: a signature costs more than most of what a handler does. Nobody else makes one.
+#[derive(Clone)]
+struct Verified(Principal);
+
+/// Who sends the request, if it says so; its token is verified once, however often it is asked.
+async fn caller<S>(parts: &mut Parts, state: &S) -> Result<Option<Principal>, Problem>
+where
+    Verifier: FromRef<S>,
+{
+    if let Some(Verified(principal)) = parts.extensions.get() {
+        return Ok(Some(principal.clone()));
+    }
+    let Some(token) = bearer(parts)? else { return Ok(None) };
+    let principal = Verifier::from_ref(state).verify(token).await?;
+    parts.extensions.insert(Verified(principal.clone()));
+    Ok(Some(principal))
 }
 
 fn bearer(parts: &Parts) -> Result<Option<&str>, Problem> {

@@ -359,3 +359,36 @@ async fn a_handler_is_not_run_while_nobody_can_tell_who_calls() {
     assert_eq!(answered("/needed", None).await.unwrap().status(), 401);
     assert_eq!(answered("/optional", None).await.unwrap().status(), 200, "who says nothing needs no key");
 }
+
+/// Counts how often a verifier is asked for.
+#[derive(Clone)]
+struct Counting(Verifier, Arc<AtomicUsize>);
+
+impl FromRef<Counting> for Verifier {
+    fn from_ref(Counting(verifier, asked): &Counting) -> Self {
+        asked.fetch_add(1, Ordering::Relaxed);
+        verifier.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_verified_once_for_each_request_however_often_its_bearer_is_asked_for() {
+    let issuer = Issuer::with(&[OLD]).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let handler = async |one: Principal, other: Option<Principal>, third: Principal| {
+        assert_eq!((Some(&one), &one), (other.as_ref(), &third));
+        one.user_id.to_string()
+    };
+    let router = Router::new().route("/", get(handler)).with_state(Counting(issuer.verifier(), Arc::clone(&asked)));
+    let answered = async |token: &str| {
+        let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+        let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        (answer.status().as_u16(), axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap())
+    };
+    let (mine, yours) = (answered(&OLD.token()).await, answered(&OLD.token()).await);
+    assert!(mine.0 == 200 && yours.0 == 200 && mine.1 != yours.1, "each request has its own bearer");
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    for _ in 0..2 {
+        assert_eq!(answered(&NEW.token()).await.0, 401, "who was refused is not remembered as admitted");
+    }
+}

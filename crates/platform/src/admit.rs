@@ -7,9 +7,9 @@ use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use forebay_pool::http::{AdmissionLayer, Principal, TicketKeys, Tickets, request_timeout};
 use forebay_pool::{AcquireError, Admission, Class, Pool};
+use http::Request;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
-use http::{HeaderValue, Request};
 
 use crate::db::Db;
 use crate::problem::Problem;
@@ -84,8 +84,7 @@ fn principal(request: &Parts) -> Option<Principal> {
         return Some(bearer);
     }
     let ConnectInfo(peer) = request.extensions.get::<ConnectInfo<SocketAddr>>()?;
-    let (peer, sent_for) = (peer.ip().to_string(), request.headers.get(X_FORWARDED_FOR));
-    Some(Principal::of([peer.as_bytes(), b" ", sent_for.map_or(b"", HeaderValue::as_bytes)].concat()))
+    Some(Principal::of_sender(peer.ip(), request.headers.get(X_FORWARDED_FOR)))
 }
 
 /// How a refusal is answered.

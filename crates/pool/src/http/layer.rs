@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response};
 
-use super::ticket::Stub;
+use super::ticket::{Stub, one_higher};
 use super::{AdmissionService, Tickets};
 use crate::overlay::Watched;
 use crate::{AcquireError, Admission, Class, Observer, Pool, TicketFate, Unobserved};
@@ -78,9 +78,12 @@ impl<C, R> AdmissionLayer<C, R> {
         request: Request<B>,
         admission: Admission,
     ) -> (Request<B>, Admission, Option<Returning>) {
-        let Some(tickets) = &self.tickets else { return (request, admission, None) };
+        let class = admission.class();
+        let Some(tickets) = self.tickets.as_ref().filter(|_| one_higher(class).is_some()) else {
+            return (request, admission, None);
+        };
         let (head, body) = request.into_parts();
-        let returning = tickets.stub(&head, &admission).map(|stub| Returning { stub, gate: self.gate.clone() });
+        let returning = tickets.stub(&head, class).map(|stub| Returning { stub, gate: self.gate.clone() });
         let higher = returning.as_ref().and_then(|returning| returning.redeem(&head.headers));
         let admission = match higher {
             Some(class) => admission.in_class(class),

@@ -1,4 +1,5 @@
 mod key;
+mod principal;
 mod seal;
 mod seen;
 
@@ -8,39 +9,18 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Method, Response, Uri};
 
 pub use key::{InvalidTicketKeys, TicketKeys};
+pub use principal::Principal;
 use seal::{Claim, Slot};
 use seen::Seen;
 
 use super::RETRY_AFTER_MS;
-use crate::{Admission, Class, TicketFate};
+use crate::{Class, TicketFate};
 
 /// Carries a ticket: to a refused client in the answer, and back with its next attempt.
 pub const RETRY_TICKET: HeaderName = HeaderName::from_static("retry-ticket");
-
-/// Who a ticket is for, as a hash: of a token, a session, or an address. Nothing of it can be read from the ticket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Principal([u8; 32]);
-
-impl Principal {
-    /// The principal of which these bytes are known, and nobody else's.
-    ///
-    /// ```
-    /// use forebay_pool::http::Principal;
-    /// assert_ne!(Principal::of("192.0.2.1"), Principal::of("192.0.2.2"));
-    /// ```
-    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
-        Self(seal::hash(&[bytes.as_ref()]))
-    }
-
-    /// Whoever the header of this name speaks of, if the request has it.
-    #[must_use]
-    pub fn of_header(request: &Parts, name: &HeaderName) -> Option<Self> {
-        request.headers.get(name).map(Self::of)
-    }
-}
 
 /// Put among an answer's extensions it says: refused by the pool inside the door, and nothing was executed. The door adds a
 /// ticket, as it does to its own refusals. [`super::refusal`] puts it there.
@@ -117,14 +97,11 @@ impl Tickets {
         Self { shared: Arc::new(Shared { keys, principal, clock, seen }) }
     }
 
-    /// What a request could be given a ticket for; nothing where it would gain nothing by one.
-    pub(super) fn stub(&self, request: &Parts, admission: &Admission) -> Option<Stub> {
-        let class = admission.class();
-        one_higher(class)?;
+    /// What a request could be given a ticket for.
+    pub(super) fn stub(&self, request: &Parts, class: Class) -> Option<Stub> {
         let principal = (self.shared.principal)(request)?;
-        let (method, path) = (request.method.as_str(), request.uri.path());
-        let claim = Claim::of(principal, method, path, class);
-        Some(Stub { tickets: self.clone(), claim, class })
+        let (method, uri) = (request.method.clone(), request.uri.clone());
+        Some(Stub { tickets: self.clone(), principal, method, uri, class })
     }
 
     fn issue(&self, claim: &Claim, wait: Duration) -> Option<HeaderValue> {
@@ -148,7 +125,8 @@ impl fmt::Debug for Tickets {
     }
 }
 
-const fn one_higher(class: Class) -> Option<Class> {
+/// Where a request is served that brings a ticket; nothing where it would gain nothing by one.
+pub(super) const fn one_higher(class: Class) -> Option<Class> {
     match class {
         Class::Low => Some(Class::Normal),
         Class::Normal => Some(Class::High),
@@ -156,18 +134,25 @@ const fn one_higher(class: Class) -> Option<Class> {
     }
 }
 
-/// The right of one request to be given a ticket when it is refused.
+/// The right of one request to be given a ticket when it is refused. Most are not: it keeps what a ticket is bound to, and
+/// hashes it once there is one.
 #[derive(Clone, Debug)]
 pub(super) struct Stub {
     tickets: Tickets,
-    claim: Claim,
+    principal: Principal,
+    method: Method,
+    uri: Uri,
     pub(super) class: Class,
 }
 
 impl Stub {
+    fn claim(&self) -> Claim {
+        Claim::of(&self.principal, self.method.as_str(), self.uri.path(), self.class)
+    }
+
     /// What becomes of the ticket that came with the request, if one did.
     pub(super) fn redeem(&self, headers: &HeaderMap) -> Option<TicketFate> {
-        headers.get(RETRY_TICKET).map(|presented| self.tickets.redeem(&self.claim, presented))
+        headers.get(RETRY_TICKET).map(|presented| self.tickets.redeem(&self.claim(), presented))
     }
 
     /// The class in which a request is served whose ticket was honoured.
@@ -177,7 +162,8 @@ impl Stub {
 
     /// Adds a ticket for the moment that the answer names.
     pub(super) fn issue<A>(&self, answer: &mut Response<A>) -> Option<TicketFate> {
-        let ticket = self.tickets.issue(&self.claim, told(answer.headers())?)?;
+        let wait = told(answer.headers())?;
+        let ticket = self.tickets.issue(&self.claim(), wait)?;
         answer.headers_mut().insert(RETRY_TICKET, ticket);
         Some(TicketFate::Issued)
     }

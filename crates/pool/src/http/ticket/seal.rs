@@ -19,8 +19,16 @@ const TICKET: usize = SIGNED + SIGNATURE;
 
 pub(super) type Signer = hmac::Hmac<Sha256>;
 
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has hashed.
+    pub(super) static HASHED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
 /// A hash of these parts, each apart from the next.
 pub(super) fn hash(parts: &[&[u8]]) -> [u8; 32] {
+    #[cfg(test)]
+    HASHED.with(|hashed| hashed.set(hashed.get() + 1));
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -34,9 +42,9 @@ pub(super) fn hash(parts: &[&[u8]]) -> [u8; 32] {
 pub(super) struct Claim([u8; 32]);
 
 impl Claim {
-    pub(super) fn of(principal: Principal, method: &str, path: &str, class: Class) -> Self {
+    pub(super) fn of(principal: &Principal, method: &str, path: &str, class: Class) -> Self {
         let purpose = b"forebay retry ticket 1";
-        Self(hash(&[purpose, &principal.0, method.as_bytes(), path.as_bytes(), class.name().as_bytes()]))
+        Self(hash(&[purpose, &principal.hash(), method.as_bytes(), path.as_bytes(), class.name().as_bytes()]))
     }
 }
 

@@ -1,7 +1,13 @@
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
+use tower_layer::Layer as _;
+use tower_service::Service as _;
+
 use super::*;
+use crate::http::{AdmissionLayer, refusal};
+use crate::{AcquireError, Admission, ShedReason};
 
 /// Tickets at a time that the test decides.
 struct Office {
@@ -37,7 +43,7 @@ impl Office {
 }
 
 fn claim() -> Claim {
-    Claim::of(Principal::of("somebody"), "GET", "/list", Class::Normal)
+    Claim::of(&Principal::of("somebody"), "GET", "/list", Class::Normal)
 }
 
 #[test]
@@ -69,7 +75,7 @@ fn another_principal_method_path_or_class_has_no_use_for_it() {
     let office = Office::new(A);
     let ticket = office.issue();
     office.after(3_000);
-    let of = |who: &str, method: &str, path: &str, class| Claim::of(Principal::of(who), method, path, class);
+    let of = |who: &str, method: &str, path: &str, class| Claim::of(&Principal::of(who), method, path, class);
     let others = [
         of("somebody else", "GET", "/list", Class::Normal),
         of("somebody", "POST", "/list", Class::Normal),
@@ -119,6 +125,49 @@ fn a_clock_that_is_set_back_makes_no_ticket_good_again() {
     assert_eq!(office.after(3_000).redeem(&next), TicketFate::Honoured);
     office.now.fetch_sub(63_000, Ordering::Relaxed);
     assert_eq!(office.redeem(&ticket), TicketFate::Late);
+}
+
+#[test]
+fn a_principal_is_the_same_however_it_is_known_and_shows_nothing() {
+    let (request, ()) =
+        http::Request::get("/").header("authorization", "Bearer secret").body(()).expect("one").into_parts();
+    let of_header = Principal::of_header(&request, &http::header::AUTHORIZATION).expect("it has one");
+    assert_eq!(of_header, Principal::of("Bearer secret"));
+    assert!(!format!("{of_header:?}").contains("secret"));
+    let (peer, behind) = ("192.0.2.1".parse().expect("an address"), HeaderValue::from_static("198.51.100.7"));
+    assert_eq!(Principal::of_sender(peer, None), Principal::of_sender(peer, None));
+    assert_ne!(Principal::of_sender(peer, None), Principal::of_sender(peer, Some(&behind)));
+}
+
+/// The hashes that one request costs at an open door, and how it was answered.
+fn hashes_of(request: http::Request<String>) -> (u32, u16) {
+    let principal = |request: &Parts| Principal::of_header(request, &http::header::AUTHORIZATION);
+    let admit = |_: &http::Request<String>| Admission::within(Class::Normal, WAIT);
+    let door =
+        AdmissionLayer::new(None, admit, refusal::<String>).tickets(Tickets::new(A.parse().expect("keys"), principal));
+    let inner = tower::service_fn(async |request: http::Request<String>| {
+        Ok::<_, Infallible>(match request.uri().path() {
+            "/shed" => refusal::<String>(&AcquireError::Shed {
+                class: Class::Normal,
+                reason: ShedReason::Sojourn,
+                retry_after: WAIT,
+            }),
+            _ => Response::default(),
+        })
+    });
+    let before = seal::HASHED.get();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let Ok(answer) = runtime.block_on(door.layer(inner).call(request));
+    (seal::HASHED.get() - before, answer.status().as_u16())
+}
+
+#[test]
+fn who_is_let_in_without_a_ticket_costs_no_hash() {
+    let ask = |path: &str| http::Request::get(path).header("authorization", "Bearer token");
+    let send = |request: http::request::Builder| hashes_of(request.body(String::new()).expect("a request"));
+    assert_eq!(send(ask("/list")), (0, 200));
+    assert_eq!(send(ask("/shed")), (2, 503), "the principal and the claim, for its ticket");
+    assert_eq!(send(ask("/list").header(RETRY_TICKET, "made up")), (2, 200));
 }
 
 #[test]

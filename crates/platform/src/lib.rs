@@ -2,11 +2,13 @@
 
 pub mod admin;
 pub mod admit;
+pub mod client;
 pub mod config;
 pub mod db;
 pub mod extract;
 pub mod identity;
 pub mod outbound;
 pub mod problem;
+pub mod security;
 pub mod serve;
 pub mod telemetry;

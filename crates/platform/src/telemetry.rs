@@ -99,6 +99,7 @@ fn install() -> PrometheusHandle {
         .install_recorder()
         .expect("nobody else installs a metrics recorder");
     crate::serve::describe_metrics();
+    crate::security::describe_metrics();
     handle
 }
 

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use forebay_platform::identity::Claims;
-use forebay_platform::problem::FieldError;
+use forebay_platform::text::Check;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -47,14 +47,11 @@ pub(crate) struct Presented {
 impl Registration {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let length = self.password.expose_secret().chars().count();
-        let rules = [
-            (email_is_plausible(&self.email), "/email", "must be an email address of at most 254 characters"),
-            (PASSWORD_LENGTH.contains(&length), "/password", "must have 8 to 128 characters"),
-            ((1..=100).contains(&self.name.chars().count()), "/name", "must have 1 to 100 characters"),
-        ];
-        let broken = rules.into_iter().filter(|(holds, ..)| !holds);
-        let faults: Vec<_> = broken.map(|(_, place, rule)| FieldError::new(place, "invalid-value", rule)).collect();
-        if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+        let checked = Check::default()
+            .rule(email_is_plausible(&self.email), "/email", "must be an email address of at most 254 characters")
+            .rule(PASSWORD_LENGTH.contains(&length), "/password", "must have 8 to 128 characters")
+            .line("/name", &self.name, 100);
+        checked.finish().map_err(Error::Invalid)
     }
 }
 

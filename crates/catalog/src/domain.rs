@@ -63,7 +63,7 @@ pub(crate) struct Product {
     pub(crate) category: String,
     pub(crate) price: Money,
     pub(crate) version: i64,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) created_at: OffsetDateTime,
     #[serde(skip)]
     pub(crate) availability: Availability,
@@ -73,7 +73,7 @@ pub(crate) struct Product {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Availability {
     pub(crate) state: String,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) as_of: OffsetDateTime,
 }
 

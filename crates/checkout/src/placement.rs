@@ -1,6 +1,7 @@
 //! How an order is placed: two short transactions, and between them a payment with no lease held.
 
 use forebay_platform::db::{Conn, Tx};
+use forebay_platform::instant;
 use forebay_pool::Admission;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -50,7 +51,7 @@ pub(crate) async fn place(state: &State, admission: &Admission, placement: Place
         Ok(charge) => charge,
         Err(unknown) => return Ok(pending(&order, &unknown)),
     };
-    match write_down(&state.db, &order, &charge, OffsetDateTime::now_utc()).await {
+    match write_down(&state.db, &order, &charge, instant::now()).await {
         Ok(answer) => Ok(answer),
         Err(error) => Ok(pending(&order, &error)),
     }

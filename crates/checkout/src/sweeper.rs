@@ -1,6 +1,7 @@
 //! Settles what a crash, a lost client or a silent provider left pending, and forgets old idempotency keys.
 
 use forebay_platform::db::Db;
+use forebay_platform::instant;
 use forebay_pool::{AcquireError, Admission, Class};
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
@@ -96,7 +97,7 @@ pub fn spawn_sweeper(state: State) -> JoinHandle<()> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            match sweep(&state, OffsetDateTime::now_utc()).await {
+            match sweep(&state, instant::now()).await {
                 Ok(Swept { paid: 0, failed: 0, expired: 0, .. }) => {}
                 Ok(swept) => tracing::info!(?swept, "settled orders that were left pending"),
                 Err(error) => tracing::warn!(%error, "the sweep stopped half-way"),

@@ -3,7 +3,7 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -12,15 +12,21 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::{Code, Problem};
 
-mod fault;
+mod misfit;
+mod value;
+
+use misfit::Misfit;
+use value::Value;
 
 /// The longest body that is read, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
 /// A JSON body, in and out.
 ///
-/// In: 415 for another media type, 413 over [`BODY_LIMIT`], 400 for what is not JSON, 422 with a pointer for what has
-/// another shape than `T`. Give `T` the attribute `deny_unknown_fields`.
+/// In: 415 for another media type, character set or encoding, 413 over [`BODY_LIMIT`], 400 for what is not JSON, 422 with a
+/// pointer for what has another shape than `T`: an array is no object, a name stands once, `99.0` is a whole number, and
+/// no text holds U+0000, which no database stores. Give `T` the attribute `deny_unknown_fields`, and neither `flatten` nor
+/// `untagged`: what serde buffers for them it reads again by its own, laxer rules.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -41,7 +47,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// The query string; 400 where it does not fit `T`.
+/// The query string; 400 that names the parameter where it does not fit `T`, which should `deny_unknown_fields`. A parameter
+/// stands once.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
@@ -49,13 +56,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        axum::extract::Query::try_from_uri(&parts.uri)
-            .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|rejection| Problem::new(Code::InvalidRequest).detail(rejection.body_text()))
+        let query = Value::of_query(parts.uri.query().unwrap_or_default());
+        T::deserialize(query).map(Self).map_err(Misfit::in_query)
     }
 }
 
-/// The parameters of the path; 404 where they do not fit `T`, since nothing can live at such an address.
+/// The parameters of the path; 404 where they do not fit `T` or hold U+0000, since nothing can live at such an address.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
@@ -63,10 +69,10 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match axum::extract::Path::from_request_parts(parts, state).await {
-            Ok(axum::extract::Path(path)) => Ok(Self(path)),
-            Err(_) => Err(Problem::new(Code::NotFound).detail("no such resource")),
-        }
+        let path = axum::extract::Path::from_request_parts(parts, state).await.ok();
+        let path = path.filter(|_| !parts.uri.path().contains("%00"));
+        path.map(|axum::extract::Path(path)| Self(path))
+            .ok_or_else(|| Problem::new(Code::NotFound).detail("no such resource"))
     }
 }
 
@@ -111,10 +117,29 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let refused = |detail: &str| Err(Problem::new(Code::UnsupportedMediaType).detail(detail));
+    let encodings = headers.get_all(CONTENT_ENCODING).iter();
+    if encodings.into_iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return refused("the body must be sent as it is, without Content-Encoding");
+    }
+    let mut sent = headers.get_all(CONTENT_TYPE).iter();
+    let media_type = sent.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = media_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
     let json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
-    if json { Ok(()) } else { Err(Code::UnsupportedMediaType.into()) }
+    if !json || sent.next().is_some() {
+        return refused("send one Content-Type: application/json");
+    }
+    if parts.filter_map(charset).any(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
+        return refused("the body must be UTF-8, as JSON is; leave the charset away");
+    }
+    Ok(())
+}
+
+/// The value of a parameter of a media type, where it is the one for the character set.
+fn charset(parameter: &str) -> Option<&str> {
+    let (name, value) = parameter.split_once('=')?;
+    name.trim_end().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
 }
 
 fn unreadable(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Problem {
@@ -125,10 +150,17 @@ fn unreadable(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Proble
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut source = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut source).map_err(|error| fault::of(&error))?;
-    source.end().map_err(|error| fault::malformed(&error))?;
-    Ok(value)
+    let value = serde_json::from_slice::<Value<'_>>(bytes).map_err(|error| malformed(bytes, &error))?;
+    T::deserialize(value).map_err(Misfit::in_body)
+}
+
+fn malformed(bytes: &[u8], error: &serde_json::Error) -> Problem {
+    let detail = if bytes.is_empty() {
+        "the body is empty, and JSON is needed".to_owned()
+    } else {
+        format!("the body is not JSON: line {}, column {}", error.line(), error.column())
+    };
+    Problem::new(Code::InvalidRequest).detail(detail)
 }
 
 #[cfg(test)]

@@ -48,19 +48,36 @@ pub struct Problem {
 /// One fault in a request, with the place where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// A JSON pointer (RFC 6901) into the body; empty for the whole body.
-    pub pointer: String,
+    /// Where it is.
+    #[serde(flatten)]
+    pub place: Place,
     /// Stable, kebab-case.
     pub code: &'static str,
     /// For people.
     pub detail: String,
 }
 
+/// Where a fault in a request is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// A JSON pointer (RFC 6901) into the body; empty for the whole body.
+    Pointer(String),
+    /// The name of a query parameter.
+    Parameter(String),
+}
+
 impl FieldError {
-    /// A fault at `pointer`.
+    /// A fault in the body, at `pointer`.
     #[must_use]
     pub fn new(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), code, detail: detail.into() }
+        Self { place: Place::Pointer(pointer.into()), code, detail: detail.into() }
+    }
+
+    /// A fault in the query parameter `name`.
+    #[must_use]
+    pub fn of_parameter(name: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { place: Place::Parameter(name.into()), code, detail: detail.into() }
     }
 }
 

@@ -24,10 +24,15 @@ async fn unknown_fields_wrong_types_and_missing_fields_are_422_with_a_pointer() 
         ("login", json!({ "email": 7, "password": "12345678" }), "/email"),
         ("login", json!({ "email": "a@b.example" }), "/password"),
         ("refresh", json!({ "refresh_token": null }), "/refresh_token"),
+        ("login", json!(["ada@shop.example", "correct-horse-battery"]), ""),
+        ("login", json!(null), ""),
+        ("register", json!({ "email": "a@b.example", "password": "12345678", "name": "a\n\u{1b}[31m" }), "/name"),
     ] {
         let answer = world.post(path, &body).await;
         assert_eq!(answer.problem(), (422, "validation-failed"), "{path}");
         assert_eq!(answer.body["errors"][0]["pointer"], pointer);
+        let said = answer.body["errors"][0]["detail"].as_str().unwrap();
+        assert!(!said.contains("struct") && !said.contains("Credentials"), "{said}");
     }
 }
 
@@ -48,7 +53,8 @@ async fn what_is_no_json_too_long_or_of_another_type_is_refused() {
 async fn a_null_character_is_the_clients_fault() {
     let world = World::new().await;
     let body = json!({ "email": "a@b.example", "password": "12345678", "name": "A\u{0}" });
-    assert_eq!(world.post("register", &body).await.problem(), (400, "invalid-request"));
+    let answer = world.post("register", &body).await;
+    assert_eq!((answer.problem(), &answer.body["errors"][0]["pointer"]), ((422, "validation-failed"), &json!("/name")));
 }
 
 #[tokio::test]
@@ -58,7 +64,5 @@ async fn a_refusal_gives_its_connection_back_clean() {
         assert_eq!(world.refresh("garbage").await.problem(), (401, "refresh-token-invalid"));
     }
     assert_eq!(world.post("register", &registration()).await.problem(), (409, "email-taken"));
-    let null = json!({ "email": "a@b.example", "password": "12345678", "name": "A\u{0}" });
-    assert_eq!(world.post("register", &null).await.problem(), (400, "invalid-request"));
     assert_eq!(world.pool.snapshot().totals.quarantined, 0);
 }

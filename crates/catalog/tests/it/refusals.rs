@@ -15,6 +15,7 @@ async fn a_wrong_limit_sort_or_parameter_is_400() {
     for query in ["limit=0", "limit=101", "limit=-1", "limit=many", "sort=best", "colour=red"] {
         let answer = world.get(&format!("/v1/products?{query}")).await;
         assert_eq!(answer.problem(), (400, "invalid-request"), "{query}");
+        assert_eq!(answer.body["errors"][0]["parameter"], query.split('=').next().unwrap(), "{answer:?}");
     }
 }
 
@@ -28,6 +29,7 @@ async fn a_cursor_of_another_list_or_no_cursor_at_all_is_400() {
     {
         let answer = world.get(&format!("/v1/products?{query}")).await;
         assert_eq!(answer.problem(), (400, "invalid-cursor"), "{query}");
+        assert_eq!(answer.body["errors"][0]["parameter"], "cursor");
     }
 }
 

@@ -1,4 +1,4 @@
-use forebay_platform::problem::FieldError;
+use forebay_platform::text::Check;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -36,19 +36,15 @@ impl PlaceOrder {
         let token = self.payment_token.strip_prefix("tok_").unwrap_or_default();
         let token_holds =
             (1..=60).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        let country_holds = country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
-        let rules = [
-            (token_holds, "/payment_token", "must look like tok_ok"),
-            (sized(name, 100), "/address/name", "must have 1 to 100 characters"),
-            (sized(line1, 200), "/address/line1", "must have 1 to 200 characters"),
-            (line2.as_deref().is_none_or(|line| sized(line, 200)), "/address/line2", "must have 1 to 200 characters"),
-            (sized(city, 100), "/address/city", "must have 1 to 100 characters"),
-            (sized(postal_code, 20), "/address/postal_code", "must have 1 to 20 characters"),
-            (country_holds, "/address/country", "must be an ISO 3166 code of two capital letters"),
-        ];
-        let broken = rules.into_iter().filter(|(holds, ..)| !holds);
-        let faults: Vec<_> = broken.map(|(_, place, rule)| FieldError::new(place, "invalid-value", rule)).collect();
-        if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+        let checked = Check::default()
+            .rule(token_holds, "/payment_token", "must look like tok_ok")
+            .line("/address/name", name, 100)
+            .line("/address/line1", line1, 200)
+            .optional_line("/address/line2", line2.as_deref(), 200)
+            .line("/address/city", city, 100)
+            .line("/address/postal_code", postal_code, 20)
+            .country("/address/country", country);
+        checked.finish().map_err(Error::Invalid)
     }
 
     /// What makes two requests the same: method, path, and the body in canonical form.
@@ -56,10 +52,6 @@ impl PlaceOrder {
         let body = serde_json::to_vec(self).expect("strings always serialize");
         Sha256::new().chain_update("POST /v1/orders\n").chain_update(body).finalize().into()
     }
-}
-
-fn sized(text: &str, most: usize) -> bool {
-    (1..=most).contains(&text.chars().count())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -130,7 +122,7 @@ pub(crate) struct Order {
     pub(crate) cart_id: Uuid,
     pub(crate) status: Status,
     pub(crate) total: Money,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) placed_at: OffsetDateTime,
     pub(crate) address: serde_json::Value,
     /// Ascending by SKU: the order in which every transaction locks stock, so that none waits for another in a circle.
@@ -194,13 +186,13 @@ pub(crate) struct PaymentView {
     pub(crate) id: Uuid,
     pub(crate) state: String,
     pub(crate) amount: Money,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) created_at: OffsetDateTime,
 }
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Event {
     pub(crate) kind: String,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) at: OffsetDateTime,
 }

@@ -2,8 +2,8 @@ use axum::Extension;
 use axum::extract;
 use forebay_platform::extract::{IdempotencyKey, Json, Path};
 use forebay_platform::identity::Principal;
+use forebay_platform::instant;
 use forebay_pool::Admission;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::answer::Answer;
@@ -23,7 +23,7 @@ pub(crate) async fn place(
     Json(request): Json<PlaceOrder>,
 ) -> Result<Answer, Error> {
     request.check()?;
-    let (user_id, key, now) = (principal.user_id, key.as_str().to_owned(), OffsetDateTime::now_utc());
+    let (user_id, key, now) = (principal.user_id, key.as_str().to_owned(), instant::now());
     placement::place(&state, &admission, Placement { user_id, caller, key, request, now }).await
 }
 

@@ -44,8 +44,13 @@ async fn an_order_of_another_shape_is_422_and_points_at_the_field() {
         ("/payment_token", json!(7)),
         ("/payment_token", json!("4111 1111 1111 1111")),
         ("/address/country", json!("Germany")),
+        ("/address/country", json!("XX")),
         ("/address/name", json!("")),
+        ("/address/name", json!("   ")),
+        ("/address/name", json!("a\n\u{1b}[31m")),
+        ("/address/line2", json!("\u{200B}")),
         ("/address/planet", json!("Earth")),
+        ("/address", json!(["Ada", "1 Mill Lane", null, "Forebay", "12345", "DE"])),
     ] {
         let mut body = good.clone();
         let (parent, field) = pointer.rsplit_once('/').unwrap();
@@ -54,6 +59,34 @@ async fn an_order_of_another_shape_is_422_and_points_at_the_field() {
         assert_eq!(answer.problem(), (422, "validation-failed"), "{pointer}");
         assert_eq!(answer.body["errors"][0]["pointer"], pointer);
     }
+}
+
+/// Fields by their position, which is an accident of our source.
+#[tokio::test]
+async fn an_array_is_no_order_and_no_quantity() {
+    let world = World::with(1).await;
+    let cart = world.cart(&[(1, 1)]).await;
+    let body = order_body(&cart.id, "tok_ok");
+    let by_position = json!([body["cart_id"], body["payment_token"], body["address"]]);
+    for answer in [order(&world, &by_position).await, world.put(&cart, "SKU-1", &json!([1])).await] {
+        assert_eq!(answer.problem(), (422, "validation-failed"));
+        assert_eq!(answer.body["errors"][0]["detail"], "must be an object");
+    }
+    assert_eq!(world.put(&cart, "SKU-1", &json!({ "quantity": 2.0 })).await.body["items"][0]["quantity"], 2);
+}
+
+#[tokio::test]
+async fn text_that_no_database_keeps_is_refused_before_it_is_asked() {
+    let world = World::with(1).await;
+    let cart = world.cart(&[]).await;
+    assert_eq!(world.put(&cart, "SKU%00", &json!({ "quantity": 1 })).await.problem(), (404, "not-found"));
+    let mut body = order_body(&cart.id, "tok_ok");
+    body["address"]["name"] = json!("A\u{0}");
+    let answer = order(&world, &body).await;
+    assert_eq!(
+        (answer.problem(), &answer.body["errors"][0]["pointer"]),
+        ((422, "validation-failed"), &json!("/address/name"))
+    );
 }
 
 #[tokio::test]

@@ -294,7 +294,7 @@ impl Ledger {
         let counts = self.slots.counts();
         let oldest = self.slots.leased().map(|(_, hold)| hold.acquired).min();
         let mut totals = self.totals;
-        totals.busy_seconds += self.busy_since_note(now);
+        totals.busy_seconds += self.busy_within(now.saturating_duration_since(self.noted_at));
         Snapshot {
             limit: self.permits(),
             recommended_limit: self.recommended,
@@ -383,9 +383,10 @@ impl Ledger {
         self.actions.push_back(Action::Tell(Event::LimitChanged { from, to, reason }));
     }
 
-    fn busy_since_note(&self, now: Instant) -> f64 {
+    /// The seconds of all leases together within this time, in which no count has changed.
+    fn busy_within(&self, passed: Duration) -> f64 {
         let counts = self.slots.counts();
-        f64::from(counts.leased + counts.suspect) * now.saturating_duration_since(self.noted_at).as_secs_f64()
+        f64::from(counts.leased + counts.suspect) * passed.as_secs_f64()
     }
 
     /// Adds up what was in use and what was asked for, before a count changes.
@@ -397,8 +398,8 @@ impl Ledger {
         }
         let asked_for = in_use.saturating_add(self.waiting_for_a_place());
         if asked_for > 0 || self.slots.counts().suspect > 0 {
-            self.totals.busy_seconds += self.busy_since_note(now);
             let passed = now.saturating_duration_since(self.noted_at);
+            self.totals.busy_seconds += self.busy_within(passed);
             self.ticker.offered += passed * asked_for;
             self.ticker.used += passed * in_use;
         }

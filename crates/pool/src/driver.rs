@@ -170,7 +170,16 @@ pub(crate) fn arm(state: &mut State, now: Instant) -> bool {
 }
 
 impl Errands {
+    /// As it is after almost every acquire and release that found nobody waiting.
+    fn is_empty(&self) -> bool {
+        let Self { wake, tasks, tell, revoked, drained } = self;
+        !drained && wake.is_empty() && tasks.is_empty() && tell.is_empty() && revoked.is_empty()
+    }
+
     pub(crate) fn run(self, shared: &Arc<Shared>) {
+        if self.is_empty() {
+            return;
+        }
         let Self { wake, tasks, tell, revoked, drained } = self;
         for waker in wake {
             waker.wake();

@@ -34,7 +34,8 @@ impl Standstills {
     /// The standstill that lasts until now, when the pool's timer has not come although it was `due`. What was noticed before is not
     /// noticed again.
     pub(crate) fn notice(&mut self, due: Option<Instant>, now: Instant) -> Option<Standstill> {
-        let began = (due? + USUAL).max(self.noticed);
+        let due = due.filter(|due| *due < now)?;
+        let began = (due + USUAL).max(self.noticed);
         let lasted = now.checked_duration_since(began).filter(|lasted| *lasted >= LEAST)?;
         self.noticed = now;
         Some(Standstill::new(now, lasted))

@@ -125,14 +125,10 @@ impl Ledger {
     /// When [`Ledger::handle_timeout`] is due next; `None` while nothing is to be watched.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let next = [
-            self.queue.next_end(),
-            self.ticker.next,
-            self.next_opening(),
-            self.next_retirement(),
-            self.next_flushing(),
-        ];
-        next.into_iter().flatten().min()
+        let next = sooner(self.queue.next_end(), self.ticker.next);
+        let next = sooner(next, self.next_opening());
+        let next = sooner(next, self.next_retirement());
+        sooner(next, self.next_flushing())
     }
 
     /// Does what is due: ends waits, moves the limit, looks at leases, closes what is idle or aged, opens again after a
@@ -235,5 +231,13 @@ impl Ledger {
                 self.actions.push_back(Action::Observe(slot));
             }
         }
+    }
+}
+
+/// The earlier of two moments, of which either may never come.
+fn sooner(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

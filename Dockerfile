@@ -45,7 +45,7 @@ RUN groupadd --system --gid 10001 forebay \
 COPY --from=shop-build /out/shop /usr/local/bin/
 USER 10001:10001
 WORKDIR /var/lib/forebay
-ENV FOREBAY_HTTP=0.0.0.0:8080 FOREBAY_ADMIN=0.0.0.0:9090 FOREBAY_DATA=/var/lib/forebay
+ENV FOREBAY_HTTP=0.0.0.0:8080 FOREBAY_DATA=/var/lib/forebay
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["shop", "health"]

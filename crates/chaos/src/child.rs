@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use forebay_auth::SigningKey;
 use forebay_checkout::Payments;
-use forebay_platform::admin::ProbeSession;
+use forebay_platform::admin::{Guard, Names, ProbeSession};
 use forebay_platform::admit::{Admit, TimeLimits};
 use forebay_platform::db::{Db, PoolMetrics};
 use forebay_platform::serve::Drained;
@@ -126,6 +126,7 @@ fn app(config: &ChildConfig, log: LogCount) -> Result<App, RunError> {
         claim: None,
         drain_delay: Duration::ZERO,
         drain: DRAIN,
+        admin_guard: Guard::new((Ipv4Addr::LOCALHOST, 0).into(), Names::default(), None),
         admin_extra: routes(Arc::new(board)),
     })
 }

@@ -50,6 +50,8 @@ pub enum Event<'a> {
     AdminAction {
         /// Such as `POST /pool`.
         what: &'a str,
+        /// Who did it, by the name of the token that was shown.
+        by: &'a str,
         /// As it was.
         before: &'a str,
         /// As it is now.
@@ -125,10 +127,10 @@ pub fn record(event: Event<'_>, user: Option<Uuid>) {
         Event::OrderPlaced { order } | Event::OrderPaid { order } => Some(order),
         _ => None,
     };
-    let (what, before, after) = match event {
-        Event::AdminAction { what, before, after } => (Some(what), Some(before), Some(after)),
-        Event::AdminRefused { what } => (Some(what), None, None),
-        _ => (None, None, None),
+    let (what, by, before, after) = match event {
+        Event::AdminAction { what, by, before, after } => (Some(what), Some(by), Some(before), Some(after)),
+        Event::AdminRefused { what } => (Some(what), None, None, None),
+        _ => (None, None, None, None),
     };
     tracing::info!(
         target: "security",
@@ -139,6 +141,7 @@ pub fn record(event: Event<'_>, user: Option<Uuid>) {
         request_id = request_id.map(display),
         order = order.map(display),
         what,
+        by,
         before,
         after,
         left_out = (left_out > 0).then_some(left_out),
@@ -250,9 +253,10 @@ mod tests {
     #[test]
     fn an_admin_action_says_what_it_changed() {
         let records = records(|| {
-            record(Event::AdminAction { what: "POST /pool", before: "max=60", after: "max=8" }, None);
+            record(Event::AdminAction { what: "POST /pool", by: "ops", before: "max=60", after: "max=8" }, None);
         });
         assert_eq!((&records[0]["before"], &records[0]["after"]), (&"max=60".into(), &"max=8".into()));
+        assert_eq!((&records[0]["what"], &records[0]["by"]), (&"POST /pool".into(), &"ops".into()));
     }
 
     #[test]

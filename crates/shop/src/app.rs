@@ -4,7 +4,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 
 use axum::Router;
 use forebay_platform::{
-    admin::{Admin, Bounds, ProbeSession, Readiness},
+    admin::{Admin, Bounds, Guard, ProbeSession, Readiness},
     db::Db,
     serve::{self, Drained},
     telemetry::Metrics,
@@ -31,6 +31,8 @@ pub struct App {
     pub drain_delay: Duration,
     /// How long requests in flight may take at the end.
     pub drain: Duration,
+    /// Who may use the admin listener.
+    pub admin_guard: Guard,
     /// Further routes of the admin listener.
     pub admin_extra: Router,
 }
@@ -69,6 +71,7 @@ impl App {
         }
         let _sweeper = self.services.checkout.clone().map(|state| AbortOnDrop(forebay_checkout::spawn_sweeper(state)));
         let admin_router = Admin { db: self.db.clone(), readiness, metrics, bounds }.router().merge(self.admin_extra);
+        let admin_router = self.admin_guard.over(admin_router);
         companions.spawn(async move {
             let forever = serve::serve(admin, admin_router, std::future::pending(), Duration::ZERO).await;
             if let Err(error) = forever {

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use forebay_checkout::Payments;
 use forebay_platform::{
+    admin::{Guard, Tokens},
     admit::TimeLimits,
     config::{ConfigFaults, Env, Reader},
     identity::JwksUri,
@@ -34,9 +35,12 @@ pub struct Config {
     pub http: SocketAddr,
     /// `FOREBAY_ADMIN`: where metrics, probes and the pool's state listen. Default 127.0.0.1:9090.
     pub admin: SocketAddr,
+    /// `FOREBAY_ADMIN_HOSTS`, `FOREBAY_ADMIN_TOKEN`: by which names it may be called there, and what an operator shows. The
+    /// token is needed where other machines reach it.
+    pub admin_guard: Guard,
     /// `DATABASE_URL`: use this server instead of an embedded one. Where it holds no password, sqlx takes `PGPASSWORD`.
     pub database_url: Option<SecretString>,
-    /// Whether the password in `DATABASE_URL` or `PGPASSWORD` is one that is published as an example.
+    /// Whether the password in `DATABASE_URL` or `PGPASSWORD`, or an admin token, is one that is published as an example.
     pub example_password: bool,
     /// `FOREBAY_START_WAIT_MS`: how long a service that runs alone waits for its database and schema. Default 60 s.
     pub start_wait: Duration,
@@ -119,10 +123,16 @@ impl Config {
     pub fn read(env: &Env, purpose: Purpose) -> Result<Self, ConfigFaults> {
         let mut settings = env.reader();
         let database_url = read_database_url(&mut settings, purpose);
+        let admin_tokens = read_admin_tokens(&mut settings);
+        let example_password = password::is_an_example(database_url.as_ref(), settings.secret("PGPASSWORD").as_ref())
+            || admin_tokens.as_ref().is_some_and(|tokens| tokens.any_begins_with(password::EXAMPLE));
+        let admin = read_admin(&mut settings);
+        require_admin_token(&mut settings, admin, admin_tokens.is_some(), purpose);
         let config = Self {
             http: settings.or("FOREBAY_HTTP", SocketAddr::from(([127, 0, 0, 1], 8080))),
-            admin: read_admin(&mut settings),
-            example_password: password::is_an_example(database_url.as_ref(), settings.secret("PGPASSWORD").as_ref()),
+            admin,
+            admin_guard: read_admin_guard(&mut settings, admin, admin_tokens),
+            example_password,
             database_url,
             start_wait: settings.millis("FOREBAY_START_WAIT_MS", Duration::from_secs(60)),
             jwks: read_jwks(&mut settings, purpose),
@@ -166,6 +176,27 @@ pub fn admin_address(env: &Env) -> Result<SocketAddr, ConfigFaults> {
 
 fn read_admin(settings: &mut Reader<'_>) -> SocketAddr {
     settings.or("FOREBAY_ADMIN", SocketAddr::from(([127, 0, 0, 1], 9090)))
+}
+
+fn read_admin_tokens(settings: &mut Reader<'_>) -> Option<Tokens> {
+    settings.secret_of("FOREBAY_ADMIN_TOKEN", "<what `openssl rand -hex 32` says>")
+}
+
+/// Of the listener's address, so that nothing of a token is shown.
+fn require_admin_token(settings: &mut Reader<'_>, admin: SocketAddr, has_token: bool, purpose: Purpose) {
+    let closed = admin.ip().to_canonical().is_loopback() || purpose == Purpose::Schema;
+    settings.require(
+        closed || has_token,
+        "FOREBAY_ADMIN",
+        "other machines reach it there, and the pool's control needs a token: set FOREBAY_ADMIN_TOKEN to what \
+         `openssl rand -hex 32` says, or keep it on loopback",
+        "127.0.0.1:9090",
+    );
+}
+
+fn read_admin_guard(settings: &mut Reader<'_>, admin: SocketAddr, tokens: Option<Tokens>) -> Guard {
+    let names = settings.optional("FOREBAY_ADMIN_HOSTS", "catalog,metrics.internal").unwrap_or_default();
+    Guard::new(admin, names, tokens)
 }
 
 fn read_database_url(settings: &mut Reader<'_>, purpose: Purpose) -> Option<SecretString> {
@@ -269,6 +300,26 @@ mod tests {
             let faults = read(purpose).unwrap_err().to_string();
             assert!(faults.contains("FOREBAY_DATABASE_ROLE"), "{faults}");
         }
+    }
+
+    #[test]
+    fn an_admin_listener_that_others_reach_needs_a_token_and_none_is_shown() {
+        let read = |purpose, settings: &[(&str, &str)]| {
+            let all = [("DATABASE_URL", "postgres://db/shop")].into_iter().chain(settings.iter().copied());
+            Config::read(&Env::of(all), purpose).map_err(|faults| faults.to_string())
+        };
+        let (open, token) = (("FOREBAY_ADMIN", "0.0.0.0:9090"), ("FOREBAY_ADMIN_TOKEN", "ops:0123456789abcdef"));
+        for purpose in [Purpose::Up, Purpose::Serve(Service::Catalog)] {
+            let said = read(purpose, &[open]).unwrap_err();
+            assert!(said.contains("FOREBAY_ADMIN=0.0.0.0:9090") && said.contains("set FOREBAY_ADMIN_TOKEN"), "{said}");
+            assert!(!read(purpose, &[open, token]).unwrap().example_password);
+        }
+        assert!(read(Purpose::Schema, &[open]).is_ok(), "it listens nowhere");
+        assert!(read(Purpose::Up, &[("FOREBAY_ADMIN", "[::1]:9090")]).is_ok());
+        let said = read(Purpose::Up, &[open, ("FOREBAY_ADMIN_TOKEN", "letmein")]).unwrap_err();
+        assert!(said.contains("at least 16") && !said.contains("letmein"), "{said}");
+        let published = read(Purpose::Up, &[open, ("FOREBAY_ADMIN_TOKEN", "change-me-admin-token")]).unwrap();
+        assert!(published.example_password && !format!("{published:?}").contains("change-me"));
     }
 
     #[test]

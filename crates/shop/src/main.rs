@@ -70,7 +70,9 @@ fn configure(purpose: Purpose) -> Result<Config, Failure> {
         tracing::warn!(%name, "there is no such setting");
     }
     if config.example_password {
-        say("warning: the published example password is in use; change it in .env before anybody else can reach this");
+        say(
+            "warning: a published example password or token is in use; change it in .env before anybody else can reach this",
+        );
     }
     Ok(config)
 }

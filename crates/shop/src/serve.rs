@@ -50,6 +50,7 @@ async fn prepare(config: &Config, service: Service) -> Result<App, Failure> {
         claim: Some(claim),
         drain_delay: *drain_delay,
         drain: *drain,
+        admin_guard: config.admin_guard.clone(),
         admin_extra: axum::Router::new(),
     })
 }

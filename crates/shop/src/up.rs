@@ -56,6 +56,7 @@ async fn prepare(config: &Config) -> Result<Prepared, Failure> {
         claim: Some(claim),
         drain_delay: *drain_delay,
         drain: *drain,
+        admin_guard: config.admin_guard.clone(),
         admin_extra: axum::Router::new(),
     };
     Ok(Prepared { app, database })

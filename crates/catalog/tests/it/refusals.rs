@@ -123,8 +123,11 @@ async fn a_page_that_was_seen_is_answered_again_with_every_place_taken() {
 #[tokio::test]
 async fn a_request_without_time_left_is_refused_and_one_with_an_odd_limit_is_served() {
     let world = World::on(1, Rules::default()).await;
-    let answer = world.get_with("/v1/products", "request-timeout-ms", "0").await;
+    let asked = request("GET", "/v1/products").header("authorization", "Bearer x").header("request-timeout-ms", "0");
+    let answer = send(&world.router, asked.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.problem(), (503, "overloaded"));
+    let said = answer.body["detail"].as_str().unwrap();
+    assert!(said.contains("time of the request") && !answer.headers.contains_key("retry-ticket"), "{answer:?}");
     assert_eq!(answer.body["reason"], "deadline");
     for odd in ["soon", "-1", "99999999999999999999", "1000"] {
         assert_eq!(world.get_with("/v1/products", "request-timeout-ms", odd).await.status, 200, "{odd}");

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use forebay_pool::http::retry_after as retry_after_of;
-use forebay_pool::{AcquireError, PoolError, classify};
+use forebay_pool::{AcquireError, PoolError, ShedReason, classify};
 
 use super::{Code, Problem};
 
@@ -11,7 +11,12 @@ use super::{Code, Problem};
 pub(super) fn of_acquire(error: &AcquireError) -> Problem {
     match error {
         AcquireError::Shed { retry_after, reason, .. } => {
-            nothing_was_executed().reason(reason.name()).retry_after(retry_after_of(*retry_after))
+            let problem = match reason {
+                ShedReason::Deadline => Problem::new(Code::Overloaded)
+                    .detail("it could not have been done within the time of the request; nothing was executed"),
+                _ => nothing_was_executed(),
+            };
+            problem.reason(reason.name()).retry_after(retry_after_of(*retry_after))
         }
         AcquireError::Timeout(timeout) if timeout.continuation => work_may_have_begun(),
         AcquireError::Timeout(_) => nothing_was_executed(),

@@ -45,7 +45,10 @@ where
             }
             Err(error) => {
                 let mut answer = (self.door.refuse)(&error);
-                if let (AcquireError::Shed { .. }, Some(returning)) = (&error, returning) {
+                // A caller that gave itself no time is no sooner served for having come back.
+                if let (AcquireError::Shed { .. }, Some(returning)) = (&error, returning)
+                    && !admission.remaining().is_zero()
+                {
                     returning.issue(&mut answer);
                 }
                 AdmissionFuture::refused(answer, request)

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// How the published passwords begin.
-const EXAMPLE: &str = "change-me";
+pub(super) const EXAMPLE: &str = "change-me";
 
 /// Looks at the password in `url`; where there is none sqlx takes `PGPASSWORD`, and so does this.
 pub(super) fn is_an_example(url: Option<&SecretString>, pgpassword: Option<&SecretString>) -> bool {

@@ -13,7 +13,7 @@ use forebay_auth::SigningKey;
 use forebay_checkout::Payments;
 use forebay_embedded::testing::{TestDatabase, database, server};
 use forebay_platform::{
-    admin::ProbeSession,
+    admin::{Guard, Names, ProbeSession},
     admit::{Admit, TimeLimits},
     db::{Db, PoolMetrics},
     telemetry::Metrics,
@@ -88,6 +88,7 @@ impl Strict {
             claim: None,
             drain_delay: Duration::ZERO,
             drain: Duration::ZERO,
+            admin_guard: Guard::new(([127, 0, 0, 1], 0).into(), Names::default(), None),
             admin_extra: Router::new(),
         };
         let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();

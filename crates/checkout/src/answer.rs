@@ -1,5 +1,6 @@
 //! The answer to an order, as it is kept under its idempotency key and sent again.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
@@ -18,23 +19,63 @@ const SETTLED_AFTER: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) order_id: Uuid,
-    pub(crate) status: StatusCode,
-    pub(crate) body: Vec<u8>,
-    pub(crate) replayed: bool,
+    content: Content,
+    replayed: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    /// The order as it was then, rendered.
+    Order { status: StatusCode, body: Vec<u8> },
+    /// Rendered anew each time: a problem names the request that it answers.
+    Refusal { code: Code, detail: String },
+}
+
+/// What is kept of a refusal.
+#[derive(serde::Deserialize)]
+struct KeptRefusal {
+    code: String,
+    #[serde(default)]
+    detail: String,
 }
 
 impl Answer {
     /// What is said of an order in the state it is in.
     pub(crate) fn about(order: &Order) -> Self {
-        let (status, body) = match order.status {
-            Status::PendingPayment => (StatusCode::ACCEPTED, rendered(order)),
-            Status::PaymentFailed => refused(Code::PaymentDeclined, "the order was not paid; its units are free again"),
+        let refusal = |code, detail: &str| Content::Refusal { code, detail: detail.to_owned() };
+        let content = match order.status {
+            Status::PendingPayment => rendered(StatusCode::ACCEPTED, order),
+            Status::PaymentFailed => refusal(Code::PaymentDeclined, "the order was not paid; its units are free again"),
             Status::Expired => {
-                refused(Code::OrderStateConflict, "the order expired before it was paid; nothing was charged")
+                refusal(Code::OrderStateConflict, "the order expired before it was paid; nothing was charged")
             }
-            _ => (StatusCode::CREATED, rendered(order)),
+            _ => rendered(StatusCode::CREATED, order),
         };
-        Self { order_id: order.id, status, body, replayed: false }
+        Self { order_id: order.id, content, replayed: false }
+    }
+
+    /// As it was kept; none where it cannot be read.
+    pub(crate) fn kept(order_id: Uuid, status: u16, body: Vec<u8>) -> Option<Self> {
+        let status = StatusCode::from_u16(status).ok()?;
+        let content = if status.is_success() {
+            Content::Order { status, body }
+        } else {
+            let KeptRefusal { code, detail } = serde_json::from_slice(&body).ok()?;
+            let code = Code::ALL.into_iter().find(|known| known.as_str() == code)?;
+            Content::Refusal { code, detail }
+        };
+        Some(Self { order_id, content, replayed: false })
+    }
+
+    /// What is kept of it: a status and a body.
+    pub(crate) fn to_keep(&self) -> (StatusCode, Cow<'_, [u8]>) {
+        match &self.content {
+            Content::Order { status, body } => (*status, Cow::Borrowed(body)),
+            Content::Refusal { code, detail } => {
+                let problem = Problem::new(*code).detail(detail);
+                (problem.status(), Cow::Owned(problem.body()))
+            }
+        }
     }
 
     pub(crate) fn replayed(self) -> Self {
@@ -43,12 +84,9 @@ impl Answer {
 
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let success = self.status.is_success();
-        let media_type = if success { "application/json" } else { "application/problem+json" };
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         let location = format!("/v1/orders/{}", self.order_id);
         headers.insert(LOCATION, HeaderValue::try_from(location).expect("an id is plain ASCII"));
-        if self.status == StatusCode::ACCEPTED {
+        if matches!(self.content, Content::Order { status: StatusCode::ACCEPTED, .. }) {
             headers.insert(RETRY_AFTER, HeaderValue::from(SETTLED_AFTER.as_secs()));
         }
         if self.replayed {
@@ -60,15 +98,18 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        (self.status, self.headers(), self.body).into_response()
+        let headers = self.headers();
+        match self.content {
+            Content::Order { status, body } => {
+                let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+                (status, headers, json, body).into_response()
+            }
+            Content::Refusal { code, detail } => (headers, Problem::new(code).detail(detail)).into_response(),
+        }
     }
 }
 
-fn rendered(order: &Order) -> Vec<u8> {
-    serde_json::to_vec(order).expect("strings, numbers and times always serialize")
-}
-
-fn refused(code: Code, detail: &str) -> (StatusCode, Vec<u8>) {
-    let problem = Problem::new(code).detail(detail);
-    (problem.status(), problem.body())
+fn rendered(status: StatusCode, order: &Order) -> Content {
+    let body = serde_json::to_vec(order).expect("strings, numbers and times always serialize");
+    Content::Order { status, body }
 }

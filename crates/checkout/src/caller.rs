@@ -28,11 +28,13 @@ impl Caller {
         if cart.status == CartStatus::Open { Ok(cart) } else { Err(Error::CartAlreadyOrdered) }
     }
 
-    /// Once a user has claimed a cart, its token opens it no more.
+    /// Once a user has claimed a cart, its token opens it no more. To order it is no claim: whoever filled it still sees what
+    /// became of it.
     fn owns(&self, cart: &Cart) -> bool {
+        let by_token = self.cart_token == Some(cart.token_hash);
         match cart.user_id {
-            Some(owner) => self.user == Some(owner),
-            None => self.cart_token == Some(cart.token_hash),
+            Some(owner) => self.user == Some(owner) || (by_token && cart.status == CartStatus::Ordered),
+            None => by_token,
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) use order::{Event, Item, Order, OrderDetail, PaymentView, PlaceOrder,
 
 /// Minor units (cents) and an ISO 4217 code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Money {
     pub(crate) amount: i64,
     pub(crate) currency: String,

@@ -4,6 +4,8 @@ use axum::response::{IntoResponse, Response};
 use forebay_platform::problem::{Code, FieldError, Problem};
 use forebay_pool::AcquireError;
 
+use crate::domain::Money;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("the request breaks a rule")]
@@ -12,6 +14,10 @@ pub(crate) enum Error {
     NotFound(&'static str),
     #[error("the cart was ordered")]
     CartAlreadyOrdered,
+    #[error("{0:?} are not sold any more")]
+    ItemUnavailable(Vec<String>),
+    #[error("the cart costs {0:?} now")]
+    CartChanged(Money),
     #[error("not enough units of {0:?}")]
     InsufficientStock(Vec<String>),
     #[error("the first request with this key is still running")]
@@ -36,7 +42,11 @@ impl From<Error> for Problem {
             Error::Invalid(errors) => Self::invalid(errors),
             Error::NotFound(what) => Self::new(Code::NotFound).detail(format!("no such {what}")),
             Error::CartAlreadyOrdered => Code::CartAlreadyOrdered.into(),
-            Error::InsufficientStock(skus) => Self::new(Code::InsufficientStock).errors(short(&skus)),
+            Error::ItemUnavailable(skus) => of_skus(Code::ItemUnavailable, &skus)
+                .detail("nothing was ordered; remove these lines from the cart, and order the rest"),
+            Error::CartChanged(Money { amount, currency }) => Self::new(Code::CartChanged)
+                .detail(format!("nothing was ordered; the cart costs {amount} {currency} (in minor units) now")),
+            Error::InsufficientStock(skus) => of_skus(Code::InsufficientStock, &skus),
             Error::InFlight => Code::IdempotencyInFlight.into(),
             Error::KeyReused => Code::IdempotencyKeyReused.into(),
             Error::Acquire(error) => error.into(),
@@ -51,6 +61,6 @@ impl IntoResponse for Error {
     }
 }
 
-fn short(skus: &[String]) -> Vec<FieldError> {
-    skus.iter().map(|sku| FieldError::new("/cart_id", "insufficient-stock", sku)).collect()
+fn of_skus(code: Code, skus: &[String]) -> Problem {
+    Problem::new(code).errors(skus.iter().map(|sku| FieldError::new("/cart_id", code.as_str(), sku)).collect())
 }

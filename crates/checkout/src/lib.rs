@@ -17,6 +17,9 @@
 //! reservation ends, is *voided* at the provider first, which is the one decision both sides obey: the provider answers
 //! with the charge if there was one, and else refuses every later charge for it. So no order is paid twice, none is
 //! charged without becoming paid, and no unit stays reserved. One order that cannot be settled keeps no other from it.
+//!
+//! An order of a buyer whose own unpaid order holds what is short does the same before that minute is over: the old one is
+//! voided at the provider, and makes way in the new one's Tx A.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -41,6 +44,7 @@ mod routes;
 mod settlement;
 mod store;
 mod sweeper;
+mod takeover;
 mod transaction;
 
 pub use payments::Payments;

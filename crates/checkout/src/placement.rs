@@ -12,7 +12,8 @@ use crate::domain::{Order, PlaceOrder};
 use crate::error::Error;
 use crate::settlement::write_down;
 use crate::store::keys::{Claim, Kept};
-use crate::{State, store, transaction};
+use crate::takeover::GivenUp;
+use crate::{State, store, takeover, transaction};
 
 /// A claim this old, still without an answer, was abandoned: its process died, or its client left. The next request
 /// with the key goes on where it stopped, which is safe, since every step from here on happens only once.
@@ -38,7 +39,7 @@ enum Begun {
 
 /// Dropped at any point, it leaves a state that [the crate's documentation](crate) says is exact.
 pub(crate) async fn place(state: &State, admission: &Admission, placement: Placement) -> Result<Answer, Error> {
-    let order = match begin(state, admission, &placement).await? {
+    let order = match begin_or_take_over(state, admission, &placement).await? {
         Begun::Pending(order) => order,
         Begun::Answered(answer) => return Ok(answer.replayed()),
     };
@@ -57,14 +58,34 @@ pub(crate) async fn place(state: &State, admission: &Admission, placement: Place
     }
 }
 
+/// What is short may be held by an unpaid order of the same buyer; then that one makes way.
+async fn begin_or_take_over(state: &State, admission: &Admission, placement: &Placement) -> Result<Begun, Error> {
+    let short = match begin(state, admission, placement, &[]).await {
+        Err(short @ Error::InsufficientStock(_)) => short,
+        begun => return begun,
+    };
+    let (user_id, cart_id) = (placement.user_id, placement.request.cart_id);
+    let Some(given_up) = takeover::give_up_own(state, admission, user_id, cart_id).await? else { return Err(short) };
+    let begun = begin(state, admission, placement, &given_up).await;
+    if begun.is_err() {
+        takeover::let_go(state, &given_up).await;
+    }
+    begun
+}
+
 /// Tx A: the key, the cart, the order, the stock; all of it or nothing.
-async fn begin(state: &State, admission: &Admission, placement: &Placement) -> Result<Begun, Error> {
+async fn begin(
+    state: &State,
+    admission: &Admission,
+    placement: &Placement,
+    given_up: &[GivenUp],
+) -> Result<Begun, Error> {
     let Placement { user_id, key, request, now, .. } = placement;
     let (fingerprint, order_id) = (request.fingerprint(), Uuid::now_v7());
     let claim = Claim { user_id: *user_id, key, fingerprint, order_id, now: *now };
     let mut lease = state.db.acquire(admission).await?;
     let mut tx = lease.begin().await?;
-    let written = write(&mut tx, placement, &claim, state.reservation_ttl).await;
+    let written = write(&mut tx, placement, &claim, given_up, state.reservation_ttl).await;
     match transaction::end(tx, written).await? {
         Some(order) => Ok(Begun::Pending(order)),
         None => resume(&mut lease.conn(), &claim).await,
@@ -76,6 +97,7 @@ async fn write(
     tx: &mut Tx<'_>,
     placement: &Placement,
     claim: &Claim<'_>,
+    given_up: &[GivenUp],
     reservation_ttl: std::time::Duration,
 ) -> Result<Option<Order>, Error> {
     let Placement { user_id, caller, request, now, .. } = placement;
@@ -84,9 +106,10 @@ async fn write(
     }
     let cart = caller.may_change(store::carts::lock(&mut tx.conn(), request.cart_id).await?)?;
     let lines = store::carts::lines(&mut tx.conn(), cart.id).await?;
-    let order = Order::place(claim.order_id, *user_id, &cart, lines, &request.address, *now)?;
+    let order = Order::place(claim.order_id, *user_id, &cart, lines, request, *now)?;
     store::carts::mark_ordered(&mut tx.conn(), cart.id, *user_id).await?;
     store::orders::insert(&mut tx.conn(), &order).await?;
+    takeover::make_way(tx, given_up, &order, *now).await?;
     // Last, so that the rows that everyone wants are locked for the shortest time.
     let short = store::stock::reserve(&mut tx.conn(), &order, *now + reservation_ttl).await?;
     if short.is_empty() { Ok(Some(order)) } else { Err(Error::InsufficientStock(short)) }

@@ -24,18 +24,29 @@ pub(crate) async fn write_down(db: &Db, order: &Order, charge: &Charge, now: Off
 /// Writes what the provider said, all of it in `tx`; the caller commits. Where someone else was first, nothing is
 /// written and the answer is theirs.
 async fn settle(tx: &mut Tx<'_>, order: &Order, charge: &Charge, now: OffsetDateTime) -> Result<Answer, Error> {
-    let settled = Order { status: Status::after(charge.outcome), ..order.clone() };
-    let answer = Answer::about(&settled);
-    if !store::orders::leave_pending(&mut tx.conn(), &settled, charge, now).await? {
-        return answer_of_another(tx, order).await;
-    }
-    store::keys::answer(&mut tx.conn(), &answer).await?;
+    let Some(answer) = leave(tx, order, charge, now).await? else { return answer_of_another(tx, order).await };
     // Last, as in Tx A: the rows that everyone wants are locked for the shortest time.
     match charge.outcome {
         Outcome::Approved => store::stock::consume(&mut tx.conn(), order).await?,
         Outcome::Declined | Outcome::Voided => store::stock::release(&mut tx.conn(), order).await?,
     }
     Ok(answer)
+}
+
+/// The order and its key; the stock is the caller's. None where someone else was first, and nothing is written.
+pub(crate) async fn leave(
+    tx: &mut Tx<'_>,
+    order: &Order,
+    charge: &Charge,
+    now: OffsetDateTime,
+) -> Result<Option<Answer>, Error> {
+    let settled = Order { status: Status::after(charge.outcome), ..order.clone() };
+    if !store::orders::leave_pending(&mut tx.conn(), &settled, charge, now).await? {
+        return Ok(None);
+    }
+    let answer = Answer::about(&settled);
+    store::keys::answer(&mut tx.conn(), &answer).await?;
+    Ok(Some(answer))
 }
 
 async fn answer_of_another(tx: &mut Tx<'_>, order: &Order) -> Result<Answer, Error> {

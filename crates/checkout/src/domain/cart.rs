@@ -52,10 +52,11 @@ pub(crate) struct Cart {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Line {
     pub(crate) sku: String,
-    pub(crate) name: String,
+    /// Null, as the price, once the catalog does not know it any more.
+    pub(crate) name: Option<String>,
     pub(crate) quantity: i32,
-    pub(crate) unit_price: Money,
-    /// False once the shop no longer sells it; such a cart cannot be ordered.
+    pub(crate) unit_price: Option<Money>,
+    /// False once the shop no longer sells it; such a cart cannot be ordered before the line is removed.
     pub(crate) sellable: bool,
 }
 
@@ -80,7 +81,7 @@ pub(crate) struct CartView {
     status: CartStatus,
     version: i64,
     items: Vec<Line>,
-    /// Null while the cart is empty.
+    /// Of what can be ordered; null where there is nothing.
     total: Option<Money>,
 }
 
@@ -89,18 +90,19 @@ impl CartView {
         if items.len() > MAX_LINES {
             return Err(Error::invalid("", "a cart holds at most 50 different SKUs"));
         }
-        let total = sum(&items);
+        let sellable = items.iter().filter(|line| line.sellable);
+        let total = sum(sellable.filter_map(|line| Some((line.unit_price.as_ref()?, line.quantity))));
         Ok(Self { id: cart.id, status: cart.status, version: cart.version, items, total })
     }
 }
 
-/// The sum, where there is one: an empty cart has no currency, and two currencies have no sum.
-pub(super) fn sum(lines: &[Line]) -> Option<Money> {
-    let currency = lines.first()?.unit_price.currency.clone();
-    let amount = lines.iter().try_fold(0_i64, |sum, line| {
-        let same = line.unit_price.currency == currency;
-        let price = line.unit_price.amount.checked_mul(i64::from(line.quantity)).filter(|_| same)?;
-        sum.checked_add(price)
+/// The sum of prices and quantities, where there is one: nothing has no currency, and two currencies have no sum.
+pub(super) fn sum<'a>(lines: impl IntoIterator<Item = (&'a Money, i32)>) -> Option<Money> {
+    let mut lines = lines.into_iter().peekable();
+    let currency = lines.peek()?.0.currency.clone();
+    let amount = lines.try_fold(0_i64, |sum, (price, quantity)| {
+        let same = price.currency == currency;
+        sum.checked_add(price.amount.checked_mul(i64::from(quantity)).filter(|_| same)?)
     })?;
     Some(Money { amount, currency })
 }

@@ -16,6 +16,9 @@ pub(crate) struct PlaceOrder {
     pub(crate) cart_id: Uuid,
     pub(crate) payment_token: String,
     pub(crate) address: Address,
+    /// What the buyer was shown that it costs: at any other total there is no order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expected_total: Option<Money>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -135,19 +138,18 @@ impl Order {
         id: Uuid,
         user_id: Uuid,
         cart: &Cart,
-        mut lines: Vec<Line>,
-        address: &Address,
+        lines: Vec<Line>,
+        request: &PlaceOrder,
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
-        let gone: Vec<_> = lines.iter().filter(|line| !line.sellable).map(|line| line.sku.clone()).collect();
-        if !gone.is_empty() {
-            return Err(Error::InsufficientStock(gone));
+        let mut items = items_of(lines)?;
+        items.sort_unstable_by(|a, b| a.sku.cmp(&b.sku));
+        let total = sum(items.iter().map(|item| (&item.unit_price, item.quantity)))
+            .ok_or_else(|| Error::invalid("/cart_id", "the cart has no lines that can be summed up"))?;
+        if request.expected_total.as_ref().is_some_and(|expected| *expected != total) {
+            return Err(Error::CartChanged(total));
         }
-        let total =
-            sum(&lines).ok_or_else(|| Error::invalid("/cart_id", "the cart has no lines that can be summed up"))?;
-        lines.sort_unstable_by(|a, b| a.sku.cmp(&b.sku));
-        let items = lines.into_iter().map(Item::from).collect();
-        let address = serde_json::to_value(address).expect("strings always serialize");
+        let address = serde_json::to_value(&request.address).expect("strings always serialize");
         Ok(Self {
             id,
             user_id,
@@ -166,10 +168,16 @@ impl Order {
     }
 }
 
-impl From<Line> for Item {
-    fn from(line: Line) -> Self {
-        Self { sku: line.sku, name: line.name, quantity: line.quantity, unit_price: line.unit_price }
+/// All of them, or which are not sold any more: nobody pays for a part of what the cart showed.
+fn items_of(lines: Vec<Line>) -> Result<Vec<Item>, Error> {
+    let (mut items, mut gone) = (Vec::with_capacity(lines.len()), Vec::new());
+    for Line { sku, name, quantity, unit_price, sellable } in lines {
+        match (name, unit_price) {
+            (Some(name), Some(unit_price)) if sellable => items.push(Item { sku, name, quantity, unit_price }),
+            _ => gone.push(sku),
+        }
     }
+    if gone.is_empty() { Ok(items) } else { Err(Error::ItemUnavailable(gone)) }
 }
 
 /// The answer of `GET /v1/orders/{id}`.

@@ -51,7 +51,8 @@ pub(crate) async fn put_item(
     Json(quantity): Json<Quantity>,
 ) -> Result<Json<CartView>, Error> {
     let quantity = quantity.parse()?;
-    change(&state, &admission, id, &caller, Change { sku, quantity }).await
+    let change = if quantity == 0 { Change::Without(sku) } else { Change::With(sku, quantity) };
+    apply(&state, &admission, id, &caller, &change).await
 }
 
 /// `DELETE /v1/carts/{id}/items/{sku}`
@@ -61,7 +62,7 @@ pub(crate) async fn remove_item(
     Path((id, sku)): Path<(Uuid, String)>,
     caller: Caller,
 ) -> Result<Json<CartView>, Error> {
-    change(&state, &admission, id, &caller, Change { sku, quantity: 0 }).await
+    apply(&state, &admission, id, &caller, &Change::Delete(sku)).await
 }
 
 /// `POST /v1/carts/{id}/claim`
@@ -82,41 +83,45 @@ pub(crate) async fn claim(
 
 async fn give(tx: &mut Tx<'_>, id: Uuid, caller: &Caller, user_id: Uuid) -> Result<CartView, Error> {
     let cart = caller.may_change(store::carts::lock(&mut tx.conn(), id).await?)?;
-    store::carts::give_to(&mut tx.conn(), id, user_id).await?;
+    store::carts::give_to(&mut tx.conn(), id, user_id, &CartToken::generate().hash).await?;
     CartView::new(&cart, store::carts::lines(&mut tx.conn(), id).await?)
 }
 
-/// A line as it shall be; a quantity of 0 is no line.
-struct Change {
-    sku: String,
-    quantity: i32,
+/// What shall become of a line.
+enum Change {
+    With(String, i32),
+    /// Gone, also where it never was.
+    Without(String),
+    /// Gone, and it was there.
+    Delete(String),
 }
 
-async fn change(
+async fn apply(
     state: &State,
     admission: &Admission,
     id: Uuid,
     caller: &Caller,
-    change: Change,
+    change: &Change,
 ) -> Result<Json<CartView>, Error> {
     let mut lease = state.db.acquire(admission).await?;
     let mut tx = lease.begin().await?;
-    let changed = apply(&mut tx, id, caller, &change).await;
+    let changed = write(&mut tx, id, caller, change).await;
     let view = transaction::end(tx, changed).await?;
     drop(lease);
     Ok(Json(view))
 }
 
-async fn apply(
-    tx: &mut Tx<'_>,
-    id: Uuid,
-    caller: &Caller,
-    Change { sku, quantity }: &Change,
-) -> Result<CartView, Error> {
+async fn write(tx: &mut Tx<'_>, id: Uuid, caller: &Caller, change: &Change) -> Result<CartView, Error> {
     let cart = caller.may_change(store::carts::lock(&mut tx.conn(), id).await?)?;
-    if *quantity == 0 {
-        store::carts::remove(&mut tx.conn(), id, sku).await?;
-    } else if !store::carts::put(&mut tx.conn(), id, sku, *quantity).await? {
+    let found = match change {
+        Change::With(sku, quantity) => store::carts::put(&mut tx.conn(), id, sku, *quantity).await?,
+        Change::Without(sku) => {
+            store::carts::remove(&mut tx.conn(), id, sku).await?;
+            true
+        }
+        Change::Delete(sku) => store::carts::remove(&mut tx.conn(), id, sku).await?,
+    };
+    if !found {
         return Err(Error::NotFound("sku"));
     }
     CartView::new(&cart, store::carts::lines(&mut tx.conn(), id).await?)

@@ -39,14 +39,14 @@ pub(crate) async fn lock(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Cart>, 
     row.map(Cart::try_from).transpose()
 }
 
-/// The lines at today's prices.
+/// The lines at today's prices; without them where the catalog does not know what it is any more.
 pub(crate) async fn lines(conn: &mut Conn<'_>, cart_id: Uuid) -> Result<Vec<Line>, Error> {
     let rows = sqlx::query!(
         r#"
-        select i.sku, i.quantity, p.name as "name!", p.price as "price!", p.currency as "currency!",
-               p.active as "active!"
+        select i.sku, i.quantity, p.name as "name?", p.price as "price?", p.currency as "currency?",
+               coalesce(p.active, false) as "active!"
         from checkout.cart_items i
-        join catalog.sku_prices p on p.sku = i.sku
+        left join catalog.sku_prices p on p.sku = i.sku
         where i.cart_id = $1
         order by i.added_at, i.sku
         "#,
@@ -58,7 +58,7 @@ pub(crate) async fn lines(conn: &mut Conn<'_>, cart_id: Uuid) -> Result<Vec<Line
         sku: row.sku,
         name: row.name,
         quantity: row.quantity,
-        unit_price: Money { amount: row.price, currency: row.currency },
+        unit_price: row.price.zip(row.currency).map(|(amount, currency)| Money { amount, currency }),
         sellable: row.active,
     });
     Ok(lines.collect())
@@ -81,13 +81,17 @@ pub(crate) async fn put(conn: &mut Conn<'_>, cart_id: Uuid, sku: &str, quantity:
     Ok(put.rows_affected() == 1)
 }
 
-pub(crate) async fn remove(conn: &mut Conn<'_>, cart_id: Uuid, sku: &str) -> Result<(), Error> {
-    sqlx::query!("delete from checkout.cart_items where cart_id = $1 and sku = $2", cart_id, sku).execute(conn).await?;
-    Ok(())
+/// False where there is no such line.
+pub(crate) async fn remove(conn: &mut Conn<'_>, cart_id: Uuid, sku: &str) -> Result<bool, Error> {
+    let removed = sqlx::query!("delete from checkout.cart_items where cart_id = $1 and sku = $2", cart_id, sku);
+    Ok(removed.execute(conn).await?.rows_affected() == 1)
 }
 
-pub(crate) async fn give_to(conn: &mut Conn<'_>, cart_id: Uuid, user_id: Uuid) -> Result<(), Error> {
-    sqlx::query!("update checkout.carts set user_id = $2 where id = $1", cart_id, user_id).execute(conn).await?;
+/// From now on `token` opens it, which nobody was shown.
+pub(crate) async fn give_to(conn: &mut Conn<'_>, cart_id: Uuid, user_id: Uuid, token: &TokenHash) -> Result<(), Error> {
+    sqlx::query!("update checkout.carts set user_id = $2, token_hash = $3 where id = $1", cart_id, user_id, token)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

@@ -1,4 +1,3 @@
-use axum::http::StatusCode;
 use forebay_platform::db::Conn;
 use sqlx::Error;
 use time::{Duration, OffsetDateTime};
@@ -93,11 +92,12 @@ pub(crate) async fn take_over(
 
 /// Keeps the answer for whoever asks again.
 pub(crate) async fn answer(conn: &mut Conn<'_>, answer: &Answer) -> Result<(), Error> {
+    let (status, body) = answer.to_keep();
     sqlx::query!(
         "update checkout.idempotency_keys set state = 'done', status_code = $2, body = $3 where order_id = $1",
         answer.order_id,
-        i16::try_from(answer.status.as_u16()).unwrap_or(i16::MAX),
-        answer.body,
+        i16::try_from(status.as_u16()).unwrap_or(i16::MAX),
+        &*body,
     )
     .execute(conn)
     .await?;
@@ -132,6 +132,5 @@ pub(crate) async fn forget(conn: &mut Conn<'_>, now: OffsetDateTime) -> Result<u
 }
 
 fn stored(order_id: Uuid, status: Option<i16>, body: Option<Vec<u8>>) -> Option<Answer> {
-    let status = StatusCode::from_u16(u16::try_from(status?).ok()?).ok()?;
-    Some(Answer { order_id, status, body: body?, replayed: false })
+    Answer::kept(order_id, u16::try_from(status?).ok()?, body?)
 }

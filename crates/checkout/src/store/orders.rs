@@ -136,6 +136,38 @@ pub(crate) async fn leave_pending(
     Ok(moved.rows_affected() == 1)
 }
 
+/// The pending orders of a user that hold what a cart lacks, in the order of their ids; none where all of them together
+/// hold too little.
+pub(crate) async fn in_the_way(conn: &mut Conn<'_>, user_id: Uuid, cart_id: Uuid) -> Result<Vec<Uuid>, Error> {
+    sqlx::query_scalar!(
+        r#"
+        with short as (
+            select c.sku, c.quantity - coalesce(i.on_hand - i.reserved, 0) as missing
+            from checkout.cart_items c
+            left join checkout.inventory i on i.sku = c.sku
+            where c.cart_id = $2 and c.quantity > coalesce(i.on_hand - i.reserved, 0)
+        ),
+        own as (
+            select o.id, r.sku, r.quantity
+            from checkout.orders o
+            join checkout.reservations r on r.order_id = o.id and r.state = 'held'
+            join short s on s.sku = r.sku
+            where o.user_id = $1 and o.status = 'pending_payment'
+        )
+        select distinct id from own
+        where not exists (
+            select from short s
+            where s.missing > (select coalesce(sum(own.quantity), 0) from own where own.sku = s.sku)
+        )
+        order by id
+        "#,
+        user_id,
+        cart_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// A pending order that nobody works on any more.
 #[derive(Debug)]
 pub(crate) struct Overdue {

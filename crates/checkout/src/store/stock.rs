@@ -34,6 +34,17 @@ pub(crate) async fn reserve(conn: &mut Conn<'_>, order: &Order, until: OffsetDat
     Ok(short)
 }
 
+/// Locks these rows in the order in which they always are: for who frees some of them before it reserves others.
+pub(crate) async fn lock(conn: &mut Conn<'_>, skus: &[String]) -> Result<(), Error> {
+    sqlx::query_scalar!(
+        r#"select sku from checkout.inventory where sku = any($1) order by sku collate "C" for no key update"#,
+        skus,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(())
+}
+
 /// What the order holds leaves the shelf.
 pub(crate) async fn consume(conn: &mut Conn<'_>, order: &Order) -> Result<(), Error> {
     for item in &order.items {

@@ -54,15 +54,36 @@ async fn a_quantity_is_0_to_99_and_0_removes() {
 }
 
 #[tokio::test]
-async fn deleting_a_line_twice_is_deleting_it() {
+async fn a_line_is_deleted_once_and_a_quantity_of_0_may_be_put_again() {
     let world = World::with(5).await;
     let cart = world.cart(&[(1, 1), (2, 1)]).await;
-    for _ in 0..2 {
-        let path = format!("/v1/carts/{}/items/SKU-1", cart.id);
-        let asked = request("DELETE", &path).header("x-cart-token", &cart.token).body(Body::empty()).unwrap();
-        let answer = world.send(asked).await;
-        assert_eq!((answer.status.as_u16(), answer.body["items"].as_array().unwrap().len()), (200, 1));
-    }
+    let path = format!("/v1/carts/{}/items/SKU-1", cart.id);
+    let delete = || request("DELETE", &path).header("x-cart-token", &cart.token).body(Body::empty()).unwrap();
+    let deleted = world.send(delete()).await;
+    assert_eq!((deleted.status.as_u16(), deleted.body["items"].as_array().unwrap().len()), (200, 1));
+    assert_eq!(world.send(delete()).await.problem(), (404, "not-found"));
+    assert_eq!(read(&world, &cart).await.body["version"], deleted.body["version"], "and nothing changed");
+    assert_eq!(world.put(&cart, "SKU-1", &json!({ "quantity": 0 })).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_not_sold_any_more_stays_in_the_cart_and_is_shown_as_that() {
+    let world = World::with(5).await;
+    let cart = world.cart(&[(1, 1), (2, 1), (3, 2)]).await;
+    world.execute("update catalog.skus set active = false where sku = 'SKU-1'").await;
+    world.execute("delete from catalog.skus where sku = 'SKU-2'").await;
+    let seen = read(&world, &cart).await.body;
+    let line = |index: usize, field: &str| seen["items"][index][field].clone();
+    assert_eq!(
+        [line(0, "sellable"), line(1, "sellable"), line(2, "sellable")],
+        [json!(false), json!(false), json!(true)]
+    );
+    assert_eq!((line(0, "name"), line(0, "unit_price")["amount"].clone()), (json!("Thing"), json!(100)));
+    assert_eq!((line(1, "sku"), line(1, "name"), line(1, "unit_price")), (json!("SKU-2"), json!(null), json!(null)));
+    assert_eq!(seen["total"], json!({ "amount": 600, "currency": "EUR" }), "of what can be ordered");
+    let path = format!("/v1/carts/{}/items/SKU-2", cart.id);
+    let delete = request("DELETE", &path).header("x-cart-token", &cart.token).body(Body::empty()).unwrap();
+    assert_eq!(world.send(delete).await.status, 200);
 }
 
 #[tokio::test]
@@ -122,6 +143,18 @@ async fn an_ordered_cart_changes_no_more() {
     let cart = world.cart(&[(1, 1)]).await;
     claim(&world, &cart, ada).await;
     assert_eq!(world.place(ada, &cart, "tok_ok").await.status, 201);
+    assert_eq!(read(&world, &cart).await.problem(), (404, "not-found"), "what a user claimed its token shows no more");
     assert_eq!(claim(&world, &cart, ada).await.problem(), (409, "cart-already-ordered"));
     assert_eq!(world.place(ada, &cart, "tok_ok").await.problem(), (409, "cart-already-ordered"));
+}
+
+#[tokio::test]
+async fn an_anonymous_cart_shows_whoever_filled_it_that_it_was_ordered() {
+    let world = World::with(5).await;
+    let (ada, cart) = (Uuid::now_v7(), world.cart(&[(1, 1)]).await);
+    assert_eq!(world.place(ada, &cart, "tok_ok").await.status, 201);
+    let seen = read(&world, &cart).await;
+    assert_eq!((seen.status.as_u16(), &seen.body["status"]), (200, &json!("ordered")));
+    assert_eq!(world.put(&cart, "SKU-1", &json!({ "quantity": 2 })).await.problem(), (409, "cart-already-ordered"));
+    assert_eq!(world.get(&format!("/v1/carts/{}", cart.id), ada).await.body["status"], "ordered");
 }

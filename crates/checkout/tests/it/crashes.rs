@@ -13,15 +13,15 @@ use crate::world::World;
 
 const UNITS: i32 = 1_000;
 
-const HIDE_PROVIDER: &str = "alter schema payment_simulator rename to unreachable";
-const SHOW_PROVIDER: &str = "alter schema unreachable rename to payment_simulator";
+pub(crate) const HIDE_PROVIDER: &str = "alter schema payment_simulator rename to unreachable";
+pub(crate) const SHOW_PROVIDER: &str = "alter schema unreachable rename to payment_simulator";
 
 fn after(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::now_utc() + time::Duration::seconds(seconds)
 }
 
 /// Drives `future` until it has waited `waits` times, then drops it where it is. True if it ended before.
-async fn dropped_after<T>(waits: u32, future: impl Future<Output = T>) -> bool {
+pub(crate) async fn dropped_after<T>(waits: u32, future: impl Future<Output = T>) -> bool {
     let mut future = pin!(future);
     let mut left = waits;
     poll_fn(|context| match (future.as_mut().poll(context), left) {
@@ -37,7 +37,7 @@ async fn dropped_after<T>(waits: u32, future: impl Future<Output = T>) -> bool {
 
 /// Sweeps until nothing is pending: a COMMIT may still be on its way when its sender is gone. Answers with how many
 /// orders that settled.
-async fn settled(world: &World) -> u64 {
+pub(crate) async fn settled(world: &World) -> u64 {
     let mut by_sweep = 0;
     let all = async {
         loop {

@@ -8,5 +8,6 @@ mod crashes;
 mod orders;
 mod races;
 mod refusals;
+mod takeovers;
 mod tokens;
 mod world;

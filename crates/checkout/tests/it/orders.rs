@@ -1,3 +1,4 @@
+use forebay_platform::problem::REQUEST_ID;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -61,10 +62,14 @@ async fn the_same_key_gets_the_same_answer() {
     for payment in ["tok_ok", "tok_decline"] {
         let (cart, key) = (world.cart(&[(1, 1)]).await, world.key());
         let first = world.send(world.order(ada, &key, &cart, payment)).await;
-        let again = world.send(world.order(ada, &key, &cart, payment)).await;
+        let again = world.order(ada, &key, &cart, payment);
+        let again = REQUEST_ID.scope("the-second".into(), world.send(again)).await;
+        let mut again_body = again.body.clone();
+        let own_id = again_body.as_object_mut().unwrap().remove("trace_id");
+        assert_eq!(own_id, (payment == "tok_decline").then(|| json!("the-second")), "a problem names its own request");
         assert_eq!(
             (first.status, &first.body, first.header("location")),
-            (again.status, &again.body, again.header("location"))
+            (again.status, &again_body, again.header("location"))
         );
         assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), ("", "true"));
         assert_eq!(first.header("content-type"), again.header("content-type"));
@@ -114,7 +119,7 @@ async fn too_few_units_leave_no_trace_and_a_retry_is_judged_afresh() {
 }
 
 #[tokio::test]
-async fn an_empty_cart_is_422_and_a_discontinued_sku_is_short() {
+async fn an_empty_cart_is_422() {
     let world = World::with(5).await;
     let ada = Uuid::now_v7();
     let empty = world.place(ada, &world.cart(&[]).await, "tok_ok").await;
@@ -122,9 +127,42 @@ async fn an_empty_cart_is_422_and_a_discontinued_sku_is_short() {
         (empty.problem(), &empty.body["errors"][0]["pointer"]),
         ((422, "validation-failed"), &json!("/cart_id"))
     );
-    let cart = world.cart(&[(1, 1)]).await;
+}
+
+/// Charged without what was deleted, or with what is sold no more, it would not be what the cart showed.
+#[tokio::test]
+async fn a_cart_with_something_that_is_sold_no_more_is_refused_with_the_line_named() {
+    let world = World::with(5).await;
+    let (ada, cart, key) = (Uuid::now_v7(), world.cart(&[(1, 1), (2, 1), (3, 1)]).await, world.key());
     world.execute("update catalog.skus set active = false where sku = 'SKU-1'").await;
-    assert_eq!(world.place(ada, &cart, "tok_ok").await.problem(), (409, "insufficient-stock"));
+    world.execute("delete from catalog.skus where sku = 'SKU-2'").await;
+    let refused = world.send(world.order(ada, &key, &cart, "tok_ok")).await;
+    assert_eq!(refused.problem(), (409, "item-unavailable"));
+    let named: Vec<_> = refused.body["errors"].as_array().unwrap().iter().map(|error| &error["detail"]).collect();
+    assert_eq!(named, ["SKU-1", "SKU-2"]);
+    assert_eq!(world.count("select count(*) from checkout.orders").await, 0);
+    for sku in ["SKU-1", "SKU-2"] {
+        assert_eq!(world.put(&cart, sku, &json!({ "quantity": 0 })).await.status, 200);
+    }
+    let placed = world.send(world.order(ada, &key, &cart, "tok_ok")).await;
+    assert_eq!((placed.status.as_u16(), &placed.body["total"]["amount"]), (201, &json!(300)));
+}
+
+#[tokio::test]
+async fn an_order_costs_what_its_buyer_was_shown_where_that_is_said() {
+    let world = World::with(5).await;
+    let (ada, cart) = (Uuid::now_v7(), world.cart(&[(1, 2)]).await);
+    let order = |amount: i64| {
+        let mut body = order_body(&cart.id, "tok_ok");
+        body["expected_total"] = json!({ "amount": amount, "currency": "EUR" });
+        let order = request("POST", "/v1/orders").header("authorization", Token::of(ada).bearer());
+        client::json(order.header("x-cart-token", &cart.token).header("idempotency-key", world.key()), &body)
+    };
+    world.execute("update catalog.skus set price = 777 where sku = 'SKU-1'").await;
+    let refused = world.send(order(200)).await;
+    assert_eq!(refused.problem(), (409, "cart-changed"));
+    assert!(refused.body["detail"].as_str().unwrap().contains("1554 EUR"), "{refused:?}");
+    assert_eq!(world.send(order(1554)).await.status, 201);
 }
 
 #[tokio::test]

@@ -90,9 +90,11 @@ fn no_carts_whatever_sell_a_unit_twice() {
         runtime.block_on(async {
             reset(&world, units).await;
             let mut orders = Vec::new();
-            for (lines, payment) in &purchases {
+            // Few accounts, so that some attempt takes over what another of the same account reserved.
+            let users = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
+            for ((lines, payment), user) in purchases.iter().zip(users.into_iter().cycle()) {
                 let cart = world.cart(&lines.clone().into_iter().collect::<Vec<_>>()).await;
-                orders.push(world.order(Uuid::now_v7(), &world.key(), &cart, payment));
+                orders.push(world.order(user, &world.key(), &cart, payment));
             }
             world.send_at_once(orders).await;
             world.sweep().await;

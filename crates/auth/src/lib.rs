@@ -22,6 +22,16 @@ mod routes;
 mod signing;
 mod store;
 
+/// The names of this service's quotas, as clients see them.
+pub mod quotas {
+    /// New accounts.
+    pub const REGISTER: &str = "register";
+    /// Attempts to log in.
+    pub const LOGIN: &str = "login";
+    /// New tokens for old ones.
+    pub const REFRESH: &str = "refresh";
+}
+
 pub use signing::{AUDIENCE, ISSUER, SigningKey};
 
 /// The schema `auth`. The three services share one table of applied migrations, so each ignores the others' rows.
@@ -67,9 +77,9 @@ pub fn router(state: State) -> Router {
     let high = state.admit.class(Class::High);
     let critical = state.admit.class(Class::Critical);
     Router::new()
-        .route("/v1/auth/register", post(routes::register).layer(normal))
+        .route("/v1/auth/register", state.admit.within(quotas::REGISTER, post(routes::register)).layer(normal))
         .route("/v1/auth/login", post(routes::login).layer(high))
-        .route("/v1/auth/refresh", post(routes::refresh).layer(critical))
+        .route("/v1/auth/refresh", state.admit.within(quotas::REFRESH, post(routes::refresh)).layer(critical))
         .route("/.well-known/jwks.json", get(routes::key_set))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(state)

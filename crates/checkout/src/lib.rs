@@ -47,6 +47,14 @@ mod sweeper;
 mod takeover;
 mod transaction;
 
+/// The names of this service's quotas, as clients see them.
+pub mod quotas {
+    /// New carts.
+    pub const CARTS: &str = "carts";
+    /// Orders, and repeats of orders.
+    pub const ORDERS: &str = "orders";
+}
+
 pub use payments::Payments;
 pub use sweeper::{SweepError, Swept, spawn_sweeper, sweep};
 
@@ -95,13 +103,13 @@ pub fn router(state: State) -> Router {
     let critical = state.admit.class(Class::Critical);
     let item = put(routes::carts::put_item).delete(routes::carts::remove_item);
     Router::new()
-        .route("/v1/carts", post(routes::carts::create))
+        .route("/v1/carts", state.admit.within(quotas::CARTS, post(routes::carts::create)))
         .route("/v1/carts/{id}", get(routes::carts::read))
         .route("/v1/carts/{id}/items/{sku}", item)
         .route("/v1/carts/{id}/claim", post(routes::carts::claim))
         .route("/v1/orders/{id}", get(routes::orders::read))
         .route_layer(normal)
-        .route("/v1/orders", post(routes::orders::place).layer(critical))
+        .route("/v1/orders", state.admit.within(quotas::ORDERS, post(routes::orders::place)).layer(critical))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(state)
 }

@@ -2,6 +2,7 @@
 
 use forebay_platform::db::{Conn, Tx};
 use forebay_platform::instant;
+use forebay_platform::security::{self, Event};
 use forebay_pool::Admission;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -87,7 +88,10 @@ async fn begin(
     let mut tx = lease.begin().await?;
     let written = write(&mut tx, placement, &claim, given_up, state.reservation_ttl).await;
     match transaction::end(tx, written).await? {
-        Some(order) => Ok(Begun::Pending(order)),
+        Some(order) => {
+            security::record(Event::OrderPlaced { order: order.id }, Some(order.user_id));
+            Ok(Begun::Pending(order))
+        }
         None => resume(&mut lease.conn(), &claim).await,
     }
 }

@@ -1,6 +1,7 @@
 //! Tx B: the one way out of `pending_payment`, for handlers and the sweeper alike.
 
 use forebay_platform::db::{Db, Tx};
+use forebay_platform::security::{self, Event};
 use forebay_pool::{Admission, Class};
 use time::OffsetDateTime;
 
@@ -18,19 +19,25 @@ pub(crate) async fn write_down(db: &Db, order: &Order, charge: &Charge, now: Off
     let mut lease = db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
     let settled = settle(&mut tx, order, charge, now).await;
-    transaction::end(tx, settled).await
+    let (answer, settled) = transaction::end(tx, settled).await?;
+    if settled && charge.outcome == Outcome::Approved {
+        security::record(Event::OrderPaid { order: order.id }, Some(order.user_id));
+    }
+    Ok(answer)
 }
 
 /// Writes what the provider said, all of it in `tx`; the caller commits. Where someone else was first, nothing is
-/// written and the answer is theirs.
-async fn settle(tx: &mut Tx<'_>, order: &Order, charge: &Charge, now: OffsetDateTime) -> Result<Answer, Error> {
-    let Some(answer) = leave(tx, order, charge, now).await? else { return answer_of_another(tx, order).await };
+/// written, which is the second word of what it gives, and the answer is theirs.
+async fn settle(tx: &mut Tx<'_>, order: &Order, charge: &Charge, now: OffsetDateTime) -> Result<(Answer, bool), Error> {
+    let Some(answer) = leave(tx, order, charge, now).await? else {
+        return Ok((answer_of_another(tx, order).await?, false));
+    };
     // Last, as in Tx A: the rows that everyone wants are locked for the shortest time.
     match charge.outcome {
         Outcome::Approved => store::stock::consume(&mut tx.conn(), order).await?,
         Outcome::Declined | Outcome::Voided => store::stock::release(&mut tx.conn(), order).await?,
     }
-    Ok(answer)
+    Ok((answer, true))
 }
 
 /// The order and its key; the stock is the caller's. None where someone else was first, and nothing is written.

@@ -1,18 +1,19 @@
 //! The door in front of a service's routes: classes, deadlines and the answer to a refusal.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
 use forebay_pool::http::{AdmissionLayer, Principal, TicketKeys, Tickets, request_timeout};
 use forebay_pool::{AcquireError, Admission, Class, Pool};
 use http::Request;
-use http::header::{AUTHORIZATION, HeaderName};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 
+use crate::client::Client;
 use crate::db::Db;
 use crate::problem::Problem;
+use crate::quota::{Quotas, Spent};
 
 /// Makes the admission layers of a service. A clone is cheap.
 #[derive(Clone, Debug)]
@@ -20,9 +21,8 @@ pub struct Admit {
     pool: Option<Pool>,
     limits: TimeLimits,
     tickets: Tickets,
+    quotas: Quotas,
 }
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// How long a request of each class is of use to whoever sent it.
 #[derive(Clone, Copy, Debug)]
@@ -44,13 +44,37 @@ impl Admit {
     #[must_use]
     pub fn new(db: &Db, limits: TimeLimits) -> Self {
         let tickets = Tickets::new(TicketKeys::random(), principal);
-        Self { pool: db.pool().cloned(), limits, tickets }
+        Self { pool: db.pool().cloned(), limits, tickets, quotas: Quotas::default() }
     }
 
     /// The same with retry tickets that are signed with these keys, so that replicas which have them honour them too.
     #[must_use]
     pub fn ticket_keys(self, keys: TicketKeys) -> Self {
         Self { tickets: Tickets::new(keys, principal), ..self }
+    }
+
+    /// The same with these quotas for each client; without, nobody has one.
+    #[must_use]
+    pub fn quotas(self, quotas: Quotas) -> Self {
+        Self { quotas, ..self }
+    }
+
+    /// The same routes within the quota of this name, if there is one:
+    /// `route("/v1/orders", admit.within("orders", post(place)).layer(door))`. What the door refuses uses up none of it.
+    pub fn within<S>(&self, quota: &str, routes: MethodRouter<S>) -> MethodRouter<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        self.quotas.bound(quota, routes)
+    }
+
+    /// Uses up one request of this quota, if there is one, where only the handler knows whether it counts.
+    ///
+    /// # Errors
+    ///
+    /// None is left.
+    pub fn spend(&self, quota: &str, client: Client) -> Result<(), Spent> {
+        self.quotas.spend(quota, client)
     }
 
     /// The layer for routes of this class: `route("/v1/orders", post(place).layer(admit.class(Class::Critical)))`.
@@ -77,14 +101,10 @@ impl Admit {
     }
 }
 
-/// Whose a retry ticket is: the bearer's of a token; else that of whoever sends from this address, as far as the proxies
-/// before us tell. An address that is made up binds its own maker's tickets alone.
+/// Whose a retry ticket is: the bearer's of a token; else that of whoever sends.
 fn principal(request: &Parts) -> Option<Principal> {
-    if let Some(bearer) = Principal::of_header(request, &AUTHORIZATION) {
-        return Some(bearer);
-    }
-    let ConnectInfo(peer) = request.extensions.get::<ConnectInfo<SocketAddr>>()?;
-    Some(Principal::of_sender(peer.ip(), request.headers.get(X_FORWARDED_FOR)))
+    let bearer = Principal::of_header(request, &AUTHORIZATION);
+    bearer.or_else(|| Client::of_request(&request.extensions).map(|client| Principal::of_sender(client.prefix(), None)))
 }
 
 /// How a refusal is answered.

@@ -4,16 +4,18 @@
 //! believed; anybody else could make it up.
 
 use std::{
+    convert::Infallible,
     error::Error,
     fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     str::FromStr,
 };
 
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, OptionalFromRequestParts};
 use http::{
     Extensions, HeaderMap,
     header::{FORWARDED, HeaderName},
+    request::Parts,
 };
 use ipnet::IpNet;
 
@@ -56,13 +58,28 @@ impl Client {
         found.or_else(|| extensions.get().map(|ConnectInfo::<SocketAddr>(peer)| Self::of(peer.ip())))
     }
 
-    /// What tells it from every other, as bytes.
+    /// The same; of IPv6 the /48 network, which is what one site usually has.
     #[must_use]
-    pub fn bytes(self) -> [u8; 16] {
+    pub fn site(self) -> Self {
         match self.0 {
-            IpAddr::V4(four) => four.to_ipv6_mapped().octets(),
-            IpAddr::V6(six) => six.octets(),
+            IpAddr::V4(_) => self,
+            IpAddr::V6(six) => Self(Ipv6Addr::from_bits(six.to_bits() & !(u128::MAX >> 48)).into()),
         }
+    }
+
+    /// Its address, or the first of its network. Not for a log.
+    #[must_use]
+    pub fn prefix(self) -> IpAddr {
+        self.0
+    }
+}
+
+/// The client, where it is known.
+impl<S: Sync> OptionalFromRequestParts<S> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(Self::of_request(&parts.extensions))
     }
 }
 
@@ -220,7 +237,9 @@ mod tests {
     #[test]
     fn an_address_of_ipv4_in_one_of_ipv6_is_the_same_client() {
         assert_eq!(Client::of(ip("::ffff:192.0.2.7")), Client::of(ip("192.0.2.7")));
-        assert_eq!(Client::of(ip("2001:db8:1:2::7")).to_string(), "2001:db8:1::/48");
+        let six = Client::of(ip("2001:db8:1:2::7"));
+        assert_eq!(six.to_string(), "2001:db8:1::/48");
+        assert_eq!(six.site().prefix(), ip("2001:db8:1::"));
     }
 
     #[test]

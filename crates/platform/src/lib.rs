@@ -10,6 +10,7 @@ pub mod identity;
 pub mod instant;
 pub mod outbound;
 pub mod problem;
+pub mod quota;
 pub mod security;
 pub mod serve;
 pub mod telemetry;

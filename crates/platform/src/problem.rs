@@ -16,6 +16,8 @@ use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
+use crate::quota::Spent;
+
 mod cause;
 mod code;
 
@@ -43,6 +45,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     reason: Option<&'static str>,
     token_error: Option<&'static str>,
+    spent: Option<Box<Spent>>,
 }
 
 /// One fault in a request, with the place where it is.
@@ -96,6 +99,8 @@ struct Body<'a> {
     retry_after_s: Option<u64>,
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<[&'static str; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<Arc<str>>,
 }
@@ -111,6 +116,7 @@ impl Problem {
             errors: Vec::new(),
             reason: None,
             token_error: None,
+            spent: None,
         }
     }
 
@@ -118,6 +124,12 @@ impl Problem {
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         Self::new(Code::ValidationFailed).errors(errors)
+    }
+
+    /// A client that has used up a quota: `429 quota-exceeded`, with the fields that tell which, and when to come back.
+    #[must_use]
+    pub fn spent(spent: Spent) -> Self {
+        Self { spent: Some(Box::new(spent)), ..Self::new(Code::QuotaExceeded).retry_after(spent.wait) }
     }
 
     /// Says what happened here, to a person. Never the text of an inner error.
@@ -181,6 +193,7 @@ impl Problem {
             reason: self.reason,
             retry_after_s: self.retry_after.map(whole_seconds),
             errors: &self.errors,
+            violated_policies: self.spent.as_ref().map(|spent| [spent.policy]),
             trace_id: REQUEST_ID.try_with(Arc::clone).ok(),
         };
         serde_json::to_vec(&body).expect("strings and numbers always serialize")
@@ -192,6 +205,9 @@ impl Problem {
         if let Some(wait) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
             headers.insert(RETRY_AFTER_MS, HeaderValue::from(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
+        }
+        if let Some(spent) = &self.spent {
+            spent.write_to(&mut headers);
         }
         if self.status() == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, self.challenge());
@@ -248,7 +264,7 @@ pub async fn method_not_allowed() -> Problem {
 }
 
 /// Rounded up, and at least one: a client that waits this long is never early.
-fn whole_seconds(wait: Duration) -> u64 {
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     let up = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     up.max(1)
 }

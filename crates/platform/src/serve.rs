@@ -10,25 +10,33 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
-    extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    middleware::{Next, from_fn, from_fn_with_state},
+    body::{Body, HttpBody as _},
+    extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
     serve::ListenerExt as _,
 };
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{
+    HeaderName, HeaderValue, Method, StatusCode,
+    header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
+};
 use tokio::{net::TcpListener, time::Instant};
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Level};
 use uuid::Uuid;
 
-use crate::problem::{self, Code, Problem, REQUEST_ID};
+use crate::{
+    client::{CLIENT, Client, Proxies},
+    problem::{self, Code, Problem, REQUEST_ID},
+};
 
 /// The largest body of a request, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const DURATION: &str = "http_server_request_duration_seconds";
+/// The target of the access log.
+pub(crate) const ACCESS: &str = "access";
 const ACTIVE: &str = "http_server_active_requests";
 
 /// Says what the metrics of this module mean.
@@ -43,24 +51,39 @@ pub fn measured(router: Router, service: &'static str) -> Router {
     router.layer(from_fn_with_state(service, measure))
 }
 
-/// What every public router has, outermost first: a request id, an answer in place of a panic, the body limit; and
-/// problems for what matches no route.
-pub fn public(router: Router) -> Router {
+/// What every public router has, outermost first: a request id and who sends the request, as far as `proxies` are to be
+/// believed; an answer in place of a panic; the body limit; and problems for what matches no route. No answer is guessed to
+/// be of another type than it says, and none is kept by a cache unless it says so.
+pub fn public(router: Router, proxies: Proxies) -> Router {
     router
         .merge(measured(Router::new().fallback(problem::not_found), "none"))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::custom(answer_panic))
-        .layer(from_fn(identify))
+        .layer(from_fn_with_state(Arc::new(proxies), identify))
 }
 
-async fn identify(request: Request, next: Next) -> Response {
+async fn identify(State(proxies): State<Arc<Proxies>>, mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
+    let peer = request.extensions().get().map(|ConnectInfo::<SocketAddr>(peer)| peer.ip());
+    let client = peer.map(|peer| proxies.client(peer, request.headers()));
+    if let Some(client) = client {
+        request.extensions_mut().insert::<Client>(client);
+    }
     let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
     let header = HeaderValue::from_str(&id);
-    let mut response = REQUEST_ID.scope(id, next.run(request)).instrument(span).await;
+    let answered = CLIENT.scope(client, REQUEST_ID.scope(id, next.run(request)));
+    let mut response = answered.instrument(span).await;
     if let Ok(header) = header {
         response.headers_mut().insert(X_REQUEST_ID, header);
     }
+    guarded(response)
+}
+
+/// With the headers that every answer has.
+pub(crate) fn guarded(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
     response
 }
 
@@ -93,6 +116,9 @@ struct Measurement {
     status: StatusCode,
     outcome: &'static str,
     began: Instant,
+    /// For the access log, when it is on.
+    path: Option<String>,
+    bytes: Option<u64>,
 }
 
 impl Measurement {
@@ -101,18 +127,42 @@ impl Measurement {
         let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
         let gone = StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT);
         let method = known_method(request.method());
-        Self { service, method, route, status: gone, outcome: "error", began: Instant::now() }
+        let path = tracing::enabled!(target: ACCESS, Level::INFO).then(|| request.uri().path().to_owned());
+        Self { service, method, route, status: gone, outcome: "error", began: Instant::now(), path, bytes: None }
     }
 
     fn answered(&mut self, response: &Response) {
         self.status = response.status();
         self.outcome = outcome(response);
+        self.bytes = response.body().size_hint().exact();
+    }
+
+    /// A line of the access log. A path has ids in it and no secret; a query has values, and is not shown.
+    fn log(&self, path: &str) {
+        let client = CLIENT.try_with(|client| *client).ok().flatten();
+        tracing::info!(
+            target: ACCESS,
+            service = self.service,
+            method = self.method,
+            route = self.route,
+            path,
+            status = self.status.as_u16(),
+            outcome = self.outcome,
+            duration_ms = self.began.elapsed().as_secs_f64() * 1_000.0,
+            bytes = self.bytes,
+            request_id = REQUEST_ID.try_with(Arc::clone).ok().map(display),
+            client = client.map(display),
+            "request"
+        );
     }
 }
 
 impl Drop for Measurement {
     fn drop(&mut self) {
         metrics::gauge!(ACTIVE, "service" => self.service).decrement(1);
+        if let Some(path) = self.path.take() {
+            self.log(&path);
+        }
         let labels = [
             ("service", self.service.into()),
             ("method", self.method.into()),
@@ -210,7 +260,7 @@ mod tests {
             .route("/panics", get(async || -> &'static str { panic!("on purpose") }))
             .route("/never", get(async || std::future::pending::<&'static str>().await))
             .method_not_allowed_fallback(problem::method_not_allowed);
-        public(measured(routes, "test"))
+        public(measured(routes, "test"), Proxies::default())
     }
 
     async fn get_path(path: &str) -> (StatusCode, http::HeaderMap, String) {
@@ -283,7 +333,7 @@ mod tests {
             in_flight.send(()).await.unwrap();
             std::future::pending::<&'static str>().await
         };
-        let router = public(Router::new().route("/never", get(never)));
+        let router = public(Router::new().route("/never", get(never)), Proxies::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Reader;
+use crate::{config::Reader, serve::ACCESS};
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,14 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// Reads `FOREBAY_LOG_FORMAT` alone: all that whoever reports a fault in the settings needs.
+    pub fn read(settings: &mut Reader<'_>) -> Self {
+        let words = [("human", Self::Human), ("json", Self::Json)];
+        settings.word("FOREBAY_LOG_FORMAT", &words).unwrap_or_default()
+    }
+}
+
 /// What is logged, and how.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
@@ -24,24 +32,31 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// `FOREBAY_LOG`: levels by target, such as `info,forebay_pool=debug`.
     pub filter: String,
+    /// `FOREBAY_ACCESS_LOG`: whether each request is a line, of target `access`.
+    pub access: bool,
 }
 
 impl LogConfig {
-    /// Reads the two variables.
+    /// Reads the three variables.
     pub fn read(settings: &mut Reader<'_>) -> Self {
-        let words = [("human", LogFormat::Human), ("json", LogFormat::Json)];
-        let format = settings.word("FOREBAY_LOG_FORMAT", &words).unwrap_or_default();
+        let format = LogFormat::read(settings);
+        let access = settings.word("FOREBAY_ACCESS_LOG", &[("off", false), ("on", true)]).unwrap_or_default();
         let filter: String = settings.or("FOREBAY_LOG", "info,sqlx=warn".to_owned());
         let understood = EnvFilter::try_new(&filter).is_ok();
         settings.require(understood, "FOREBAY_LOG", "is no list of levels by target", "info,forebay_pool=debug");
-        Self { format, filter }
+        Self { format, filter, access }
+    }
+
+    fn levels(&self) -> EnvFilter {
+        let Self { filter, access, .. } = self;
+        let access = if *access { "info" } else { "off" };
+        EnvFilter::try_new(format!("{filter},{ACCESS}={access}")).unwrap_or_else(|_| EnvFilter::new("info"))
     }
 }
 
 /// Sends logs to standard error from now on. A process has one destination: later calls change nothing.
 pub fn install_logs(config: &LogConfig) {
-    let LogConfig { format, filter } = config;
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let (format, filter) = (config.format, config.levels());
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // An error says that there is a destination already.
@@ -100,6 +115,7 @@ fn install() -> PrometheusHandle {
         .expect("nobody else installs a metrics recorder");
     crate::serve::describe_metrics();
     crate::security::describe_metrics();
+    crate::quota::describe_metrics();
     handle
 }
 
@@ -115,6 +131,17 @@ mod tests {
         let text = metrics.render();
         assert!(text.contains("a_test_seconds_bucket{le=\"0.005\"} 1"), "{text}");
         assert!(text.contains("a_test_seconds_bucket{le=\"0.0025\"} 0"), "{text}");
+    }
+
+    #[test]
+    fn the_access_log_is_off_until_it_is_asked_for() {
+        let lines = |access: &str| {
+            let env = Env::of([("FOREBAY_ACCESS_LOG", access)]);
+            let subscriber = tracing_subscriber::fmt().with_env_filter(LogConfig::read(&mut env.reader()).levels());
+            let subscriber = subscriber.with_writer(std::io::sink).finish();
+            tracing::subscriber::with_default(subscriber, || tracing::enabled!(target: ACCESS, tracing::Level::INFO))
+        };
+        assert!(!lines("") && !lines("off") && lines("on"));
     }
 
     #[test]

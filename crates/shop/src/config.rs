@@ -6,8 +6,10 @@ use forebay_checkout::Payments;
 use forebay_platform::{
     admin::{Guard, Tokens},
     admit::TimeLimits,
+    client::Proxies,
     config::{ConfigFaults, Env, Reader},
     identity::JwksUri,
+    quota::Quota,
     telemetry::LogConfig,
 };
 use forebay_pool::{Bouncer, Mode, Rules, ServerRole, Sizing, http::TicketKeys};
@@ -62,6 +64,10 @@ pub struct Config {
     pub pool: forebay_pool::Config,
     /// `FOREBAY_DEADLINE_CRITICAL_MS`, `FOREBAY_DEADLINE_NORMAL_MS`: when an answer is of no use any more.
     pub time_limits: TimeLimits,
+    /// `FOREBAY_TRUSTED_PROXIES`: whose word on who sends a request is taken; by default nobody's.
+    pub proxies: Proxies,
+    /// `FOREBAY_QUOTA_*`: what each client may send.
+    pub quotas: QuotaConfig,
     /// `FOREBAY_TICKET_KEYS`: what retry tickets are signed with, so that replicas honour each other's. By default each
     /// process has a key of its own.
     pub ticket_keys: Option<TicketKeys>,
@@ -75,6 +81,35 @@ pub struct Config {
     pub drain: Duration,
     /// `FOREBAY_LOG`, `FOREBAY_LOG_FORMAT`.
     pub log: LogConfig,
+}
+
+/// What each client may send, such as `60/min`, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaConfig {
+    /// `FOREBAY_QUOTA_REGISTER`: new accounts. Default 30 an hour.
+    pub register: Quota,
+    /// `FOREBAY_QUOTA_LOGIN`: attempts to log in, but for devices that the account knows. Default 60 a minute.
+    pub login: Quota,
+    /// `FOREBAY_QUOTA_REFRESH`: new tokens for old ones. Default 120 a minute.
+    pub refresh: Quota,
+    /// `FOREBAY_QUOTA_CARTS`: new carts. Default 60 a minute.
+    pub carts: Quota,
+    /// `FOREBAY_QUOTA_ORDERS`: orders, and repeats of orders. Default 60 a minute.
+    pub orders: Quota,
+}
+
+impl QuotaConfig {
+    /// By the names that the services and their clients know.
+    pub fn named(&self) -> [(&'static str, Quota); 5] {
+        let Self { register, login, refresh, carts, orders } = *self;
+        [
+            (forebay_auth::quotas::REGISTER, register),
+            (forebay_auth::quotas::LOGIN, login),
+            (forebay_auth::quotas::REFRESH, refresh),
+            (forebay_checkout::quotas::CARTS, carts),
+            (forebay_checkout::quotas::ORDERS, orders),
+        ]
+    }
 }
 
 /// The simulated payment provider.
@@ -144,6 +179,8 @@ impl Config {
             pool_url: settings.secret("FOREBAY_POOL_URL"),
             pool: read_pool(&mut settings, purpose),
             time_limits: read_time_limits(&mut settings),
+            proxies: settings.optional("FOREBAY_TRUSTED_PROXIES", "10.0.0.0/8").unwrap_or_default(),
+            quotas: read_quotas(&mut settings),
             ticket_keys: settings.secret_of("FOREBAY_TICKET_KEYS", "1:<32 secret bytes in base64>"),
             payment: read_payment(&mut settings),
             reservation_ttl: settings.millis("FOREBAY_RESERVATION_TTL_MS", Duration::from_secs(15 * 60)),
@@ -231,6 +268,16 @@ fn read_time_limits(settings: &mut Reader<'_>) -> TimeLimits {
     TimeLimits {
         critical: settings.millis("FOREBAY_DEADLINE_CRITICAL_MS", defaults.critical),
         normal: settings.millis("FOREBAY_DEADLINE_NORMAL_MS", defaults.normal),
+    }
+}
+
+fn read_quotas(settings: &mut Reader<'_>) -> QuotaConfig {
+    QuotaConfig {
+        register: settings.or("FOREBAY_QUOTA_REGISTER", Quota::per_hour(30)),
+        login: settings.or("FOREBAY_QUOTA_LOGIN", Quota::per_minute(60)),
+        refresh: settings.or("FOREBAY_QUOTA_REFRESH", Quota::per_minute(120)),
+        carts: settings.or("FOREBAY_QUOTA_CARTS", Quota::per_minute(60)),
+        orders: settings.or("FOREBAY_QUOTA_ORDERS", Quota::per_minute(60)),
     }
 }
 

@@ -7,6 +7,7 @@ use forebay_embedded::Server;
 use forebay_platform::{
     admit::Admit,
     db::{Db, PoolMetrics},
+    quota::Quotas,
     serve::Drained,
     telemetry::Metrics,
 };
@@ -47,7 +48,7 @@ pub(crate) async fn pool(
 
 /// The doors of its routes.
 pub(crate) fn admit(config: &Config, db: &Db) -> Admit {
-    let admit = Admit::new(db, config.time_limits);
+    let admit = Admit::new(db, config.time_limits).quotas(Quotas::new(config.quotas.named()));
     match &config.ticket_keys {
         Some(keys) => admit.ticket_keys(keys.clone()),
         None => admit,

@@ -57,7 +57,7 @@ async fn prepare(config: &Config, service: Service) -> Result<App, Failure> {
 
 fn services(config: &Config, service: Service, db: &Db, options: &PgConnectOptions) -> Result<Services, Failure> {
     let (db, admit) = (db.clone(), running::admit(config, db));
-    let mut services = Services::default();
+    let mut services = Services::default().behind(config.proxies.clone());
     match service {
         Service::Catalog => services.catalog = Some(forebay_catalog::State::new(db, admit).keeping_pages()),
         Service::Auth => services.auth = Some(forebay_auth::State::new(db, admit, signing_key(config)?)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use forebay_auth::SigningKey;
 use forebay_checkout::Payments;
-use forebay_platform::{admin::Writes, admit::Admit, db::Db, identity::Verifier, serve};
+use forebay_platform::{admin::Writes, admit::Admit, client::Proxies, db::Db, identity::Verifier, serve};
 
 /// One of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -40,6 +40,8 @@ pub struct Services {
     pub checkout: Option<forebay_checkout::State>,
     /// Whose keys have to be fetched, and fetched again, while they are served.
     pub keys: Option<Verifier>,
+    /// Whose word on who sends a request is taken.
+    pub proxies: Proxies,
 }
 
 impl Services {
@@ -53,6 +55,7 @@ impl Services {
             auth: Some(forebay_auth::State::new(db(), admit(), signing_key)),
             checkout: Some(forebay_checkout::State::new(db(), admit(), verifier, payments, reservation_ttl)),
             keys: None,
+            proxies: Proxies::default(),
         }
     }
 
@@ -60,6 +63,12 @@ impl Services {
     #[must_use]
     pub fn keeping_pages(self) -> Self {
         Self { catalog: self.catalog.map(forebay_catalog::State::keeping_pages), ..self }
+    }
+
+    /// The same, behind these proxies.
+    #[must_use]
+    pub fn behind(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Which writes they make: browsing makes none, and is all that is left of a shop without them.
@@ -79,6 +88,7 @@ impl Services {
             ("checkout", self.checkout.clone().map(forebay_checkout::router)),
         ];
         let served = services.into_iter().filter_map(|(name, router)| Some((name, router?)));
-        serve::public(served.fold(Router::new(), |all, (name, router)| all.merge(serve::measured(router, name))))
+        let all = served.fold(Router::new(), |all, (name, router)| all.merge(serve::measured(router, name)));
+        serve::public(all, self.proxies.clone())
     }
 }

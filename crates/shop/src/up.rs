@@ -50,7 +50,9 @@ async fn prepare(config: &Config) -> Result<Prepared, Failure> {
     let admit = running::admit(config, &db);
     let payments = running::payments(config, &database.options);
     let app = App {
-        services: Services::all(&db, &admit, signing_key, payments, *reservation_ttl).keeping_pages(),
+        services: Services::all(&db, &admit, signing_key, payments, *reservation_ttl)
+            .keeping_pages()
+            .behind(config.proxies.clone()),
         db,
         probe: claim.session(),
         claim: Some(claim),

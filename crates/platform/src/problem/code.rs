@@ -132,7 +132,10 @@ impl Code {
             Self::ValidationFailed      => fault(422, "validation-failed", "The request breaks a rule"),
             Self::IdempotencyKeyReused  => fault(422, "idempotency-key-reused", "The key was used for another request"),
             Self::PaymentDeclined       => fault(422, "payment-declined", "The payment was declined"),
-            Self::QuotaExceeded         => again(429, "quota-exceeded", "Too many requests from this client", 5),
+            Self::QuotaExceeded         => Row {
+                registered: Some("https://iana.org/assignments/http-problem-types#quota-exceeded"),
+                ..again(429, "quota-exceeded", "Too many requests from this client", 5)
+            },
             Self::Internal              => fault(500, "internal", "Internal error"),
             Self::Overloaded            => Row {
                 registered: Some("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"),

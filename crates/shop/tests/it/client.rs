@@ -1,6 +1,6 @@
 //! A small HTTP client with the requests of a buyer.
 
-use http::{Method, Request, StatusCode, header::CONTENT_TYPE};
+use http::{Method, Request, StatusCode, header::CONTENT_TYPE, response::Parts};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::{
@@ -45,6 +45,18 @@ impl Http {
         headers: &[(&str, &str)],
         body: Option<Value>,
     ) -> Option<(StatusCode, Bytes)> {
+        let (head, body) = self.whole(method, path, headers, body).await?;
+        Some((head.status, body))
+    }
+
+    /// The whole answer; `None` where nobody answers.
+    pub(crate) async fn whole(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Option<(Parts, Bytes)> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -54,8 +66,8 @@ impl Http {
         }
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
         let response = self.client.request(request.body(Full::new(body)).unwrap()).await.ok()?;
-        let status = response.status();
-        Some((status, response.into_body().collect().await.ok()?.to_bytes()))
+        let (head, body) = response.into_parts();
+        Some((head, body.collect().await.ok()?.to_bytes()))
     }
 
     /// Makes an account; its access token.

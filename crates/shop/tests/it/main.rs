@@ -8,6 +8,7 @@ mod drain;
 mod health;
 mod metrics;
 mod process;
+mod quotas;
 mod readme;
 mod recovery;
 mod serve;

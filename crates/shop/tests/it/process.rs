@@ -28,7 +28,7 @@ pub(crate) fn home() -> tempfile::TempDir {
     home
 }
 
-/// The binary, with a small seed, its data in `home`, and free ports.
+/// The binary, with a small seed, its data in `home`, free ports, and no quotas: a test is one client.
 pub(crate) fn shop(home: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     command
@@ -38,6 +38,7 @@ pub(crate) fn shop(home: &Path, settings: &[(&str, &str)]) -> Command {
         .env("FOREBAY_SEED", "small")
         .env("FOREBAY_HTTP", "127.0.0.1:0")
         .env("FOREBAY_ADMIN", "127.0.0.1:0")
+        .envs(["REGISTER", "LOGIN", "REFRESH", "CARTS", "ORDERS"].map(|name| (format!("FOREBAY_QUOTA_{name}"), "off")))
         .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -56,6 +56,11 @@ impl Registration {
 }
 
 impl Credentials {
+    /// The address, as accounts are told apart by it; whether there is one or not.
+    pub(crate) fn account(&self) -> String {
+        self.email.trim().to_lowercase()
+    }
+
     /// No account has such a password, and hashing a long one is work for nothing. Answered like a wrong one.
     pub(crate) fn possible(&self) -> bool {
         self.password.expose_secret().chars().count() <= *PASSWORD_LENGTH.end()

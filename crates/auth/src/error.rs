@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use forebay_platform::problem::{Code, FieldError, Problem};
+use forebay_platform::quota::Spent;
 use forebay_pool::AcquireError;
 
 use crate::lane::Full;
@@ -18,12 +19,20 @@ pub(crate) enum Error {
     RefreshTokenInvalid,
     #[error("the refresh token was used before")]
     RefreshTokenReused,
+    #[error("too many wrong passwords, or attempts")]
+    Throttled(Spent),
     #[error("all places for hashing are taken")]
     HashingFull,
     #[error(transparent)]
     Acquire(#[from] AcquireError),
     #[error(transparent)]
     Store(#[from] sqlx::Error),
+}
+
+impl From<Spent> for Error {
+    fn from(spent: Spent) -> Self {
+        Self::Throttled(spent)
+    }
 }
 
 impl From<Full> for Error {
@@ -40,6 +49,7 @@ impl From<Error> for Problem {
             Error::InvalidCredentials => Code::InvalidCredentials.into(),
             Error::RefreshTokenInvalid => Code::RefreshTokenInvalid.into(),
             Error::RefreshTokenReused => Code::RefreshTokenReused.into(),
+            Error::Throttled(spent) => Self::spent(spent),
             Error::HashingFull => Self::new(Code::Overloaded).detail("too many logins at once; nothing was executed"),
             Error::Acquire(error) => error.into(),
             Error::Store(error) => error.into(),

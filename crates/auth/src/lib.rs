@@ -13,6 +13,7 @@ use forebay_platform::problem;
 use forebay_pool::Class;
 use sqlx::migrate::Migrator;
 
+mod device;
 mod domain;
 mod error;
 mod key_set;
@@ -21,6 +22,7 @@ mod passwords;
 mod routes;
 mod signing;
 mod store;
+mod throttle;
 
 /// The names of this service's quotas, as clients see them.
 pub mod quotas {
@@ -49,6 +51,8 @@ pub struct State {
     signing_key: SigningKey,
     key_set: Arc<key_set::KeySet>,
     passwords: Arc<passwords::Passwords>,
+    devices: device::Devices,
+    throttle: Arc<throttle::Throttle>,
 }
 
 impl State {
@@ -59,7 +63,9 @@ impl State {
     pub fn new(db: Db, admit: Admit, signing_key: SigningKey) -> Self {
         let key_set = Arc::new(key_set::KeySet::of(signing_key.accepted()));
         let passwords = Arc::new(passwords::Passwords::new());
-        Self { db: db.named("auth"), admit, signing_key, key_set, passwords }
+        let devices = device::Devices::new(signing_key.secret_for("device cookies").as_bytes());
+        let throttle = Arc::new(throttle::Throttle::new());
+        Self { db: db.named("auth"), admit, signing_key, key_set, passwords, devices, throttle }
     }
 }
 

@@ -6,7 +6,8 @@ use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::lane::{Full, Lane};
+use crate::lane::{Full, Lane, Place, Rank};
+use crate::throttle::Sender;
 
 /// Memory in KiB, passes, lanes: <https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>.
 const COST: (u32, u32, u32) = (19_456, 2, 1);
@@ -26,19 +27,28 @@ impl Passwords {
         Self { lane: Lane::new(cores), memory, nobody }
     }
 
+    /// Whether there would be a turn; asked before anything is done for one.
+    pub(crate) fn has_room(&self, rank: Rank, sender: Option<Sender>) -> Result<(), Full> {
+        self.lane.has_room(rank, sender)
+    }
+
+    /// Waits for a turn, which the two others take up. Dropping the future leaves the queue.
+    pub(crate) async fn turn(&self, rank: Rank, sender: Option<Sender>) -> Result<Place, Full> {
+        self.lane.enter(rank, sender).await
+    }
+
     /// The hash to keep, as a PHC string with a salt of its own.
-    pub(crate) async fn hash(&self, password: SecretString) -> Result<String, Full> {
+    pub(crate) async fn hash(&self, turn: Place, password: SecretString) -> String {
         let memory = Arc::clone(&self.memory);
-        self.lane.run(move || hash(password.expose_secret().as_bytes(), &memory)).await
+        turn.run(move || hash(password.expose_secret().as_bytes(), &memory)).await
     }
 
     /// Whether `password` is the one behind `kept`. Without one it is false, after the same work.
-    pub(crate) async fn matches(&self, password: SecretString, kept: Option<String>) -> Result<bool, Full> {
+    pub(crate) async fn matches(&self, turn: Place, password: SecretString, kept: Option<String>) -> bool {
         let known = kept.is_some();
         let kept = kept.unwrap_or_else(|| self.nobody.clone());
         let memory = Arc::clone(&self.memory);
-        let same = self.lane.run(move || verify(password.expose_secret().as_bytes(), &kept, &memory)).await?;
-        Ok(same && known)
+        turn.run(move || verify(password.expose_secret().as_bytes(), &kept, &memory)).await && known
     }
 }
 

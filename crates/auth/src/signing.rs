@@ -81,6 +81,14 @@ impl SigningKey {
         &self.accepted
     }
 
+    /// A secret for another purpose, which who knows it learns nothing of the key by. The same on every replica that signs with this
+    /// key.
+    pub(crate) fn secret_for(&self, purpose: &str) -> String {
+        // A token that is signed begins with base64url and a dot, which a purpose does not: none can be taken for the other.
+        jsonwebtoken::crypto::sign(purpose.as_bytes(), &self.signer.private, Algorithm::EdDSA)
+            .expect("a valid key signs any text")
+    }
+
     pub(crate) fn sign(&self, claims: &Claims) -> String {
         encode(&self.signer.header, claims, &self.signer.private).expect("a valid key signs any claims")
     }

@@ -8,4 +8,5 @@ mod login;
 mod refresh;
 mod refusals;
 mod register;
+mod throttle;
 mod world;

@@ -5,6 +5,7 @@ use forebay_auth::SigningKey;
 use forebay_embedded::testing::{TestDatabase, database};
 use forebay_platform::admit::{Admit, TimeLimits};
 use forebay_platform::db::Db;
+use forebay_platform::quota::Quotas;
 use forebay_pool::{Config, Mode, Pool, Rules};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
@@ -31,13 +32,18 @@ impl World {
         let config = Config { rules, acquire_timeout: Duration::from_secs(20), ..Config::named("test") };
         let pool = Pool::connect(database.options(), config).unwrap();
         let key = SigningKey::from_seed([7; 32]);
-        Self { router: router(&pool, &key), pool, key, database }
+        Self { router: router(&pool, &key, Quotas::default()), pool, key, database }
     }
 
     /// As after a start with another key.
     pub(crate) fn sign_with(&mut self, key: SigningKey) {
-        self.router = router(&self.pool, &key);
+        self.router = router(&self.pool, &key, Quotas::default());
         self.key = key;
+    }
+
+    /// The same with these quotas for each client.
+    pub(crate) fn within(self, quotas: Quotas) -> Self {
+        Self { router: router(&self.pool, &self.key, quotas), ..self }
     }
 
     /// With one user in it.
@@ -74,10 +80,10 @@ impl World {
     }
 }
 
-fn router(pool: &Pool, key: &SigningKey) -> Router {
+fn router(pool: &Pool, key: &SigningKey, quotas: Quotas) -> Router {
     let db = Db::forebay(pool.clone());
     let patient = Duration::from_secs(30);
-    let admit = Admit::new(&db, TimeLimits { critical: patient, normal: patient });
+    let admit = Admit::new(&db, TimeLimits { critical: patient, normal: patient }).quotas(quotas);
     forebay_auth::router(forebay_auth::State::new(db, admit, key.clone()))
 }
 

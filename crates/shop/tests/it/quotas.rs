@@ -16,7 +16,7 @@ async fn ask(shop: &Shop, method: Method, path: &str, headers: &[(&str, &str)], 
 }
 
 #[tokio::test]
-async fn one_client_makes_no_more_accounts_carts_and_orders_than_its_quotas_allow() {
+async fn one_client_makes_no_more_accounts_logins_carts_and_orders_than_its_quotas_allow() {
     let home = home();
     let settings = ["REGISTER", "LOGIN", "REFRESH", "CARTS", "ORDERS"].map(|name| format!("FOREBAY_QUOTA_{name}"));
     let mut settings: Vec<_> = settings.iter().map(|name| (name.as_str(), TWO)).collect();
@@ -24,8 +24,10 @@ async fn one_client_makes_no_more_accounts_carts_and_orders_than_its_quotas_allo
     let shop = Shop::open(home.path(), &settings).await;
     let account =
         |number| json!({"email": format!("new{number}@example.test"), "name": "New", "password": "tidal-mango-71"});
+    let login = json!({"email": "nobody@example.test", "password": "correct-horse-battery"});
     let cases = [
         ("register", "/v1/auth/register", [account(1), account(2), account(3)]),
+        ("login", "/v1/auth/login", [login.clone(), login.clone(), login]),
         (
             "refresh",
             "/v1/auth/refresh",
@@ -47,7 +49,14 @@ async fn one_client_makes_no_more_accounts_carts_and_orders_than_its_quotas_allo
         }
     }
     let (_, metrics) = shop.admin.text("/metrics").await.unwrap();
-    assert!(metrics.contains(r#"quota_refusals_total{policy="carts"} 1"#), "{metrics}");
+    for line in [
+        r#"quota_refusals_total{policy="carts"} 1"#,
+        r#"security_events_total{event="register",outcome="good"} 3"#,
+        r#"security_events_total{event="login",outcome="bad"} 3"#,
+        r#"security_events_total{event="login",outcome="throttled"} 1"#,
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
 }
 
 #[tokio::test]

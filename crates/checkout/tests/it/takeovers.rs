@@ -1,10 +1,9 @@
 //! A buyer's own unpaid order makes way for the next one.
 
 use serde_json::json;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::client::Answer;
+use crate::client::{Answer, send};
 use crate::crashes::{HIDE_PROVIDER, SHOW_PROVIDER, dropped_after, settled};
 use crate::world::World;
 
@@ -104,28 +103,41 @@ async fn many_attempts_of_one_account_at_its_last_unit_pay_for_it_once() {
     assert_eq!(world.count("select count(*) from payment_simulator.charges where outcome = 'approved'").await, 5);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn attempts_that_free_in_one_order_and_reserve_in_another_never_wait_in_a_circle() {
-    let world = World::with(2).await;
-    for round in 0..10 {
-        world.execute("update checkout.inventory set on_hand = 2").await;
-        let (ada, eve) = (Uuid::now_v7(), Uuid::now_v7());
-        left_unpaid(&world, ada, &[(5, 1), (3, 2)]).await;
-        left_unpaid(&world, eve, &[(1, 2), (5, 1)]).await;
-        let carts = [
-            (ada, world.cart(&[(1, 1), (3, 2), (5, 1)]).await),
-            (ada, world.cart(&[(3, 2), (2, 2)]).await),
-            (eve, world.cart(&[(1, 2), (2, 1), (5, 1)]).await),
-            (eve, world.cart(&[(1, 1), (4, 2)]).await),
-        ];
-        let orders = carts.iter().map(|(user, cart)| world.order(*user, &world.key(), cart, "tok_ok"));
-        let sweep = forebay_checkout::sweep(&world.state, OffsetDateTime::now_utc() + time::Duration::seconds(61));
-        let (answers, _) = tokio::join!(world.send_at_once(orders), sweep);
-        assert!(answers.iter().all(|answer| [201, 409].contains(&answer.status.as_u16())), "{round}: {answers:?}");
-        world.sweep().await;
-        let held = "select sum(reserved) from checkout.inventory";
-        assert_eq!((world.count(held).await, unpaid_charges(&world).await), (0, 0), "{round}");
-    }
+/// Completes when this many sessions wait for a lock.
+async fn waiting(world: &World, sessions: i64) {
+    let blocked = "select count(*) from pg_stat_activity \
+                   where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0";
+    let all = async { while world.count(blocked).await < sessions {} };
+    tokio::time::timeout(std::time::Duration::from_secs(30), all).await.unwrap();
+}
+
+/// The old order holds what sorts last. A takeover that freed it first and then waited for what sorts before it would do so
+/// against the order of everybody else.
+#[tokio::test]
+async fn a_takeover_locks_stock_in_the_order_of_all_others() {
+    let world = World::with(5).await;
+    let ada = Uuid::now_v7();
+    left_unpaid(&world, ada, &[(5, 5)]).await;
+    let cart = world.cart(&[(1, 1), (5, 5)]).await;
+    let (mut provider, mut other) = (world.connection().await, world.connection().await);
+    sqlx::raw_sql("begin; lock table payment_simulator.charges").execute(&mut provider).await.unwrap();
+    let order = world.order(ada, &world.key(), &cart, "tok_ok");
+    let placed = tokio::spawn({
+        let router = world.router.clone();
+        async move { send(&router, order).await }
+    });
+    waiting(&world, 1).await;
+    let touch = |sku: &str| {
+        sqlx::AssertSqlSafe(format!("update checkout.inventory set updated_at = now() where sku = '{sku}'"))
+    };
+    sqlx::raw_sql("begin").execute(&mut other).await.unwrap();
+    sqlx::raw_sql(touch("SKU-1")).execute(&mut other).await.unwrap();
+    sqlx::raw_sql("commit").execute(&mut provider).await.unwrap();
+    waiting(&world, 1).await;
+    sqlx::raw_sql(touch("SKU-5")).execute(&mut other).await.expect("the takeover waits before it holds this");
+    sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
+    assert_eq!(placed.await.unwrap().status, 201);
+    assert_eq!(world.faults(5).await, [""; 0]);
 }
 
 async fn unpaid_charges(world: &World) -> i64 {

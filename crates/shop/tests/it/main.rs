@@ -1,6 +1,7 @@
 //! The shop as its users meet it: started, called, killed, started again.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod admin;
 mod budget;
 mod client;
 mod dependencies;

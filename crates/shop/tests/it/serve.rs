@@ -100,7 +100,7 @@ async fn waiting_in_vain_ends_with_what_to_do() {
     let (status, out, err) = run(service(home.path(), "auth", nowhere, &soon)).await;
     assert_eq!(status.code(), Some(1));
     assert!(err.contains("127.0.0.1:1 did not answer within 0.4 s") && err.contains("DATABASE_URL"), "{err}");
-    assert!(out.contains("the published example password is in use"), "{out}");
+    assert!(out.contains("a published example password or token is in use"), "{out}");
     assert!(!out.contains("topsecret") && !err.contains("topsecret"), "{out}{err}");
 }
 

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use forebay_platform::{config::Env, telemetry};
 use forebay_shop::{
-    Config, Failure, Purpose, Service, Signals, config, console::say, health::Health, schema, serve, up,
+    Config, Failure, Purpose, Service, Signals, config,
+    console::{complain, say, speak_as_logs_do},
+    health::Health,
+    schema, serve, up,
 };
 
 /// A shop that survives its own postmortem: catalog, accounts and orders over REST on Postgres.
@@ -48,6 +51,7 @@ async fn main() -> ExitCode {
 }
 
 async fn work(purpose: Purpose, job: impl AsyncFnOnce(Config, Signals) -> Result<(), Failure>) -> ExitCode {
+    speak_as_logs_do(&Env::of_process());
     say(&format!("Forebay {}", env!("CARGO_PKG_VERSION")));
     let done = async {
         let signals = Signals::take().map_err(Failure::Serve)?;
@@ -56,7 +60,7 @@ async fn work(purpose: Purpose, job: impl AsyncFnOnce(Config, Signals) -> Result
     match done.await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("\n{error}");
+            complain(&error);
             ExitCode::from(if matches!(error, Failure::Config(_)) { 2 } else { 1 })
         }
     }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
 
-use crate::process::{Shop, home, nobody_left, run, shop};
+use crate::client::Http;
+use crate::process::{LIMIT, Shop, home, nobody_left, run, shop};
 
 #[tokio::test]
 async fn all_faults_of_the_settings_are_told_at_once() {
@@ -100,4 +103,57 @@ async fn a_second_start_finds_its_data_and_is_quick() {
     assert_eq!(status, 200, "{answer}");
     second.send(Signal::TERM);
     assert!(second.ended().await.0.success());
+}
+
+#[tokio::test]
+async fn whoever_asks_for_json_reads_json_to_the_last_line() {
+    let home = home();
+    let json = [("FOREBAY_LOG_FORMAT", "json"), ("FOREBAY_ACCESS_LOG", "on")];
+    let mut command = shop(home.path(), &json);
+    let mut child = command.spawn().unwrap();
+    let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (mut out, mut err) = (BufReader::new(out).lines(), BufReader::new(err).lines());
+    let opened = async {
+        loop {
+            let line: Value = serde_json::from_str(&out.next_line().await.unwrap().unwrap()).unwrap();
+            if let Some((_, rest)) = line["message"].as_str().unwrap().split_once("is open: http://") {
+                return rest.split(' ').next().unwrap().to_owned();
+            }
+        }
+    };
+    let http = Http::new(&timeout(LIMIT, opened).await.expect("it opens in time"));
+    http.text("/v1/products/plate?secret=hush").await.unwrap();
+    let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let rest = async {
+        let (mut said, mut logged) = (Vec::<Value>::new(), Vec::<Value>::new());
+        while let Some(line) = out.next_line().await.unwrap() {
+            said.push(serde_json::from_str(&line).unwrap());
+        }
+        while let Some(line) = err.next_line().await.unwrap() {
+            logged.push(serde_json::from_str(&line).unwrap());
+        }
+        (said, logged)
+    };
+    let (said, logged) = timeout(LIMIT, rest).await.expect("it ends in time");
+    assert_eq!(said.last().unwrap()["message"], "stopped");
+    let request = logged.iter().find(|line| line["target"] == "access").expect("each request is a line");
+    assert_eq!(
+        (&request["path"], &request["route"]),
+        (&"/v1/products/plate".into(), &"/v1/products/{id_or_slug}".into())
+    );
+    assert_eq!((&request["method"], &request["client"]), (&"GET".into(), &"127.0.0.0/24".into()));
+    assert!(request["status"].is_number() && request["duration_ms"].is_number() && request["request_id"].is_string());
+    assert!(!request.to_string().contains("hush"), "{request}");
+}
+
+#[tokio::test]
+async fn a_start_that_fails_says_so_in_json_too() {
+    let home = home();
+    let settings = [("FOREBAY_LOG_FORMAT", "json"), ("FOREBAY_DRAIN_MS", "soon")];
+    let (_, out, err) = run(shop(home.path(), &settings)).await;
+    for line in out.lines().chain(err.lines()) {
+        serde_json::from_str::<Value>(line).unwrap();
+    }
+    assert!(err.contains("FOREBAY_DRAIN_MS=soon") && err.contains("ERROR"), "{err}");
 }

@@ -16,7 +16,7 @@ use forebay_checkout::Payments;
 use forebay_platform::admin::{Guard, Names, ProbeSession};
 use forebay_platform::admit::{Admit, TimeLimits};
 use forebay_platform::db::{Db, PoolMetrics};
-use forebay_platform::serve::Drained;
+use forebay_platform::serve::{Drained, Limits};
 use forebay_pool::Pool;
 use forebay_shop::{App, Services};
 use serde::Deserialize;
@@ -39,6 +39,9 @@ const LEGACY_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const RESERVATION_TTL: Duration = Duration::from_secs(15 * 60);
 const PAYMENT_LATENCY: Duration = Duration::from_millis(80);
 const DRAIN: Duration = Duration::from_secs(8);
+/// Of clients: the crowd's. It is the pool that is judged, so no connection of theirs is ended for being idle or one too many.
+const CONNECTIONS: usize = 65_536;
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// Why the child ended.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +88,7 @@ pub async fn run() -> Result<(), RunError> {
     let ports = Ports { http: http.local_addr()?, admin: admin.local_addr()? };
     let app = app(&config, log)?;
     say(&ports).await?;
-    if app.serve(http, admin, closed(stdin)).await? == Drained::CutOff {
+    if app.serve(http, admin, closed(stdin)).await == Drained::CutOff {
         tracing::warn!("some requests were cut off");
     }
     Ok(())
@@ -117,6 +120,7 @@ fn app(config: &ChildConfig, log: LogCount) -> Result<App, RunError> {
     let verifier = signing_key.verifier();
     let checkout = forebay_checkout::State::new(db.clone(), admit.clone(), verifier, payments.clone(), RESERVATION_TTL);
     let services = Services::all(&db, &admit, signing_key, payments, RESERVATION_TTL);
+    let limits = Limits { connections: CONNECTIONS, idle: IDLE, ..Limits::default() };
     let faults = Faults::new(db.clone());
     let board = Board { db: db.clone(), database: pooled, faults, log, checkout, actions: AtomicU32::new(0) };
     Ok(App {
@@ -124,6 +128,8 @@ fn app(config: &ChildConfig, log: LogCount) -> Result<App, RunError> {
         services,
         probe: ProbeSession::new(database.application_name("shop-probe")),
         claim: None,
+        http_limits: limits,
+        admin_limits: limits,
         drain_delay: Duration::ZERO,
         drain: DRAIN,
         admin_guard: Guard::new((Ipv4Addr::LOCALHOST, 0).into(), Names::default(), None),

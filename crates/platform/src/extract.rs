@@ -1,12 +1,14 @@
 //! The parts of a request, parsed at the edge, so that the inside needs no checking. What does not parse is answered
 //! here, with a problem that points at the fault.
 
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
+use forebay_pool::Admission;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,7 +25,8 @@ pub const BODY_LIMIT: usize = 64 * 1024;
 
 /// A JSON body, in and out.
 ///
-/// In: 415 for another media type, character set or encoding, 413 over [`BODY_LIMIT`], 400 for what is not JSON, 422 with a
+/// In: 415 for another media type, character set or encoding, 413 over [`BODY_LIMIT`], 408 for what is not there by its
+/// request's deadline, 400 for what is not JSON, 422 with a
 /// pointer for what has another shape than `T`: an array is no object, a name stands once, `99.0` is a whole number, and
 /// no text holds U+0000, which no database stores. Give `T` the attribute `deny_unknown_fields`, and neither `flatten` nor
 /// `untagged`: what serde buffers for them it reads again by its own, laxer rules.
@@ -35,8 +38,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         require_json(request.headers())?;
-        let body = Limited::new(request.into_body(), BODY_LIMIT).collect().await;
-        let bytes = body.map_err(|error| unreadable(&*error))?.to_bytes();
+        let deadline = request.extensions().get::<Admission>().map(Admission::deadline);
+        let bytes = read(request.into_body(), deadline).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -142,11 +145,33 @@ fn charset(parameter: &str) -> Option<&str> {
     name.trim_end().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
 }
 
+/// The whole body, within its request's own deadline.
+async fn read(body: Body, deadline: Option<std::time::Instant>) -> Result<Bytes, Problem> {
+    // Not a byte of it is asked for, so that a client that asks first is not told to go on.
+    if body.size_hint().lower() > BODY_LIMIT as u64 {
+        return Err(too_large());
+    }
+    let whole = Limited::new(body, BODY_LIMIT).collect();
+    let whole = match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), whole).await.map_err(|_elapsed| too_slow())?,
+        None => whole.await,
+    };
+    whole.map(Collected::to_bytes).map_err(|error| unreadable(&*error))
+}
+
 fn unreadable(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Problem {
     if error.is::<LengthLimitError>() {
-        return Problem::new(Code::PayloadTooLarge).detail(format!("the limit is {BODY_LIMIT} bytes"));
+        return too_large();
     }
     Problem::new(Code::InvalidRequest).detail("the body ended early")
+}
+
+fn too_large() -> Problem {
+    Problem::new(Code::PayloadTooLarge).detail(format!("the limit is {BODY_LIMIT} bytes"))
+}
+
+fn too_slow() -> Problem {
+    Problem::new(Code::RequestTimeout).detail("the body did not arrive in time; nothing was executed")
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

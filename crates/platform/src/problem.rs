@@ -12,7 +12,7 @@ use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use forebay_pool::AcquireError;
 use forebay_pool::http::Shed;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
@@ -199,7 +199,7 @@ impl Problem {
         serde_json::to_vec(&body).expect("strings and numbers always serialize")
     }
 
-    fn headers(&self) -> HeaderMap {
+    pub(crate) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(wait) = self.retry_after {
@@ -208,6 +208,10 @@ impl Problem {
         }
         if let Some(spent) = &self.spent {
             spent.write_to(&mut headers);
+        }
+        // What was not read of such a request is not read any more.
+        if matches!(self.status(), StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if self.status() == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, self.challenge());

@@ -1,12 +1,6 @@
-//! The public router's layers, and a listener that drains.
+//! The public router's layers, and a listener that nobody stops by being slow.
 
-use std::{
-    future::{Future, IntoFuture as _},
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -14,13 +8,12 @@ use axum::{
     extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
-    serve::ListenerExt as _,
 };
 use http::{
-    HeaderName, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
 };
-use tokio::{net::TcpListener, time::Instant};
+use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument as _, Level};
 use uuid::Uuid;
@@ -29,6 +22,17 @@ use crate::{
     client::{CLIENT, Client, Proxies},
     problem::{self, Code, Problem, REQUEST_ID},
 };
+
+mod connection;
+mod exchange;
+mod io;
+mod limits;
+mod listener;
+mod refusal;
+mod state;
+
+pub use limits::Limits;
+pub use listener::{Drained, serve};
 
 /// The largest body of a request, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -43,6 +47,7 @@ const ACTIVE: &str = "http_server_active_requests";
 pub(crate) fn describe_metrics() {
     metrics::describe_histogram!(DURATION, metrics::Unit::Seconds, "From the request's head to the answer's head");
     metrics::describe_gauge!(ACTIVE, "Requests that have not been answered");
+    listener::describe_metrics();
 }
 
 /// Measures every request of `router` under the name of its service. For a router without a fallback: requests that
@@ -63,7 +68,7 @@ pub fn public(router: Router, proxies: Proxies) -> Router {
 }
 
 async fn identify(State(proxies): State<Arc<Proxies>>, mut request: Request, next: Next) -> Response {
-    let id = request_id(&request);
+    let id = request_id(request.headers());
     let peer = request.extensions().get().map(|ConnectInfo::<SocketAddr>(peer)| peer.ip());
     let client = peer.map(|peer| proxies.client(peer, request.headers()));
     if let Some(client) = client {
@@ -88,8 +93,8 @@ pub(crate) fn guarded(mut response: Response) -> Response {
 }
 
 /// The caller's id if it is a UUID, else a new one.
-fn request_id(request: &Request) -> Arc<str> {
-    let theirs = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+fn request_id(headers: &HeaderMap) -> Arc<str> {
+    let theirs = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
     let theirs = theirs.and_then(|text| Uuid::try_parse(text).ok());
     theirs.unwrap_or_else(Uuid::now_v7).hyphenated().to_string().into()
 }
@@ -197,58 +202,12 @@ fn known_method(method: &Method) -> &'static str {
     }
 }
 
-/// How a listener came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a drain that ran out of time cut requests off"]
-pub enum Drained {
-    /// Every request in flight was answered.
-    Complete,
-    /// The limit passed with requests in flight; they were cut off.
-    CutOff,
-}
-
-/// Serves `router` until `shutdown` completes, then takes no more connections and lets what is in flight finish, for
-/// at most `drain`. Dropping the future cuts everything off.
-///
-/// # Errors
-///
-/// The listener's.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-    drain: Duration,
-) -> io::Result<Drained> {
-    let listener = listener.tap_io(|connection| {
-        // A connection whose options cannot be set is about to fail by itself.
-        _ = connection.set_nodelay(true);
-    });
-    // The door asks who sends a request.
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let (told, mut hears) = tokio::sync::watch::channel(false);
-    let stop = async move {
-        shutdown.await;
-        told.send_replace(true);
-    };
-    let limit = async move {
-        // An error means that the listener has ended.
-        if hears.wait_for(|told| *told).await.is_ok() {
-            tokio::time::sleep(drain).await;
-        } else {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        ended = axum::serve(listener, service).with_graceful_shutdown(stop).into_future() => ended.map(|()| Drained::Complete),
-        () = limit => Ok(Drained::CutOff),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use axum::routing::get;
     use http_body_util::BodyExt as _;
-    use tokio::io::AsyncWriteExt as _;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -263,7 +222,7 @@ mod tests {
         public(measured(routes, "test"), Proxies::default())
     }
 
-    async fn get_path(path: &str) -> (StatusCode, http::HeaderMap, String) {
+    async fn get_path(path: &str) -> (StatusCode, HeaderMap, String) {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = router().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
@@ -297,7 +256,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_callers_id_is_kept_only_if_it_is_a_uuid() {
-        let with = |id: &str| Request::get("/things/1").header(X_REQUEST_ID, id).body(Body::empty()).unwrap();
+        let with = |id: &str| HeaderMap::from_iter([(X_REQUEST_ID, id.parse().unwrap())]);
         let theirs = "0190b3a0-7c5e-7abc-8def-0123456789ab";
         assert_eq!(&*request_id(&with(theirs)), theirs);
         assert_ne!(&*request_id(&with("<script>")), "<script>");
@@ -324,32 +283,5 @@ mod tests {
             assert!(Instant::now() < deadline, "a request that ended is still active");
             tokio::task::yield_now().await;
         }
-    }
-
-    #[tokio::test]
-    async fn a_drain_ends_at_its_limit() {
-        let (in_flight, mut arrived) = tokio::sync::mpsc::channel(1);
-        let never = async move || {
-            in_flight.send(()).await.unwrap();
-            std::future::pending::<&'static str>().await
-        };
-        let router = public(Router::new().route("/never", get(never)), Proxies::default());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let shutdown = async move { _ = stopped.await };
-        let server = tokio::spawn(serve(listener, router, shutdown, Duration::from_millis(50)));
-        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
-        client.write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        arrived.recv().await.unwrap();
-        stop.send(()).unwrap();
-        assert_eq!(server.await.unwrap().unwrap(), Drained::CutOff);
-    }
-
-    #[tokio::test]
-    async fn a_drain_without_traffic_is_complete_at_once() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let ended = serve(listener, router(), std::future::ready(()), Duration::from_secs(60)).await.unwrap();
-        assert_eq!(ended, Drained::Complete);
     }
 }

@@ -1,12 +1,12 @@
 //! A process of the shop: its services on one pool, a public listener and an admin one.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::Router;
 use forebay_platform::{
     admin::{Admin, Bounds, Guard, ProbeSession, Readiness},
     db::Db,
-    serve::{self, Drained},
+    serve::{self, Drained, Limits},
     telemetry::Metrics,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
@@ -27,6 +27,10 @@ pub struct App {
     pub probe: ProbeSession,
     /// What the pool was granted of the server's connections, where it has to ask for more.
     pub claim: Option<Arc<Claim>>,
+    /// What the public listener puts up with.
+    pub http_limits: Limits,
+    /// What the admin listener puts up with.
+    pub admin_limits: Limits,
     /// How long it goes on as before, once it says that it is draining, so that a balancer can notice.
     pub drain_delay: Duration,
     /// How long requests in flight may take at the end.
@@ -41,16 +45,12 @@ impl App {
     /// Serves until `shutdown` completes. From then on the admin listener says `draining`; the public one goes on for the
     /// drain's delay, takes no more connections, and answers what is in flight. The admin listener stays until then, and
     /// the pool is closed at the end. Dropping the future cuts everything off.
-    ///
-    /// # Errors
-    ///
-    /// A listener's.
     pub async fn serve(
         self,
         http: TcpListener,
         admin: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<Drained> {
+    ) -> Drained {
         let metrics = Metrics::of_process();
         let (draining, hears) = watch::channel(false);
         let readiness = Readiness::new(hears).making(self.services.writes());
@@ -72,23 +72,20 @@ impl App {
         let _sweeper = self.services.checkout.clone().map(|state| AbortOnDrop(forebay_checkout::spawn_sweeper(state)));
         let admin_router = Admin { db: self.db.clone(), readiness, metrics, bounds }.router().merge(self.admin_extra);
         let admin_router = self.admin_guard.over(admin_router);
-        companions.spawn(async move {
-            let forever = serve::serve(admin, admin_router, std::future::pending(), Duration::ZERO).await;
-            if let Err(error) = forever {
-                tracing::error!(%error, "the admin listener ended");
-            }
-        });
+        let forever = std::future::pending();
+        let probed = serve::serve("admin", admin, admin_router, self.admin_limits, forever, Duration::ZERO);
+        companions.spawn(async move { _ = probed.await });
         let told = async move {
             shutdown.await;
             draining.send_replace(true);
             tokio::time::sleep(self.drain_delay).await;
         };
-        let drained = serve::serve(http, self.services.router(), told, self.drain).await?;
+        let drained = serve::serve("public", http, self.services.router(), self.http_limits, told, self.drain).await;
         match self.db.close(CLOSE_LIMIT).await {
-            0 => Ok(drained),
+            0 => drained,
             out => {
                 tracing::warn!(out, "leases were still out when the pool was closed");
-                Ok(Drained::CutOff)
+                Drained::CutOff
             }
         }
     }

@@ -10,6 +10,7 @@ use forebay_platform::{
     config::{ConfigFaults, Env, Reader},
     identity::JwksUri,
     quota::Quota,
+    serve::Limits,
     telemetry::LogConfig,
 };
 use forebay_pool::{Bouncer, Mode, Rules, ServerRole, Sizing, http::TicketKeys};
@@ -17,6 +18,7 @@ use secrecy::SecretString;
 
 use crate::{Scale, Service};
 
+mod limits;
 mod password;
 
 /// What the settings are read for: what it needs must be there, and some defaults are its own.
@@ -40,6 +42,11 @@ pub struct Config {
     /// `FOREBAY_ADMIN_HOSTS`, `FOREBAY_ADMIN_TOKEN`: by which names it may be called there, and what an operator shows. The
     /// token is needed where other machines reach it.
     pub admin_guard: Guard,
+    /// `FOREBAY_HTTP_HEAD_MS`, `_BODY_MS`, `_ANSWER_MS`, `_IDLE_MS`, `_HEAD_BYTES`, `_CONNECTIONS`: what the API puts up with from
+    /// its clients. Default 640 connections, or what the limit of open files leaves room for.
+    pub http_limits: Limits,
+    /// The same for the admin listener, with `FOREBAY_ADMIN_CONNECTIONS` connections of its own. Default 16.
+    pub admin_limits: Limits,
     /// `DATABASE_URL`: use this server instead of an embedded one. Where it holds no password, sqlx takes `PGPASSWORD`.
     pub database_url: Option<SecretString>,
     /// Whether the password in `DATABASE_URL` or `PGPASSWORD`, or an admin token, is one that is published as an example.
@@ -163,10 +170,15 @@ impl Config {
             || admin_tokens.as_ref().is_some_and(|tokens| tokens.any_begins_with(password::EXAMPLE));
         let admin = read_admin(&mut settings);
         require_admin_token(&mut settings, admin, admin_tokens.is_some(), purpose);
+        let pool = read_pool(&mut settings, purpose);
+        let database = pool.rules.ceiling.saturating_add(purpose.beside());
+        let (http_limits, admin_limits) = limits::read(&mut settings, database);
         let config = Self {
             http: settings.or("FOREBAY_HTTP", SocketAddr::from(([127, 0, 0, 1], 8080))),
             admin,
             admin_guard: read_admin_guard(&mut settings, admin, admin_tokens),
+            http_limits,
+            admin_limits,
             example_password,
             database_url,
             start_wait: settings.millis("FOREBAY_START_WAIT_MS", Duration::from_secs(60)),
@@ -177,7 +189,7 @@ impl Config {
             previous_key_file: settings.optional("FOREBAY_PREVIOUS_KEY_FILE", "./previous-key.pem"),
             seed: read_seed(&mut settings),
             pool_url: settings.secret("FOREBAY_POOL_URL"),
-            pool: read_pool(&mut settings, purpose),
+            pool,
             time_limits: read_time_limits(&mut settings),
             proxies: settings.optional("FOREBAY_TRUSTED_PROXIES", "10.0.0.0/8").unwrap_or_default(),
             quotas: read_quotas(&mut settings),

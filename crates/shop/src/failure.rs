@@ -63,9 +63,9 @@ pub enum Failure {
     /// The pool's own rules.
     #[error("{0}")]
     Pool(#[from] forebay_pool::InvalidConfig),
-    /// The public listener.
-    #[error("serving ended: {0}")]
-    Serve(io::Error),
+    /// The signals that end a process.
+    #[error("cannot listen for signals: {0}")]
+    Signals(io::Error),
     /// A signal, while `shop migrate` or `shop seed` was at work.
     #[error("stopped before it was done. Start again: what is done stays, what is half done is undone")]
     Interrupted,

@@ -54,7 +54,7 @@ async fn work(purpose: Purpose, job: impl AsyncFnOnce(Config, Signals) -> Result
     speak_as_logs_do(&Env::of_process());
     say(&format!("Forebay {}", env!("CARGO_PKG_VERSION")));
     let done = async {
-        let signals = Signals::take().map_err(Failure::Serve)?;
+        let signals = Signals::take().map_err(Failure::Signals)?;
         job(configure(purpose)?, signals).await
     };
     match done.await {

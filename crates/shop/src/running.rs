@@ -87,11 +87,10 @@ pub(crate) async fn run(
             _ = stop_serving.send(());
             tokio::select! {
                 ended = serving => ended,
-                () = signals.next() => Ok(Drained::CutOff),
+                () = signals.next() => Drained::CutOff,
             }
         }
-    }
-    .map_err(Failure::Serve)?;
+    };
     stop(server, &mut signals).await;
     say(if drained == Drained::Complete { "stopped" } else { "stopped; some requests were cut off" });
     fault.map_or(Ok(()), Err)

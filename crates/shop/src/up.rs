@@ -56,6 +56,8 @@ async fn prepare(config: &Config) -> Result<Prepared, Failure> {
         db,
         probe: claim.session(),
         claim: Some(claim),
+        http_limits: config.http_limits,
+        admin_limits: config.admin_limits,
         drain_delay: *drain_delay,
         drain: *drain,
         admin_guard: config.admin_guard.clone(),

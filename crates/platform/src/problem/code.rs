@@ -20,6 +20,7 @@ pub enum Code {
     ForeignOrigin,
     NotFound,
     MethodNotAllowed,
+    RequestTimeout,
     InsufficientStock,
     CartAlreadyOrdered,
     CartChanged,
@@ -30,12 +31,14 @@ pub enum Code {
     PreconditionFailed,
     PreconditionRequired,
     PayloadTooLarge,
+    UriTooLong,
     UnsupportedMediaType,
     MisdirectedRequest,
     ValidationFailed,
     IdempotencyKeyReused,
     PaymentDeclined,
     QuotaExceeded,
+    HeadTooLarge,
     Internal,
     Overloaded,
     DependencyUnavailable,
@@ -59,7 +62,7 @@ pub(super) struct Row {
 
 impl Code {
     /// Every code, in the order of the table.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 37] = [
         Self::InvalidRequest,
         Self::InvalidCursor,
         Self::IdempotencyKeyMissing,
@@ -72,6 +75,7 @@ impl Code {
         Self::ForeignOrigin,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::RequestTimeout,
         Self::InsufficientStock,
         Self::CartAlreadyOrdered,
         Self::CartChanged,
@@ -82,12 +86,14 @@ impl Code {
         Self::PreconditionFailed,
         Self::PreconditionRequired,
         Self::PayloadTooLarge,
+        Self::UriTooLong,
         Self::UnsupportedMediaType,
         Self::MisdirectedRequest,
         Self::ValidationFailed,
         Self::IdempotencyKeyReused,
         Self::PaymentDeclined,
         Self::QuotaExceeded,
+        Self::HeadTooLarge,
         Self::Internal,
         Self::Overloaded,
         Self::DependencyUnavailable,
@@ -117,6 +123,7 @@ impl Code {
             Self::ForeignOrigin         => fault(403, "foreign-origin", "Pages of another origin may not do this"),
             Self::NotFound              => fault(404, "not-found", "Not found"),
             Self::MethodNotAllowed      => fault(405, "method-not-allowed", "The method is not allowed here"),
+            Self::RequestTimeout        => Row { retryable: true, ..fault(408, "request-timeout", "The request did not arrive in time") },
             Self::InsufficientStock     => fault(409, "insufficient-stock", "Not enough units in stock"),
             Self::CartAlreadyOrdered    => fault(409, "cart-already-ordered", "The cart was already ordered"),
             Self::CartChanged           => fault(409, "cart-changed", "The cart costs something else than was expected"),
@@ -127,6 +134,7 @@ impl Code {
             Self::PreconditionFailed    => fault(412, "precondition-failed", "The resource has changed"),
             Self::PreconditionRequired  => fault(428, "precondition-required", "The If-Match header is required"),
             Self::PayloadTooLarge       => fault(413, "payload-too-large", "The body is too large"),
+            Self::UriTooLong            => fault(414, "uri-too-long", "The request line is too long"),
             Self::UnsupportedMediaType  => fault(415, "unsupported-media-type", "The body must be application/json"),
             Self::MisdirectedRequest    => fault(421, "misdirected-request", "Nothing of this name is served here"),
             Self::ValidationFailed      => fault(422, "validation-failed", "The request breaks a rule"),
@@ -136,6 +144,7 @@ impl Code {
                 registered: Some("https://iana.org/assignments/http-problem-types#quota-exceeded"),
                 ..again(429, "quota-exceeded", "Too many requests from this client", 5)
             },
+            Self::HeadTooLarge          => fault(431, "head-too-large", "The head is too large or has too many fields"),
             Self::Internal              => fault(500, "internal", "Internal error"),
             Self::Overloaded            => Row {
                 registered: Some("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"),

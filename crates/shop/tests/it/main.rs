@@ -13,4 +13,5 @@ mod quotas;
 mod readme;
 mod recovery;
 mod serve;
+mod slow_clients;
 mod start;

@@ -16,6 +16,7 @@ use forebay_platform::{
     admin::{Guard, Names, ProbeSession},
     admit::{Admit, TimeLimits},
     db::{Db, PoolMetrics},
+    serve::Limits,
     telemetry::Metrics,
 };
 use forebay_pool::{Admission, Class, Config, Mode, Pool, Rules};
@@ -86,6 +87,8 @@ impl Strict {
             services: services(&db, &options),
             probe: ProbeSession::new(options),
             claim: None,
+            http_limits: Limits::default(),
+            admin_limits: Limits::default(),
             drain_delay: Duration::ZERO,
             drain: Duration::ZERO,
             admin_guard: Guard::new(([127, 0, 0, 1], 0).into(), Names::default(), None),

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-const NAME: &str = "forebay-device";
+const NAME: &str = "__Secure-forebay-device";
 /// A year.
 const ATTRIBUTES: &str = "Path=/v1/auth/login; Max-Age=31536000; HttpOnly; Secure; SameSite=Strict";
 
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(devices.known(&one, "eve@shop.example"), None);
         assert_eq!(Devices::new(b"another").known(&one, "ada@shop.example"), None);
         assert_eq!(known(&HeaderMap::new()), None);
-        let made_up = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("forebay-device=AAAA"))]);
+        let made_up = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("__Secure-forebay-device=AAAA"))]);
         assert_eq!(known(&made_up), None);
     }
 

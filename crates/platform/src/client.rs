@@ -9,6 +9,7 @@ use std::{
     fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     str::FromStr,
+    sync::Once,
 };
 
 use axum::extract::{ConnectInfo, OptionalFromRequestParts};
@@ -113,6 +114,7 @@ impl Proxies {
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
         let peer = peer.to_canonical();
         if !self.trust(peer) {
+            warn_of_unnamed(peer, headers);
             return Client::of(peer);
         }
         let told = self.last_stranger(peer, headers, &X_FORWARDED_FOR, address_of_list);
@@ -145,6 +147,20 @@ impl Proxies {
             }
         }
         Some(known)
+    }
+}
+
+/// All who come through a proxy that is not named count as one client, and would be refused as one. Said once.
+fn warn_of_unnamed(peer: IpAddr, headers: &HeaderMap) {
+    static SAID: Once = Once::new();
+    let near = match peer {
+        IpAddr::V4(four) => four.is_private() || four.is_loopback(),
+        IpAddr::V6(six) => six.is_unique_local() || six.is_loopback(),
+    };
+    if near && !SAID.is_completed() && (headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)) {
+        SAID.call_once(|| {
+            tracing::warn!(%peer, "a proxy hands on requests and is not in FOREBAY_TRUSTED_PROXIES: whoever it serves is one client");
+        });
     }
 }
 

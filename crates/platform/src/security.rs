@@ -15,8 +15,11 @@ use crate::{client::CLIENT, problem::REQUEST_ID};
 
 const EVENTS: &str = "security_events_total";
 
-/// How many records of throttled attempts are written in one second: who is refused costs nothing, and shall not fill a disk.
-const THROTTLED_A_SECOND: u32 = 10;
+/// How many records are written in one second of what was refused without any work: it costs its sender nothing, and shall
+/// not fill a disk.
+const CHEAP_A_SECOND: u32 = 10;
+/// How much is written of what a sender chooses, in characters.
+const LONGEST: usize = 200;
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +123,7 @@ impl Event<'_> {
 pub fn record(event: Event<'_>, user: Option<Uuid>) {
     let (name, outcome) = (event.name(), event.outcome());
     metrics::counter!(EVENTS, "event" => name, "outcome" => outcome.name()).increment(1);
-    let Some(left_out) = left_out(outcome) else { return };
+    let Some(left_out) = left_out(&event) else { return };
     let client = CLIENT.try_with(|client| *client).ok().flatten();
     let request_id = REQUEST_ID.try_with(Arc::clone).ok();
     let order = match event {
@@ -129,7 +132,7 @@ pub fn record(event: Event<'_>, user: Option<Uuid>) {
     };
     let (what, by, before, after) = match event {
         Event::AdminAction { what, by, before, after } => (Some(what), Some(by), Some(before), Some(after)),
-        Event::AdminRefused { what } => (Some(what), None, None, None),
+        Event::AdminRefused { what } => (Some(shortened(what)), None, None, None),
         _ => (None, None, None, None),
     };
     tracing::info!(
@@ -149,17 +152,24 @@ pub fn record(event: Event<'_>, user: Option<Uuid>) {
     );
 }
 
-/// How many records were left out since the last one; none when this one is left out too.
-fn left_out(outcome: Outcome) -> Option<u64> {
-    static THROTTLED: Mutex<Option<Written>> = Mutex::new(None);
-    if outcome != Outcome::Throttled {
-        return Some(0);
-    }
-    THROTTLED.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().note(Instant::now())
+fn shortened(text: &str) -> &str {
+    text.char_indices().nth(LONGEST).map_or(text, |(end, _)| &text[..end])
+}
+
+/// How many records of this kind were left out since the last one; none when this one is left out too.
+fn left_out(event: &Event<'_>) -> Option<u64> {
+    static THROTTLED: Mutex<Written> = Mutex::new(Written::NOTHING);
+    static REFUSED: Mutex<Written> = Mutex::new(Written::NOTHING);
+    let written = match event {
+        Event::AdminRefused { .. } => &REFUSED,
+        _ if event.outcome() == Outcome::Throttled => &THROTTLED,
+        _ => return Some(0),
+    };
+    written.lock().unwrap_or_else(PoisonError::into_inner).note(Instant::now())
 }
 
 /// What was written in the second that runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Written {
     since: Option<Instant>,
     records: u32,
@@ -167,11 +177,13 @@ struct Written {
 }
 
 impl Written {
+    const NOTHING: Self = Self { since: None, records: 0, left_out: 0 };
+
     fn note(&mut self, now: Instant) -> Option<u64> {
         if self.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
             (self.since, self.records) = (Some(now), 0);
         }
-        if self.records == THROTTLED_A_SECOND {
+        if self.records == CHEAP_A_SECOND {
             self.left_out += 1;
             return None;
         }
@@ -261,7 +273,7 @@ mod tests {
 
     #[test]
     fn throttled_attempts_are_counted_and_few_of_them_written() {
-        let (mut written, now) = (Written::default(), Instant::now());
+        let (mut written, now) = (Written::NOTHING, Instant::now());
         let first: Vec<_> = (0..15).filter_map(|_| written.note(now)).collect();
         assert_eq!(first, [0; 10]);
         assert_eq!(written.note(now + Duration::from_secs(1)), Some(5));

@@ -25,6 +25,7 @@ use crate::{
     client::{CLIENT, Client},
     problem::{Code, Problem},
     security::{self, Event},
+    serve::guarded,
 };
 
 /// Shorter ones can be guessed.
@@ -135,7 +136,7 @@ async fn watch(State(guard): State<Guard>, mut request: Request, next: Next) -> 
             }
         }
     };
-    CLIENT.scope(client, answered).await
+    guarded(CLIENT.scope(client, answered).await)
 }
 
 /// Names by which an admin listener may be called, besides `localhost`.

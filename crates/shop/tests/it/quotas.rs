@@ -81,4 +81,8 @@ async fn no_answer_is_kept_by_a_cache_that_should_not_nor_taken_for_another_type
         let kept = headers["cache-control"].to_str().unwrap();
         assert_eq!(kept == "private, no-store", private, "{method} {path}: {status} {kept}");
     }
+    for path in ["/livez", "/metrics", "/nowhere"] {
+        let (head, _) = shop.admin.whole(Method::GET, path, &[], None).await.unwrap();
+        assert_eq!(head.headers["x-content-type-options"], "nosniff", "{path}");
+    }
 }

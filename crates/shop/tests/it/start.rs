@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
@@ -123,6 +123,9 @@ async fn whoever_asks_for_json_reads_json_to_the_last_line() {
     };
     let http = Http::new(&timeout(LIMIT, opened).await.expect("it opens in time"));
     http.text("/v1/products/plate?secret=hush").await.unwrap();
+    let login = |password: &str| json!({"email": "user00001@example.test", "password": password});
+    http.post("/v1/auth/login", &[], login("wrong-password")).await.unwrap();
+    let (_, tokens) = http.post("/v1/auth/login", &[], login("correct-horse-battery")).await.unwrap();
     let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     let rest = async {
@@ -144,7 +147,15 @@ async fn whoever_asks_for_json_reads_json_to_the_last_line() {
     );
     assert_eq!((&request["method"], &request["client"]), (&"GET".into(), &"127.0.0.0/24".into()));
     assert!(request["status"].is_number() && request["duration_ms"].is_number() && request["request_id"].is_string());
-    assert!(!request.to_string().contains("hush"), "{request}");
+    let events: Vec<_> = logged.iter().filter(|line| line["target"] == "security").collect();
+    let outcomes: Vec<_> = events.iter().map(|event| (&event["event"], &event["outcome"])).collect();
+    assert_eq!(outcomes, [(&"login".into(), &"bad".into()), (&"login".into(), &"good".into())]);
+    assert!(events.iter().all(|event| event["user"].is_string() && event["request_id"].is_string()), "{events:?}");
+    let secrets = ["hush", "user00001", "wrong-password", "correct-horse", tokens["access_token"].as_str().unwrap()];
+    for line in &logged {
+        let line = line.to_string();
+        assert!(!secrets.iter().any(|secret| line.contains(secret)), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 use axum::body::Body;
 use axum::extract::FromRequest;
+use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -166,6 +167,55 @@ async fn what_json_means_is_read_however_it_is_written() {
             format!(r#" {{"lines":[{{"text":"\u00e9\ud83d\ude00"}}],"weight":{weight},"id":"{id}","speed":"fast"}} "#);
         let parcel = sent(&[("content-type", "application/json")], body).await.unwrap();
         assert_eq!((parcel.weight, parcel.id, parcel.speed), (99, Some(id), Speed::Fast));
+    }
+}
+
+#[test]
+fn whatever_json_says_is_read_as_it_is_but_for_a_name_that_stands_twice() {
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(|value| json!(value)),
+        any::<i64>().prop_map(|value| json!(value)),
+        any::<u64>().prop_map(|value| json!(value)),
+        any::<f64>().prop_filter("JSON has no others", |value| value.is_finite()).prop_map(|value| json!(value)),
+        "[^\u{0}]{0,8}".prop_map(|value| json!(value)),
+    ];
+    let tree = leaf.prop_recursive(4, 64, 24, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..24).prop_map(|list| json!(list)),
+            proptest::collection::btree_map("[^\u{0}]{0,2}", inner, 0..24).prop_map(|fields| json!(fields)),
+        ]
+    });
+    proptest!(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }, |(tree in tree)| {
+        let text = tree.to_string();
+        prop_assert_eq!(&parse::<serde_json::Value>(text.as_bytes()).unwrap(), &tree);
+        let twice = format!("{{\"a\":[{{\"x\":{text},\"y\":0,\"x\":{text}}}]}}");
+        let refused: serde_json::Value = serde_json::from_slice(&parse::<serde_json::Value>(twice.as_bytes()).unwrap_err().body()).unwrap();
+        prop_assert_eq!(&refused["errors"][0]["pointer"], "/a/0/x");
+    });
+}
+
+#[test]
+fn whatever_bytes_come_are_an_answer() {
+    proptest!(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }, |(bytes: Vec<u8>, text in "[\\[\\]{}:,\"a01.eE\\\\u-]{0,40}")| {
+        for bytes in [&bytes[..], text.as_bytes()] {
+            let read = parse::<serde_json::Value>(bytes);
+            let taken = serde_json::from_slice::<serde_json::Value>(bytes);
+            prop_assert!(read.is_err() || taken.is_ok(), "what is not JSON was taken for it");
+            prop_assert!(read.is_ok() || [400, 422].contains(&read.unwrap_err().status().as_u16()));
+        }
+    });
+}
+
+#[tokio::test]
+async fn an_object_of_many_fields_is_looked_through_as_one_of_few() {
+    for fields in [2, 16, 17, 5_000] {
+        let names: Vec<_> = (0..fields).map(|number| format!("\"n{number}\":0")).collect();
+        let read = |names: &[String]| parse::<serde_json::Value>(format!("{{{}}}", names.join(",")).as_bytes());
+        assert_eq!(read(&names).unwrap().as_object().unwrap().len(), fields);
+        let twice = [names.as_slice(), &[names[1].clone()]].concat();
+        let refused: serde_json::Value = serde_json::from_slice(&read(&twice).unwrap_err().body()).unwrap();
+        assert_eq!(refused["errors"][0]["pointer"], "/n1", "{fields}");
     }
 }
 

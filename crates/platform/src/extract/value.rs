@@ -223,8 +223,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         let Self::Object(fields) = self else { return Err(self.is_not("an object")) };
-        let mut names = HashSet::with_capacity(fields.len());
-        if let Some((name, _)) = fields.iter().find(|(name, _)| !names.insert(&**name)) {
+        if let Some(name) = repeated(&fields) {
             return Err(Misfit::repeated(name));
         }
         visitor.visit_map(Fields { rest: fields.into_iter(), value: None })
@@ -270,6 +269,20 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 
     forward_to_deserialize_any! { i128 u128 char bytes byte_buf unit unit_struct identifier }
+}
+
+/// So few names are compared faster than hashed.
+const FEW: usize = 16;
+
+/// A name that stands twice.
+fn repeated<'a>(fields: &'a [(Cow<'_, str>, Value<'_>)]) -> Option<&'a str> {
+    let mut names = fields.iter().map(|(name, _)| &**name);
+    if fields.len() <= FEW {
+        let earlier = |index: usize, name: &str| fields[..index].iter().any(|(earlier, _)| earlier == name);
+        return names.enumerate().find(|(index, name)| earlier(*index, name)).map(|(_, name)| name);
+    }
+    let mut seen = HashSet::with_capacity(fields.len());
+    names.find(|name| !seen.insert(*name))
 }
 
 struct Elements<'de> {

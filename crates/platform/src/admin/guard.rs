@@ -271,6 +271,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_browser_guesses_what_it_got_and_none_keeps_it() {
+        let router = guard("127.0.0.1:9090", "", None).over(Router::new().route("/pool", get(async || "the pool")));
+        for host in ["127.0.0.1", "evil.example"] {
+            let request = Request::get("/pool").header("host", host).body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{host}");
+            assert_eq!(answer.headers()["cache-control"], "private, no-store", "{host}");
+        }
+    }
+
+    #[tokio::test]
     async fn the_target_of_the_request_is_looked_at_as_the_host_is() {
         let guard = guard("127.0.0.1:9090", "", None);
         assert_eq!(asked(&guard, "http://evil.example/pool", &[("host", "127.0.0.1")]).await.0, 421);

@@ -9,7 +9,11 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use http::{HeaderValue, Request, Response, Version, header::HOST, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
+    header::{ALLOW, HOST},
+    request::Parts,
+};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::{Bytes, Incoming};
 use tower_service::Service as _;
@@ -33,7 +37,7 @@ pub(super) async fn answer(
         return Err(Ended);
     }
     let (mut head, body) = request.into_parts();
-    let response = if let Some(fault) = fault_of_host(&head) {
+    let mut response = if let Some(fault) = fault_of_host(&head) {
         refusal::response(&head.headers, Problem::new(Code::InvalidRequest).detail(fault))
     } else {
         // The door asks who sends a request.
@@ -42,8 +46,20 @@ pub(super) async fn answer(
             if body.is_end_stream() { Body::empty() } else { Body::new(Asked { body, state: Arc::clone(&state) }) };
         router.call(Request::from_parts(head, body)).await.unwrap_or_else(|never: Infallible| match never {})
     };
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        space_methods(response.headers_mut());
+    }
     state.answering();
     Ok(response.map(|body| Answer { body, state }))
+}
+
+/// Writes `Allow` as RFC 9110 writes lists. axum leaves the spaces out, and adds it after every layer.
+fn space_methods(headers: &mut HeaderMap) {
+    let methods = headers.get(ALLOW).and_then(|methods| methods.to_str().ok());
+    let spaced = methods.map(|methods| methods.split(',').map(str::trim).collect::<Vec<_>>().join(", "));
+    if let Some(spaced) = spaced.and_then(|methods| HeaderValue::try_from(methods).ok()) {
+        headers.insert(ALLOW, spaced);
+    }
 }
 
 /// RFC 9112, section 3.2: a request names its host once, and only those of HTTP/1.0 need not.
@@ -138,6 +154,18 @@ impl Drop for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_methods_that_are_allowed_are_a_list_as_others() {
+        let mut headers = HeaderMap::new();
+        space_methods(&mut headers);
+        assert!(headers.is_empty());
+        for (written, wanted) in [("GET,HEAD", "GET, HEAD"), ("GET, HEAD,POST", "GET, HEAD, POST"), ("POST", "POST")] {
+            headers.insert(ALLOW, HeaderValue::from_static(written));
+            space_methods(&mut headers);
+            assert_eq!(headers[ALLOW], wanted);
+        }
+    }
 
     #[test]
     fn a_host_is_named_once_and_by_what_can_be_one() {

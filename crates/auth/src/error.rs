@@ -25,7 +25,7 @@ pub(crate) enum Error {
     HashingFull,
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    #[error(transparent)]
+    #[error("{}", forebay_pool::describe(.0))]
     Store(#[from] sqlx::Error),
 }
 

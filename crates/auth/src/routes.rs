@@ -176,7 +176,7 @@ async fn end<T>(tx: Tx<'_>, outcome: Result<T, Error>) -> Result<T, Error> {
         Err(Error::Store(error)) if error.as_database_error().is_none() => drop(tx),
         Err(_) => {
             if let Err(error) = tx.rollback().await {
-                tracing::debug!(%error, "a refused transaction was not rolled back; the pool sees to it");
+                tracing::debug!(error = %forebay_pool::describe(&error), "a refused transaction was not rolled back; the pool sees to it");
             }
         }
     }

@@ -14,7 +14,7 @@ pub(crate) enum Error {
     InvalidLimit,
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    #[error(transparent)]
+    #[error("{}", forebay_pool::describe(.0))]
     Store(#[from] sqlx::Error),
 }
 

@@ -26,7 +26,7 @@ pub(crate) enum Error {
     KeyReused,
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    #[error(transparent)]
+    #[error("{}", forebay_pool::describe(.0))]
     Store(#[from] sqlx::Error),
 }
 

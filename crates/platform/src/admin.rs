@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use forebay_pool::Pool;
+use forebay_pool::{Pool, describe};
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -114,7 +114,7 @@ impl Readiness {
         loop {
             match tokio::time::timeout(PROBE_LIMIT, session.look()).await {
                 Ok(Ok(takes_writes)) => self.note_answer(takes_writes),
-                Ok(Err(error)) => self.note_failure(error.to_string()),
+                Ok(Err(error)) => self.note_failure(describe(&error).to_string()),
                 Err(_elapsed) => self.note_failure(format!("no answer within {} s", PROBE_LIMIT.as_secs())),
             }
             tokio::time::sleep(PROBE_EVERY).await;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -134,6 +134,15 @@ fn may_choose(options: &PgConnectOptions) -> bool {
     !is_socket && !is_number && !matches!(options.get_ssl_mode(), PgSslMode::VerifyFull)
 }
 
+/// sqlx keeps the brackets of `postgres://[::1]/shop`, and looks for a name with brackets in it.
+fn without_brackets(options: PgConnectOptions) -> PgConnectOptions {
+    let bare = options.get_host().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match bare.and_then(|bare| bare.parse::<Ipv6Addr>().ok()) {
+        Some(address) => options.host(&address.to_string()),
+        None => options,
+    }
+}
+
 pub(crate) fn no_answer(limit: Duration) -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}")))
 }
@@ -161,7 +170,7 @@ impl Choice<'_> {
     /// The options that dial it.
     pub(crate) fn of(&self, options: PgConnectOptions) -> PgConnectOptions {
         match self.target {
-            Target::Name => options,
+            Target::Name => without_brackets(options),
             Target::At(address) => options.host(&address.to_string()),
         }
     }

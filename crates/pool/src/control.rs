@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::connect::{Backend, Dialer, STARTED};
+use crate::describe;
 use crate::loan::drain;
 use crate::standstill::timeout;
 use crate::sync::Mutex;
@@ -214,8 +215,9 @@ impl Line {
                 true
             }
             other => {
-                let error = other.map_or_else(|_| "no answer".to_owned(), |failed| format!("{:?}", failed.err()));
-                tracing::warn!(%error, "the control connection could not be opened; abandoned statements run on");
+                let said = |failed: Result<_, _>| failed.err().map(|error| describe(&error).to_string());
+                let error = other.map_or_else(|_| Some("no answer".to_owned()), said);
+                tracing::warn!(error, "the control connection could not be opened; abandoned statements run on");
                 self.not_before = Some(Instant::now() + Self::PAUSE);
                 false
             }
@@ -244,7 +246,7 @@ impl Line {
                     self.connection = Some(connection);
                     return Some(numbers);
                 }
-                Ok(Err(error)) => tracing::debug!(%error, "the control connection failed"),
+                Ok(Err(error)) => tracing::debug!(error = %describe(&error), "the control connection failed"),
                 Err(_elapsed) => return None,
             }
         }

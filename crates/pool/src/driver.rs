@@ -11,7 +11,6 @@ use sqlx::Connection;
 use tokio::runtime::Id;
 use tokio::sync::Notify;
 
-use crate::Holder;
 use crate::acquire::Answer;
 use crate::addresses::no_answer;
 use crate::cleaning::{self, Closing};
@@ -22,6 +21,7 @@ use crate::loan::Taken;
 use crate::pool::{Seat, Shared, State, now};
 use crate::residue::Residue;
 use crate::standstill::timeout;
+use crate::{Holder, describe};
 
 /// What has to be done after the unlock.
 #[derive(Debug, Default)]
@@ -309,8 +309,9 @@ async fn run_opening(shared: Arc<Shared>, ticket: Ticket, limit: Duration) {
             opened(&shared, ticket, session);
         }
         Err(error) => {
-            tracing::warn!(pool = shared.config.name.as_str(), %error, "a connection could not be opened");
-            not_opened(&shared, ticket, failure_of(&error), &error.to_string());
+            let said = describe(&error).to_string();
+            tracing::warn!(pool = shared.config.name.as_str(), error = said, "a connection could not be opened");
+            not_opened(&shared, ticket, failure_of(&error), &said);
             if let Some(dialed) = dialed {
                 shared.spawn(fingerprint::watch(Arc::downgrade(&shared), dialed));
             }

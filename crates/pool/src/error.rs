@@ -257,3 +257,31 @@ pub fn classify(error: &sqlx::Error) -> Option<&PoolError> {
         _ => None,
     }
 }
+
+/// What an error says, for people and for logs. Of what the server answered: its message and its code.
+///
+/// sqlx's own text adds "at line N" to that, which is a line of the server's source: it means nothing to whoever reads it, and
+/// is another one in each version of Postgres.
+///
+/// ```
+/// assert_eq!(forebay_pool::describe(&sqlx::Error::PoolClosed).to_string(), sqlx::Error::PoolClosed.to_string());
+/// ```
+#[must_use]
+pub fn describe(error: &sqlx::Error) -> impl fmt::Display + '_ {
+    Described(error)
+}
+
+struct Described<'e>(&'e sqlx::Error);
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            sqlx::Error::Database(answer) => match answer.code() {
+                Some(code) => write!(f, "{} (SQLSTATE {code})", answer.message()),
+                None => f.write_str(answer.message()),
+            },
+            sqlx::Error::Io(error) => error.fmt(f),
+            other => other.fmt(f),
+        }
+    }
+}

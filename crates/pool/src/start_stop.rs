@@ -6,7 +6,7 @@ use futures_util::future::{join_all, try_join_all};
 
 use crate::pool::{State, now};
 use crate::standstill::timeout;
-use crate::{AcquireError, Admission, Holder, InvalidConfig, Lease, Pool};
+use crate::{AcquireError, Admission, Holder, InvalidConfig, Lease, Pool, describe};
 
 /// Why a pool is not ready to serve. See [`Pool::ready`].
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Acquire(error) => error.fmt(f),
-            Self::Server(error) => write!(f, "the server did not say what it has room for: {error}"),
+            Self::Server(error) => write!(f, "the server did not say what it has room for: {}", describe(error)),
             Self::Bounds(error) => error.fmt(f),
         }
     }

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use forebay_pool::{AcquireError, Admission, Snapshot, Timeout};
+use forebay_pool::{AcquireError, Admission, Snapshot, Timeout, describe};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 
@@ -80,7 +80,7 @@ impl Stock {
             sqlx::Error::PoolClosed => AcquireError::Closed { continuation: admission.has_begun() },
             error => AcquireError::Unavailable {
                 since: waited,
-                cause: Some(error.to_string().into()),
+                cause: Some(describe(&error).to_string().into()),
                 retry_after: Duration::from_secs(1),
                 continuation: admission.has_begun(),
             },

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use forebay_pool::http::retry_after as retry_after_of;
-use forebay_pool::{AcquireError, PoolError, ShedReason, classify};
+use forebay_pool::{AcquireError, PoolError, ShedReason, classify, describe};
 
 use super::{Code, Problem};
 
@@ -42,14 +42,14 @@ pub(super) fn of_statement(error: &sqlx::Error) -> Problem {
         return Problem::new(Code::InvalidRequest).detail(fault);
     }
     if code_of(error).as_deref() == Some("25006") {
-        tracing::warn!(%error, "the database takes no writes");
+        tracing::warn!(error = %describe(error), "the database takes no writes");
         return Problem::new(Code::ReadOnly).detail("the database takes no writes at present; nothing was stored");
     }
     if lost_or_cut_short(error) {
-        tracing::warn!(%error, "a statement did not finish");
+        tracing::warn!(error = %describe(error), "a statement did not finish");
         return work_may_have_begun();
     }
-    tracing::error!(error = error as &dyn std::error::Error, "a statement failed");
+    tracing::error!(error = %describe(error), "a statement failed");
     Code::Internal.into()
 }
 

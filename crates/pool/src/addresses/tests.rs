@@ -236,6 +236,19 @@ async fn swallowing(address: SocketAddr) -> (TcpListener, Vec<TcpStream>) {
     (listener, waiting)
 }
 
+#[tokio::test]
+async fn an_address_of_ipv6_in_brackets_is_dialed() {
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let url = format!("postgres://me@[::1]:{}/shop", listener.local_addr().unwrap().port());
+    let addresses = Addresses::default();
+    let options = url.parse().unwrap();
+    let dialing = addresses.connect(&options, Duration::from_secs(20));
+    tokio::select! {
+        knocked = listener.accept() => drop(knocked.unwrap()),
+        refused = dialing => panic!("{:?}", refused.err()),
+    }
+}
+
 /// A server on 127.0.0.1, and its options by a name.
 async fn server() -> (Server, tempfile::TempDir, PgConnectOptions) {
     let home = tempfile::tempdir().unwrap();

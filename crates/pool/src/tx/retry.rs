@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use super::{Tx, TxOptions};
 use crate::acquire::Acquire;
 use crate::pool::now;
-use crate::{Admission, Pool};
+use crate::{Admission, Pool, describe};
 
 /// How often work is repeated at most.
 const REPETITIONS: u32 = 2;
@@ -96,7 +96,7 @@ impl Pool {
                     Ok(value) => tx.commit().await.map(|()| value).map_err(E::from),
                     Err(error) => {
                         if let Err(error) = tx.rollback().await {
-                            tracing::debug!(%error, "a transaction could not be rolled back at once");
+                            tracing::debug!(error = %describe(&error), "a transaction could not be rolled back at once");
                         }
                         Err(error)
                     }

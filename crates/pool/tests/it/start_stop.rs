@@ -275,3 +275,16 @@ async fn a_task_that_waits_for_a_second_lease_is_counted() {
     other.await.expect("it does not panic").expect("free again");
     assert_eq!(site.pool.snapshot().totals.nested, before + 1, "who holds nothing is not counted");
 }
+
+#[tokio::test]
+async fn what_the_server_answers_is_said_with_its_code_and_without_a_line_of_its_source() {
+    let site = Site::new(rules()).await;
+    let nowhere = site.database.options().database("not_there");
+    let pool = Pool::connect(nowhere, Config { rules: rules(), ..Config::named("nowhere") }).expect("these rules hold");
+    let refused = pool.acquire(&admission(Class::Normal)).await.expect_err("there is no such database");
+    let (said, last) = (refused.to_string(), pool.last_open_error().expect("it was tried"));
+    for text in [&*said, &*last] {
+        assert!(text.contains("database \"not_there\" does not exist (SQLSTATE 3D000)"), "{text}");
+        assert!(!text.contains("at line"), "{text}");
+    }
+}

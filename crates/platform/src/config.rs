@@ -13,21 +13,21 @@
 //! assert!(faults.to_string().contains("FOREBAY_POOL_MAX=-1"));
 //! ```
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    str::FromStr,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use secrecy::SecretString;
+
+mod fault;
+mod setting;
+
+pub use fault::{ConfigFaults, Fault};
+pub use setting::Setting;
 
 /// The variables of one process, or those that a test made up.
 #[derive(Clone, Default)]
 pub struct Env {
     variables: BTreeMap<String, String>,
-    asked: RefCell<BTreeSet<String>>,
+    read: RefCell<Vec<Setting>>,
 }
 
 impl Env {
@@ -40,7 +40,7 @@ impl Env {
     /// These variables and no others.
     pub fn of<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let variables = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { variables, asked: RefCell::default() }
+        Self { variables, read: RefCell::default() }
     }
 
     /// Reads settings and collects what is wrong with them.
@@ -50,15 +50,42 @@ impl Env {
 
     /// Variables that begin with `prefix` and that nobody asked for: most likely misspelt.
     pub fn unread(&self, prefix: &str) -> Vec<String> {
-        let asked = self.asked.borrow();
-        let names = self.variables.keys();
-        names.filter(|name| name.starts_with(prefix) && !asked.contains(*name)).cloned().collect()
+        let read = self.read.borrow();
+        let names = self.variables.keys().filter(|name| name.starts_with(prefix));
+        names.filter(|name| !read.iter().any(|setting| setting.name == *name)).cloned().collect()
+    }
+
+    /// Every setting that was read, in the order of reading.
+    pub fn settings(&self) -> Vec<Setting> {
+        self.read.borrow().clone()
     }
 
     /// A variable's value; one that is empty counts as not set, as in a compose file.
-    fn get(&self, name: &str) -> Option<&str> {
-        self.asked.borrow_mut().insert(name.to_owned());
-        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    fn get(&self, name: &'static str) -> Option<&str> {
+        let value = self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        self.note(name, |setting| {
+            if setting.given.is_none() {
+                setting.given = value.map(str::to_owned);
+            }
+        });
+        value
+    }
+
+    fn is_empty(&self, name: &str) -> bool {
+        self.variables.get(name).is_some_and(|value| value.trim().is_empty())
+    }
+
+    /// Writes down what is known of a setting.
+    fn note(&self, name: &'static str, what: impl FnOnce(&mut Setting)) {
+        let mut read = self.read.borrow_mut();
+        match read.iter_mut().find(|setting| setting.name == name) {
+            Some(setting) => what(setting),
+            None => {
+                let mut setting = Setting::new(name);
+                what(&mut setting);
+                read.push(setting);
+            }
+        }
     }
 }
 
@@ -82,36 +109,62 @@ impl Reader<'_> {
     /// A setting that may be missing. `example` is a value that would be right.
     pub fn optional<T>(&mut self, name: &'static str, example: impl fmt::Display) -> Option<T>
     where
-        T: FromStr<Err: fmt::Display>,
+        T: FromStr<Err: fmt::Display + 'static>,
     {
+        self.parsed(name, example, |error| fault::in_words::<T>(error))
+    }
+
+    fn parsed<T: FromStr>(
+        &mut self,
+        name: &'static str,
+        example: impl fmt::Display,
+        in_words: impl FnOnce(&T::Err) -> String,
+    ) -> Option<T> {
         let value = self.env.get(name)?;
         match value.parse() {
             Ok(parsed) => Some(parsed),
             Err(error) => {
                 let value = value.to_owned();
-                self.fault(name, Some(value), error, example);
+                self.fault(name, Some(value), in_words(&error), example);
                 None
             }
         }
     }
 
+    /// A port that may be missing: 1 to 65535.
+    pub fn port(&mut self, name: &'static str, example: u16) -> Option<u16> {
+        let range = "must be a port, a whole number from 1 to 65535";
+        let port = self.parsed(name, example, |_error| range.to_owned())?;
+        self.require(port != 0, name, range, example);
+        Some(port)
+    }
+
     /// A setting with a default, which is also the example.
     pub fn or<T>(&mut self, name: &'static str, default: T) -> T
     where
-        T: FromStr<Err: fmt::Display> + fmt::Display,
+        T: FromStr<Err: fmt::Display + 'static> + fmt::Display,
     {
+        self.without(name, &default);
         self.optional(name, &default).unwrap_or(default)
+    }
+
+    /// Says what holds while `name` is not set. Changes nothing: it is for whoever is shown the settings.
+    pub fn without(&mut self, name: &'static str, default: impl fmt::Display) {
+        self.env.note(name, |setting| setting.default = Some(default.to_string()));
     }
 
     /// A duration in whole milliseconds; the variable's name ends in `_MS`.
     pub fn millis(&mut self, name: &'static str, default: Duration) -> Duration {
         debug_assert!(name.ends_with("_MS"), "the unit is part of the name: {name}");
-        self.optional(name, default.as_millis()).map_or(default, Duration::from_millis)
+        self.without(name, default.as_millis());
+        let wrong = "must be milliseconds, a whole number without a unit".to_owned();
+        self.parsed(name, default.as_millis(), |_error| wrong).map_or(default, Duration::from_millis)
     }
 
-    /// A value that must not be shown. Nothing of it appears in a fault.
+    /// A value that must not be shown. Nothing of it appears in a fault. One that is set and empty is a fault: most likely
+    /// it was to be filled in by somebody else.
     pub fn secret(&mut self, name: &'static str) -> Option<SecretString> {
-        self.env.get(name).map(SecretString::from)
+        self.hidden(name, "<the secret>").map(SecretString::from)
     }
 
     /// The same, where it means something: a fault says what is wrong with it, and not what it holds.
@@ -119,21 +172,55 @@ impl Reader<'_> {
     where
         T: FromStr<Err: fmt::Display>,
     {
-        match self.env.get(name)?.parse() {
+        match self.hidden(name, &example)?.parse() {
             Ok(parsed) => Some(parsed),
             Err(error) => {
-                self.fault(name, Some("(not shown)".to_owned()), error, example);
+                self.fault(name, Some(setting::HIDDEN.to_owned()), error, example);
                 None
             }
         }
     }
 
+    fn hidden(&mut self, name: &'static str, example: impl fmt::Display) -> Option<&str> {
+        let env = self.env;
+        // Before it is looked at, so that what it holds is never written down.
+        env.note(name, |setting| setting.given = Some(setting::HIDDEN.to_owned()));
+        let value = env.get(name);
+        if value.is_none() {
+            env.note(name, |setting| setting.given = None);
+        }
+        if env.is_empty(name) {
+            let wrong = "a secret that was not filled in? Unset it when there is none";
+            self.fault(name, Some("(empty)".to_owned()), wrong, example);
+        }
+        value
+    }
+
+    /// Whether it is set to anything, well-formed or not, even if it is empty.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.env.variables.contains_key(name)
+    }
+
+    /// What may be seen of a secret that is set, in place of nothing.
+    pub fn reveal(&mut self, name: &'static str, shown: impl fmt::Display) {
+        self.env.note(name, |setting| setting.given = setting.given.take().map(|_hidden| shown.to_string()));
+    }
+
     /// A rule over settings that are each well-formed.
     pub fn require(&mut self, holds: bool, name: &'static str, wrong: &str, example: impl fmt::Display) {
         if !holds {
-            let value = self.env.get(name).map(str::to_owned);
-            self.fault(name, value, wrong, example);
+            self.env.get(name);
+            let shown = self.env.settings().into_iter().find(|setting| setting.name == name);
+            self.fault(name, shown.and_then(|setting| setting.given), wrong, example);
         }
+    }
+
+    /// One of some words with a default, which is one of them.
+    pub fn word_or<T: Copy + PartialEq>(&mut self, name: &'static str, words: &[(&str, T)], default: T) -> T {
+        if let Some((word, _)) = words.iter().find(|(_, meant)| *meant == default) {
+            self.without(name, word);
+        }
+        self.word(name, words).unwrap_or(default)
     }
 
     /// Takes the words `words` name, such as `human` or `json`.
@@ -153,7 +240,7 @@ impl Reader<'_> {
     ///
     /// All faults, in the order of reading.
     pub fn finish(self) -> Result<(), ConfigFaults> {
-        if self.faults.is_empty() { Ok(()) } else { Err(ConfigFaults(self.faults)) }
+        ConfigFaults::none_of(self.faults)
     }
 
     fn fault(
@@ -168,114 +255,5 @@ impl Reader<'_> {
     }
 }
 
-/// One setting that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The variable.
-    pub name: &'static str,
-    /// What it holds; `None` where it is missing.
-    pub value: Option<String>,
-    /// Why that is wrong.
-    pub wrong: String,
-    /// A value that would be right.
-    pub example: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, value, wrong, example } = self;
-        match value {
-            Some(value) => write!(f, "{name}={value}: {wrong}")?,
-            None => write!(f, "{name} is not set: {wrong}")?,
-        }
-        write!(f, " (example: {name}={example})")
-    }
-}
-
-/// All that is wrong with the settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigFaults(Vec<Fault>);
-
-impl ConfigFaults {
-    /// One by one.
-    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
-        self.0.iter()
-    }
-}
-
-impl fmt::Display for ConfigFaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.len() {
-            1 => write!(f, "one setting is wrong:")?,
-            count => write!(f, "{count} settings are wrong:")?,
-        }
-        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
-    }
-}
-
-impl std::error::Error for ConfigFaults {}
-
 #[cfg(test)]
-mod tests {
-    use secrecy::ExposeSecret as _;
-
-    use super::*;
-
-    #[test]
-    fn what_is_not_set_or_empty_reads_as_its_default() {
-        let env = Env::of([("FOREBAY_POOL_MAX", "")]);
-        let mut settings = env.reader();
-        assert_eq!(settings.or("FOREBAY_POOL_MAX", 24_u32), 24);
-        assert_eq!(settings.millis("FOREBAY_DRAIN_MS", Duration::from_secs(3)), Duration::from_secs(3));
-        assert_eq!(settings.finish(), Ok(()));
-    }
-
-    #[test]
-    fn every_fault_names_its_variable_and_an_example() {
-        let env = Env::of([("FOREBAY_HTTP", "localhost"), ("FOREBAY_LOG_FORMAT", "xml")]);
-        let mut settings = env.reader();
-        let default: std::net::SocketAddr = ([127, 0, 0, 1], 8080).into();
-        assert_eq!(settings.or("FOREBAY_HTTP", default), default);
-        assert_eq!(settings.word("FOREBAY_LOG_FORMAT", &[("human", 1), ("json", 2)]), None);
-        settings.require(false, "FOREBAY_POOL_MIN", "must not exceed FOREBAY_POOL_MAX", 4);
-        let said = settings.finish().unwrap_err().to_string();
-        for part in [
-            "3 settings",
-            "FOREBAY_HTTP=localhost",
-            "example: FOREBAY_HTTP=127.0.0.1:8080",
-            "one of human, json",
-            "FOREBAY_POOL_MIN is not set",
-        ] {
-            assert!(said.contains(part), "{said}");
-        }
-    }
-
-    #[test]
-    fn a_secret_is_never_shown() {
-        let env = Env::of([("DATABASE_URL", "postgres://me:secret@db/shop")]);
-        let mut settings = env.reader();
-        let url = settings.secret("DATABASE_URL").unwrap();
-        assert!(url.expose_secret().contains("secret"));
-        settings.require(false, "FOREBAY_POOL_MAX", "wrong", 1);
-        let shown = format!("{env:?} {url:?} {}", settings.finish().unwrap_err());
-        assert!(!shown.contains("me:secret"), "{shown}");
-    }
-
-    #[test]
-    fn a_secret_that_is_wrong_is_not_shown_either() {
-        let env = Env::of([("FOREBAY_TICKET_KEYS", "hush")]);
-        let mut settings = env.reader();
-        assert_eq!(settings.secret_of::<u8>("FOREBAY_TICKET_KEYS", "7"), None);
-        let said = settings.finish().unwrap_err().to_string();
-        assert!(said.contains("FOREBAY_TICKET_KEYS=(not shown): invalid digit"), "{said}");
-    }
-
-    #[test]
-    fn a_misspelt_variable_is_noticed() {
-        let env = Env::of([("FOREBAY_HTPP", "x"), ("FOREBAY_HTTP", "127.0.0.1:1"), ("PATH", "/bin")]);
-        let mut settings = env.reader();
-        settings.optional::<String>("FOREBAY_HTTP", "");
-        settings.finish().unwrap();
-        assert_eq!(env.unread("FOREBAY_"), ["FOREBAY_HTPP"]);
-    }
-}
+mod tests;

@@ -21,7 +21,7 @@ impl LogFormat {
     /// Reads `FOREBAY_LOG_FORMAT` alone: all that whoever reports a fault in the settings needs.
     pub fn read(settings: &mut Reader<'_>) -> Self {
         let words = [("human", Self::Human), ("json", Self::Json)];
-        settings.word("FOREBAY_LOG_FORMAT", &words).unwrap_or_default()
+        settings.word_or("FOREBAY_LOG_FORMAT", &words, Self::default())
     }
 }
 
@@ -40,7 +40,7 @@ impl LogConfig {
     /// Reads the three variables.
     pub fn read(settings: &mut Reader<'_>) -> Self {
         let format = LogFormat::read(settings);
-        let access = settings.word("FOREBAY_ACCESS_LOG", &[("off", false), ("on", true)]).unwrap_or_default();
+        let access = settings.word_or("FOREBAY_ACCESS_LOG", &[("off", false), ("on", true)], false);
         let filter: String = settings.or("FOREBAY_LOG", "info,sqlx=warn".to_owned());
         let understood = EnvFilter::try_new(&filter).is_ok();
         settings.require(understood, "FOREBAY_LOG", "is no list of levels by target", "info,forebay_pool=debug");

@@ -112,6 +112,12 @@ pub enum StartError {
         /// The data folder.
         folder: PathBuf,
     },
+    /// The port that it was to listen on is somebody else's.
+    #[error("127.0.0.1:{port}, where Postgres was to listen too, is in use, perhaps by another Postgres")]
+    PortInUse {
+        /// Which.
+        port: u16,
+    },
     /// `initdb` failed.
     #[error("initdb failed in {}:\n{output}", folder.display())]
     Init {

@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom},
+    net::{Ipv4Addr, TcpListener},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
     process::{Command, Stdio},
@@ -38,6 +39,16 @@ pub(crate) const OFF_UNLESS_DURABLE: [&str; 2] = ["fsync", "full_page_writes"];
 pub(crate) struct Postmaster {
     pub(crate) pid: u32,
     pub(crate) life: watch::Receiver<Life>,
+}
+
+/// Refuses a port that is taken: Postgres would end, and its log is the only one to say why.
+pub(crate) fn check_port(port: Option<u16>) -> Result<(), StartError> {
+    let Some(port) = port else { return Ok(()) };
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(StartError::PortInUse { port }),
+        // What else may be wrong with it Postgres says.
+        _ => Ok(()),
+    }
 }
 
 /// Starts the server under `guardian`. If this fails the guardian ends, and nothing runs.

@@ -108,6 +108,7 @@ impl Server {
         programs.check_runnable(account.as_ref())?;
         cluster::remove_half_done(&folder)?;
         if version.is_none() {
+            postmaster::check_port(options.port)?;
             progress("creating the database folder");
             cluster::create(&folder, &programs, account.as_ref(), options.durable).await?;
         } else if let Some(leftovers) = Leftovers::find(&folder, account.as_ref()).await? {
@@ -117,6 +118,7 @@ impl Server {
             leftovers.clear().await?;
             progress("the last run was killed: cleared what it left, Postgres will recover");
         }
+        postmaster::check_port(options.port)?;
         folder.fresh_run_folder(account.as_ref())?;
         progress(&format!("starting Postgres {}", programs.major));
         let postmaster = postmaster::spawn(&folder, options, &programs, account.as_ref(), guardian)?;
@@ -129,7 +131,8 @@ impl Server {
     pub fn url(&self, database: &str) -> String {
         let socket = percent_encoded(&self.folder.run.to_string_lossy());
         let database = percent_encoded(database);
-        format!("postgres://{SUPERUSER}@localhost/{database}?host={socket}&port={}", self.port)
+        // Over a socket nothing is encrypted, also where PGSSLMODE asks for it.
+        format!("postgres://{SUPERUSER}@localhost/{database}?host={socket}&port={}&sslmode=disable", self.port)
     }
 
     /// The password of the superuser `forebay`, which connections to 127.0.0.1 need (only with [`Options::port`]).

@@ -116,7 +116,7 @@ impl Fleet {
     ///
     /// [`DoesNotFit`] shows the arithmetic.
     pub fn fits(self, share: Share) -> Result<(), DoesNotFit> {
-        if share.total() <= self.left() { Ok(()) } else { Err(DoesNotFit { fleet: self, share }) }
+        if share.total() <= self.left() { Ok(()) } else { Err(DoesNotFit { fleet: self, share, serves: false }) }
     }
 }
 
@@ -144,13 +144,16 @@ impl ServerLimits {
 pub struct DoesNotFit {
     fleet: Fleet,
     share: Share,
+    /// Whether the process serves already, and was asked for a larger pool.
+    serves: bool,
 }
 
 impl std::error::Error for DoesNotFit {}
 
 impl fmt::Display for DoesNotFit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { fleet, share: Share { process, ceiling, beside } } = self;
+        let Self { fleet, share: Share { process, ceiling, beside }, serves } = self;
+        let setting = if *serves { "max " } else { "FOREBAY_POOL_MAX=" };
         let ServerLimits { max_connections, reserved } = fleet.limits;
         let (apart, whose) =
             (fleet.others.max(OPERATORS), if fleet.others > OPERATORS { "of others" } else { "for operators" });
@@ -167,20 +170,26 @@ impl fmt::Display for DoesNotFit {
             writeln!(f, "  open without a claim: {}", fleet.uncovered)?;
         }
         writeln!(f, "  left: {}", fleet.left())?;
-        writeln!(
-            f,
-            "  needed: {process}, FOREBAY_POOL_MAX={ceiling} + {beside} beside the pool = {}",
-            self.share.total()
-        )?;
+        writeln!(f, "  needed: {process}, {setting}{ceiling} + {beside} beside the pool = {}", self.share.total())?;
         f.write_str(&self.advice())
     }
 }
 
 impl DoesNotFit {
+    /// The same, to somebody who asked a process that serves for a larger pool.
+    #[must_use]
+    pub fn while_serving(self) -> Self {
+        Self { serves: true, ..self }
+    }
+
     /// A pool has at least two connections.
     fn advice(&self) -> String {
         let pool = self.fleet.left().saturating_sub(self.share.beside.into());
-        let smaller = if pool < 2 { String::new() } else { format!("set FOREBAY_POOL_MAX={pool} or less here, ") };
+        let smaller = match pool {
+            0 | 1 => String::new(),
+            _ if self.serves => format!("ask for a max of {pool} or less, "),
+            _ => format!("set FOREBAY_POOL_MAX={pool} or less here, "),
+        };
         let fewer = if self.fleet.claims.is_empty() { "" } else { "run fewer processes or give them smaller pools, " };
         let advice = format!("{smaller}{fewer}or raise max_connections");
         let advice = advice.strip_prefix("or ").unwrap_or(&advice);
@@ -234,6 +243,15 @@ mod tests {
         let tiny = Fleet::of(ServerLimits { max_connections: 9, reserved: 3 }, 0, []);
         let said = tiny.fits(share("shop", 2, 2)).unwrap_err().to_string();
         assert!(said.ends_with("\nRaise max_connections"), "{said}");
+    }
+
+    #[test]
+    fn who_asks_a_pool_that_serves_is_told_what_can_be_done_there() {
+        let fleet = Fleet::of(HUNDRED, 11, [("forebay-claim/auth/9", 1)]);
+        let said = fleet.fits(share("catalog", 90, 1)).unwrap_err().while_serving().to_string();
+        assert!(said.contains("needed: catalog, max 90 + 1 beside the pool = 91"), "{said}");
+        assert!(said.contains("\nAsk for a max of 82 or less, run fewer processes"), "{said}");
+        assert!(!said.contains("FOREBAY_POOL_MAX"), "{said}");
     }
 
     #[test]

@@ -12,11 +12,14 @@ use forebay_platform::{
     db::Db,
     problem::{Code, Problem},
 };
-use forebay_pool::{InvalidConfig, Resize};
+use forebay_pool::{InvalidConfig, Resize, describe};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::Mutex;
 
-use crate::budget::{DoesNotFit, Fleet, STARTING, Share};
+use crate::{
+    budget::{DoesNotFit, Fleet, STARTING, Share},
+    reason::grant,
+};
 
 /// Only one process claims at a time; the number is this project's own.
 const LOCK: i64 = 0x466f_7265_6261_7901;
@@ -40,7 +43,7 @@ pub enum ClaimError {
     )]
     Busy,
     /// The server did not say.
-    #[error("cannot ask the database for its connections: {0}")]
+    #[error("cannot ask the database for its connections: {}{}", describe(.0), allowance(.0))]
     Sql(#[from] sqlx::Error),
 }
 
@@ -154,12 +157,22 @@ impl Bounds for Claim {
     }
 }
 
+/// What to do where the server does not let us look at its sessions.
+fn allowance(error: &sqlx::Error) -> String {
+    let denied = error.as_database_error().and_then(|answer| grant(answer.message(), "the role in DATABASE_URL"));
+    denied.map_or_else(String::new, |grant| {
+        format!(". Every process of the shop looks there before it opens a pool. {grant}")
+    })
+}
+
 fn not_granted(error: ClaimError) -> Problem {
     match error {
-        ClaimError::DoesNotFit(arithmetic) => refused(InvalidConfig { faults: vec![arithmetic.to_string()] }),
+        ClaimError::DoesNotFit(arithmetic) => {
+            refused(InvalidConfig { faults: vec![arithmetic.while_serving().to_string()] })
+        }
         ClaimError::Busy => Problem::new(Code::DependencyUnavailable).detail("another process is claiming; try again"),
         ClaimError::Sql(error) => {
-            tracing::warn!(%error, "the connections of a larger pool could not be claimed");
+            tracing::warn!(error = %describe(&error), "the connections of a larger pool could not be claimed");
             Problem::new(Code::DependencyUnavailable).detail("the database does not say whether they fit; try again")
         }
     }

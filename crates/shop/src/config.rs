@@ -14,12 +14,14 @@ use forebay_platform::{
     telemetry::LogConfig,
 };
 use forebay_pool::{Bouncer, Mode, Rules, ServerRole, Sizing, http::TicketKeys};
-use secrecy::SecretString;
 
-use crate::{Scale, Service};
+use crate::{Address, Scale, Service};
 
+mod database;
 mod limits;
 mod password;
+
+pub(crate) use database::NOBODY;
 
 /// What the settings are read for: what it needs must be there, and some defaults are its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +50,10 @@ pub struct Config {
     /// The same for the admin listener, with `FOREBAY_ADMIN_CONNECTIONS` connections of its own. Default 16.
     pub admin_limits: Limits,
     /// `DATABASE_URL`: use this server instead of an embedded one. Where it holds no password, sqlx takes `PGPASSWORD`.
-    pub database_url: Option<SecretString>,
+    pub database_url: Option<Address>,
+    /// Whether certificates of the system's authorities would be taken where only those of `sslrootcert` are trusted: the
+    /// driver adds the one to the other.
+    pub trusts_too_many: bool,
     /// Whether the password in `DATABASE_URL` or `PGPASSWORD`, or an admin token, is one that is published as an example.
     pub example_password: bool,
     /// `FOREBAY_START_WAIT_MS`: how long a service that runs alone waits for its database and schema. Default 60 s.
@@ -63,10 +68,10 @@ pub struct Config {
     pub signing_key_file: Option<PathBuf>,
     /// `FOREBAY_PREVIOUS_KEY_FILE`: the key before that one, whose tokens are accepted while a rotation lasts.
     pub previous_key_file: Option<PathBuf>,
-    /// `FOREBAY_SEED`: `full`, `small` or `none`. Default `full`.
+    /// `FOREBAY_SEED`: `full`, `small` or `none`. Default `full` for the embedded server, and `none` with `DATABASE_URL`.
     pub seed: Option<Scale>,
     /// `FOREBAY_POOL_URL`: the pool's own way to that database, through a bouncer. Default the same way.
-    pub pool_url: Option<SecretString>,
+    pub pool_url: Option<Address>,
     /// `FOREBAY_POOL_*`. At most 60 connections for all services in one process; alone, catalog has 16, auth 8, checkout 12.
     pub pool: forebay_pool::Config,
     /// `FOREBAY_DEADLINE_CRITICAL_MS`, `FOREBAY_DEADLINE_NORMAL_MS`: when an answer is of no use any more.
@@ -164,9 +169,10 @@ impl Config {
     /// All faults at once, each with its variable and an example.
     pub fn read(env: &Env, purpose: Purpose) -> Result<Self, ConfigFaults> {
         let mut settings = env.reader();
-        let database_url = read_database_url(&mut settings, purpose);
+        let database::Addresses { database_url, pool_url, pgpassword, trusts_too_many } =
+            database::read(&mut settings, purpose);
         let admin_tokens = read_admin_tokens(&mut settings);
-        let example_password = password::is_an_example(database_url.as_ref(), settings.secret("PGPASSWORD").as_ref())
+        let example_password = password::is_an_example(database_url.as_ref(), pgpassword.as_ref())
             || admin_tokens.as_ref().is_some_and(|tokens| tokens.any_begins_with(password::EXAMPLE));
         let admin = read_admin(&mut settings);
         require_admin_token(&mut settings, admin, admin_tokens.is_some(), purpose);
@@ -180,15 +186,16 @@ impl Config {
             http_limits,
             admin_limits,
             example_password,
+            seed: read_seed(&mut settings, database_url.is_some()),
             database_url,
+            trusts_too_many,
             start_wait: settings.millis("FOREBAY_START_WAIT_MS", Duration::from_secs(60)),
             jwks: read_jwks(&mut settings, purpose),
-            data_dir: settings.optional("FOREBAY_DATA", "./.forebay"),
-            pg_port: settings.optional("FOREBAY_PG_PORT", 5433),
-            signing_key_file: settings.optional("FOREBAY_SIGNING_KEY_FILE", "./signing-key.pem"),
+            data_dir: read_data_dir(&mut settings),
+            pg_port: settings.port("FOREBAY_PG_PORT", 5433),
+            signing_key_file: read_signing_key_file(&mut settings),
             previous_key_file: settings.optional("FOREBAY_PREVIOUS_KEY_FILE", "./previous-key.pem"),
-            seed: read_seed(&mut settings),
-            pool_url: settings.secret("FOREBAY_POOL_URL"),
+            pool_url,
             pool,
             time_limits: read_time_limits(&mut settings),
             proxies: settings.optional("FOREBAY_TRUSTED_PROXIES", "10.0.0.0/8").unwrap_or_default(),
@@ -209,6 +216,18 @@ impl Config {
             "none",
         );
         settings.finish().map(|()| config)
+    }
+}
+
+impl Config {
+    /// Parameters of an address that do nothing, with the variable that has them.
+    pub fn ignored_parameters(&self) -> Vec<(&'static str, String)> {
+        let addresses = [("DATABASE_URL", &self.database_url), ("FOREBAY_POOL_URL", &self.pool_url)];
+        let ignored = |(name, address): (&'static str, &Option<Address>)| {
+            let parameters = address.as_ref().map_or(&[][..], Address::ignored);
+            parameters.iter().map(|parameter| (name, parameter.clone())).collect::<Vec<_>>()
+        };
+        addresses.into_iter().flat_map(ignored).collect()
     }
 }
 
@@ -248,12 +267,17 @@ fn read_admin_guard(settings: &mut Reader<'_>, admin: SocketAddr, tokens: Option
     Guard::new(admin, names, tokens)
 }
 
-fn read_database_url(settings: &mut Reader<'_>, purpose: Purpose) -> Option<SecretString> {
-    let url = settings.secret("DATABASE_URL");
-    let needed = matches!(purpose, Purpose::Serve(_));
-    let example = "postgres://user:password@localhost:5432/shop";
-    settings.require(url.is_some() || !needed, "DATABASE_URL", "`shop serve` starts no database of its own", example);
-    url
+fn read_data_dir(settings: &mut Reader<'_>) -> Option<PathBuf> {
+    settings.without("FOREBAY_DATA", "./.forebay");
+    // The embedded server looks for its programs by itself; here it is only known.
+    settings.without("FOREBAY_PG_BIN", "the newest that is found");
+    settings.optional::<PathBuf>("FOREBAY_PG_BIN", "/usr/lib/postgresql/17/bin");
+    settings.optional("FOREBAY_DATA", "./.forebay")
+}
+
+fn read_signing_key_file(settings: &mut Reader<'_>) -> Option<PathBuf> {
+    settings.without("FOREBAY_SIGNING_KEY_FILE", "signing-key.pem in the data folder");
+    settings.optional("FOREBAY_SIGNING_KEY_FILE", "./signing-key.pem")
 }
 
 fn read_jwks(settings: &mut Reader<'_>, purpose: Purpose) -> Option<JwksUri> {
@@ -270,9 +294,10 @@ fn read_jwks(settings: &mut Reader<'_>, purpose: Purpose) -> Option<JwksUri> {
     settings.optional(NAME, example)
 }
 
-fn read_seed(settings: &mut Reader<'_>) -> Option<Scale> {
+/// A seed has accounts with a published password: a server that is somebody else's gets them only when it is asked for.
+fn read_seed(settings: &mut Reader<'_>, given_database: bool) -> Option<Scale> {
     let words = [("full", Some(Scale::Full)), ("small", Some(Scale::Small)), ("none", None)];
-    settings.word("FOREBAY_SEED", &words).unwrap_or(Some(Scale::Full))
+    settings.word_or("FOREBAY_SEED", &words, if given_database { None } else { Some(Scale::Full) })
 }
 
 fn read_time_limits(settings: &mut Reader<'_>) -> TimeLimits {
@@ -311,22 +336,22 @@ fn read_pool(settings: &mut Reader<'_>, purpose: Purpose) -> forebay_pool::Confi
         min_idle: settings.or("FOREBAY_POOL_MIN", defaults.rules.min_idle.min(ceiling)),
         initial_limit: settings.or("FOREBAY_POOL_START", defaults.rules.initial_limit.min(ceiling.saturating_sub(1))),
         queue_capacity: settings.or("FOREBAY_POOL_QUEUE", defaults.rules.queue_capacity),
-        sizing: settings.word("FOREBAY_POOL_SIZING", &sizings).unwrap_or(defaults.rules.sizing),
-        mode: settings.word("FOREBAY_POOL_MODE", &modes).unwrap_or(defaults.rules.mode),
+        sizing: settings.word_or("FOREBAY_POOL_SIZING", &sizings, defaults.rules.sizing),
+        mode: settings.word_or("FOREBAY_POOL_MODE", &modes, defaults.rules.mode),
         ..defaults.rules
     };
-    settings.require(
-        rules.ceiling >= 2,
-        "FOREBAY_POOL_MAX",
-        "is less than one lease and one reserved place",
-        purpose.ceiling(),
-    );
-    settings.require(rules.min_idle <= rules.ceiling, "FOREBAY_POOL_MIN", "is more than FOREBAY_POOL_MAX", 2);
-    let startable = (1..=rules.ceiling).contains(&rules.initial_limit);
+    let holds_any = rules.ceiling >= 2;
+    let least = "is less than one lease and one reserved place";
+    settings.require(holds_any, "FOREBAY_POOL_MAX", least, purpose.ceiling());
+    // Of what follows from that nothing is said.
+    let fits = rules.min_idle <= rules.ceiling || !holds_any;
+    settings.require(fits, "FOREBAY_POOL_MIN", "is more than FOREBAY_POOL_MAX", 2);
+    let startable = (1..=rules.ceiling).contains(&rules.initial_limit) || !holds_any;
     settings.require(startable, "FOREBAY_POOL_START", "must lie between 1 and FOREBAY_POOL_MAX", 10);
     settings.require(rules.queue_capacity > 0, "FOREBAY_POOL_QUEUE", "nobody could wait", 1024);
     let acquire_timeout = settings.millis("FOREBAY_ACQUIRE_TIMEOUT_MS", defaults.acquire_timeout);
-    let bouncer = settings.word("FOREBAY_POOL_BOUNCER", &bouncers).unwrap_or(defaults.bouncer);
+    settings.require(acquire_timeout <= Rules::LONGEST, "FOREBAY_ACQUIRE_TIMEOUT_MS", "is more than a year", 1000);
+    let bouncer = settings.word_or("FOREBAY_POOL_BOUNCER", &bouncers, defaults.bouncer);
     let role = read_role(settings, purpose);
     forebay_pool::Config { rules, acquire_timeout, bouncer, role, ..defaults }
 }
@@ -334,7 +359,7 @@ fn read_pool(settings: &mut Reader<'_>, purpose: Purpose) -> forebay_pool::Confi
 fn read_role(settings: &mut Reader<'_>, purpose: Purpose) -> ServerRole {
     const NAME: &str = "FOREBAY_DATABASE_ROLE";
     let roles = [("primary", ServerRole::Primary), ("standby", ServerRole::Standby), ("any", ServerRole::Any)];
-    let role = settings.word(NAME, &roles).unwrap_or_default();
+    let role = settings.word_or(NAME, &roles, ServerRole::default());
     let serves = role == ServerRole::Primary || purpose == Purpose::Serve(Service::Catalog);
     settings.require(serves, NAME, "only catalog, served alone, can do without writes", "primary");
     role
@@ -386,6 +411,10 @@ mod tests {
         let config = Config::read(&Env::default(), Purpose::Up).unwrap();
         assert_eq!(config.http.to_string(), "127.0.0.1:8080");
         assert_eq!(config.seed, Some(Scale::Full));
+        let given = [("DATABASE_URL", "postgres://db/shop")];
+        assert_eq!(Config::read(&Env::of(given), Purpose::Up).unwrap().seed, None, "nobody asked for it by name");
+        let asked = [given[0], ("FOREBAY_SEED", "small")];
+        assert_eq!(Config::read(&Env::of(asked), Purpose::Up).unwrap().seed, Some(Scale::Small));
         assert_eq!(config.pool.rules.faults(), Vec::<String>::new());
     }
 

@@ -1,16 +1,17 @@
 //! Why the shop does not run.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use forebay_embedded::StartError;
 use forebay_platform::config::ConfigFaults;
 
 use crate::{
-    claim::ClaimError,
-    database::{DatabaseError, MigrationFailed},
-    seed::SeedError,
-    signing_key::KeyError,
-    waiting::NotReady,
+    claim::ClaimError, database::DatabaseError, migrations::MigrationFailed, place, seed::SeedError,
+    signing_key::KeyError, waiting::NotReady,
 };
 
 /// Why the shop does not run, with what to do about it.
@@ -29,8 +30,13 @@ pub enum Failure {
         /// What the system said.
         source: io::Error,
     },
+    /// The program could not start itself again.
+    #[error(
+        "cannot start again with SSL_CERT_FILE=/dev/null, which keeps the system's authorities out: {0}. Set it by hand"
+    )]
+    Again(io::Error),
     /// The data folder.
-    #[error("cannot use the data folder {}: {source}. Name another with FOREBAY_DATA", path.display())]
+    #[error("cannot use the data folder {}: {}. Name another with FOREBAY_DATA", path.display(), folder_fault(path, source))]
     Folder {
         /// Which.
         path: PathBuf,
@@ -97,6 +103,14 @@ fn busy(address: SocketAddr, variable: &str, source: &io::Error) -> String {
     }
 }
 
+/// `File exists` and `Not a directory` do not say that what is there is a file.
+fn folder_fault(path: &Path, source: &io::Error) -> String {
+    match place::file_in_the_way(path) {
+        Some(file) => format!("{} is a file", file.display()),
+        None => source.to_string(),
+    }
+}
+
 fn no_database(error: &DatabaseError) -> String {
     match error {
         DatabaseError::Start(StartError::NoPrograms { .. } | StartError::Lacks { .. }) => format!(
@@ -106,8 +120,11 @@ fn no_database(error: &DatabaseError) -> String {
              postgres://postgres:shop@localhost:5432/postgres;\n\
              \x20 3. set DATABASE_URL=postgres://user:password@host:5432/database to use a server that runs elsewhere"
         ),
-        DatabaseError::Connect { .. } => {
-            format!("{error}. Is it running, and is DATABASE_URL right? Without DATABASE_URL the shop starts its own")
+        DatabaseError::Connect { reason, .. } if !reason.answered() => {
+            format!("{error} Without DATABASE_URL the shop starts its own")
+        }
+        DatabaseError::Start(StartError::PortInUse { .. }) => {
+            format!("{error}. Choose another with FOREBAY_PG_PORT, or unset it: the shop itself needs none")
         }
         _ => error.to_string(),
     }

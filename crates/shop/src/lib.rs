@@ -3,29 +3,37 @@
 //!
 //! The binary is thin over this library, so that a process that breaks things on purpose can start the same shop.
 
+pub mod address;
 pub mod app;
 pub mod budget;
+pub mod check;
 pub mod claim;
 pub mod config;
 pub mod console;
 pub mod database;
 pub mod failure;
 pub mod health;
+pub mod migrations;
 pub mod place;
+pub mod reason;
 mod running;
 pub mod schema;
 pub mod seed;
 pub mod serve;
 pub mod services;
+pub mod settings;
 pub mod signals;
 pub mod signing_key;
+pub mod trust;
 pub mod up;
 pub mod waiting;
 
+pub use address::Address;
 pub use app::App;
 pub use config::{Config, Purpose};
-pub use database::{Migrated, migrate};
+
 pub use failure::Failure;
+pub use migrations::{Migrated, migrate};
 pub use seed::{Scale, seed};
 pub use services::{Service, Services};
 pub use signals::Signals;

@@ -5,19 +5,29 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use forebay_platform::{config::Env, telemetry};
 use forebay_shop::{
-    Config, Failure, Purpose, Service, Signals, config,
+    Config, Failure, Purpose, Service, Signals, check, config,
     console::{complain, say, speak_as_logs_do},
     health::Health,
-    schema, serve, up,
+    schema, serve,
+    settings::Effective,
+    trust, up,
 };
 
 /// A shop that survives its own postmortem: catalog, accounts and orders over REST on Postgres.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_help = SETTINGS)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
 }
+
+const SETTINGS: &str = "Settings come from the environment: `shop config` lists each with its value and where it comes from, \
+    README.md says what each does, and `shop check` tries them. Most often needed:\n  \
+    DATABASE_URL   postgres://user:password@host:5432/database; without it the shop starts a Postgres of its own\n  \
+    FOREBAY_HTTP   where the API listens, 127.0.0.1:8080\n  \
+    FOREBAY_ADMIN  where metrics, probes and the pool listen, 127.0.0.1:9090\n  \
+    FOREBAY_DATA   the folder of that Postgres and of the signing key, ./.forebay\n  \
+    FOREBAY_SEED   full, small or none: what an empty shop is filled with";
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Command {
@@ -34,10 +44,24 @@ enum Command {
     Seed,
     /// Ask the process whose admin listener is at FOREBAY_ADMIN whether it is ready, and end with 0 if it is
     Health,
+    /// Print the settings in force and where each comes from; secrets are not shown. Ends with 2 if one is wrong
+    Config {
+        /// As `shop serve SERVICE` reads them; without it as `shop up` does
+        service: Option<Service>,
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try all that a start needs, without serving and without changing anything. Ends with 1 if something is wrong
+    Check {
+        /// For `shop serve SERVICE`; without it for `shop up`
+        service: Option<Service>,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let purpose = |service: Option<Service>| service.map_or(Purpose::Up, Purpose::Serve);
     match Arguments::parse().command.unwrap_or(Command::Up) {
         Command::Up => work(Purpose::Up, up::up).await,
         Command::Serve { service } => {
@@ -47,15 +71,17 @@ async fn main() -> ExitCode {
         Command::Migrate => work(Purpose::Schema, schema::migrate_only).await,
         Command::Seed => work(Purpose::Schema, schema::seed_only).await,
         Command::Health => health().await,
+        Command::Config { service, json } => show(purpose(service), json),
+        Command::Check { service } => check(purpose(service)).await,
     }
 }
 
 async fn work(purpose: Purpose, job: impl AsyncFnOnce(Config, Signals) -> Result<(), Failure>) -> ExitCode {
     speak_as_logs_do(&Env::of_process());
-    say(&format!("Forebay {}", env!("CARGO_PKG_VERSION")));
     let done = async {
+        let config = configure(purpose)?;
         let signals = Signals::take().map_err(Failure::Signals)?;
-        job(configure(purpose)?, signals).await
+        job(config, signals).await
     };
     match done.await {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,9 +95,15 @@ async fn work(purpose: Purpose, job: impl AsyncFnOnce(Config, Signals) -> Result
 fn configure(purpose: Purpose) -> Result<Config, Failure> {
     let env = Env::of_process();
     let config = Config::read(&env, purpose)?;
+    // May begin this process anew: nothing was said before.
+    trust::narrow(&config)?;
+    say(&format!("Forebay {}", env!("CARGO_PKG_VERSION")));
     telemetry::install_logs(&config.log);
     for name in env.unread("FOREBAY_") {
         tracing::warn!(%name, "there is no such setting");
+    }
+    for (name, parameter) in config.ignored_parameters() {
+        tracing::warn!(%name, %parameter, "this parameter is not known, and does nothing");
     }
     if config.example_password {
         say(
@@ -79,6 +111,33 @@ fn configure(purpose: Purpose) -> Result<Config, Failure> {
         );
     }
     Ok(config)
+}
+
+fn show(purpose: Purpose, json: bool) -> ExitCode {
+    let effective = Effective::read(&Env::of_process(), purpose);
+    if json {
+        say(&effective.json().to_string());
+    } else {
+        say(effective.to_string().trim_end());
+    }
+    match effective.faults() {
+        None => ExitCode::SUCCESS,
+        Some(faults) => {
+            complain(faults);
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn check(purpose: Purpose) -> ExitCode {
+    let config = Config::read(&Env::of_process(), purpose);
+    if let Ok(config) = &config
+        && let Err(error) = trust::narrow(config)
+    {
+        complain(&error);
+        return ExitCode::FAILURE;
+    }
+    if check::check(config.as_ref(), purpose, say).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Never 2: to Docker that is no answer to the question.

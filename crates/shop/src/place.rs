@@ -43,6 +43,11 @@ pub fn choose(asked: Option<&Path>, embedded: bool) -> io::Result<Place> {
     Ok(Place { folder, note })
 }
 
+/// The file that lies where the folder, or one above it, is to be.
+pub(crate) fn file_in_the_way(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|above| above.is_file())
+}
+
 /// One folder in `/var/lib/forebay` for each working folder, named after its path.
 fn away_from(usual: &Path) -> PathBuf {
     let working = usual.parent().unwrap_or(usual).to_string_lossy();

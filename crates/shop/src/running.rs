@@ -16,31 +16,36 @@ use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::net::TcpListener;
 
 use crate::{
-    App, Config, Failure, Purpose, Signals,
+    Address, App, Config, Failure, Purpose, Signals,
     budget::Share,
-    claim::{self, Claim, Granted},
+    claim::{self, Claim, ClaimError, Granted},
     config::PaymentConfig,
     console::say,
-    database,
 };
 
 pub(crate) async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, variable, source })
 }
 
-/// The pool, once what it may open was granted over `connection`, which [`claim::options`] opened. Measured from its first
-/// connection on.
-pub(crate) async fn pool(
+/// What this process will open.
+pub(crate) const fn share(config: &Config, purpose: Purpose) -> Share {
+    Share { process: purpose.process(), ceiling: config.pool.rules.ceiling, beside: purpose.beside() }
+}
+
+/// Claims it over `connection`, which [`claim::options`] opened.
+pub(crate) async fn claim(
     config: &Config,
     purpose: Purpose,
     options: &PgConnectOptions,
     connection: PgConnection,
-) -> Result<(Db, Arc<Claim>), Failure> {
-    let share = Share { process: purpose.process(), ceiling: config.pool.rules.ceiling, beside: purpose.beside() };
-    let granted = Granted::ask(connection, &claim::options(options), share).await?;
+) -> Result<Granted, ClaimError> {
+    Granted::ask(connection, &claim::options(options), share(config, purpose)).await
+}
+
+/// The pool that opens what was granted. Measured from its first connection on.
+pub(crate) fn pool(config: &Config, options: &PgConnectOptions, granted: Granted) -> Result<(Db, Arc<Claim>), Failure> {
     Metrics::of_process();
-    let through = config.pool_url.as_ref().map(database::options).transpose()?;
-    let through = through.unwrap_or_else(|| options.clone());
+    let through = config.pool_url.as_ref().map_or_else(|| options.clone(), Address::options);
     let pool = Pool::builder(through, config.pool.clone()).observer(PoolMetrics).connect()?;
     let db = Db::forebay(pool);
     Ok((db.clone(), Arc::new(granted.of(db))))

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::{
     Config, Failure, Signals,
     console::say,
-    database::{Database, migrate},
+    database::{Database, dial},
+    migrations::{Schema, migrate},
     place, running, seed,
 };
 
@@ -15,7 +16,12 @@ use crate::{
 ///
 /// See [`Failure`].
 pub async fn migrate_only(config: Config, mut signals: Signals) -> Result<(), Failure> {
-    let migrated = on_database(&config, &mut signals, async |database| Ok(migrate(&database.options).await?)).await?;
+    let work = async |database: &Database| {
+        let migrated = migrate(&database.options).await?;
+        say_if_newer(database).await;
+        Ok(migrated)
+    };
+    let migrated = on_database(&config, &mut signals, work).await?;
     say(&format!("the schema is up to date: {} migrations", migrated.known));
     Ok(())
 }
@@ -29,7 +35,9 @@ pub async fn seed_only(config: Config, mut signals: Signals) -> Result<(), Failu
     on_database(&config, &mut signals, async |database| bring_up_to_date(&config, database).await).await?;
     say(match config.seed {
         Some(_) => "the shop is filled",
-        None => "the schema is up to date; FOREBAY_SEED=none fills nothing",
+        None => {
+            "the schema is up to date, and nothing was filled in: FOREBAY_SEED=full or small does, with accounts whose password is published"
+        }
     });
     Ok(())
 }
@@ -71,12 +79,33 @@ pub(crate) fn folder(config: &Config) -> Result<PathBuf, Failure> {
     Ok(place.folder)
 }
 
-/// Applies what is missing of the schema, and fills an empty shop.
-pub(crate) async fn bring_up_to_date(config: &Config, database: &Database) -> Result<(), Failure> {
+/// Applies what is missing of the schema, and fills an empty shop. Says whether the accounts of the seed are there.
+pub(crate) async fn bring_up_to_date(config: &Config, database: &Database) -> Result<bool, Failure> {
     say("bringing the schema up to date");
     migrate(&database.options).await?;
+    say_if_newer(database).await;
     if let Some(scale) = config.seed {
         seed(&database.options, scale, say).await?;
     }
-    Ok(())
+    let seeded = has_accounts_of_the_seed(database).await.unwrap_or(false);
+    if seeded && database.server.is_none() {
+        say(
+            "warning: this database has the accounts of the seed, whose password is published (user00001@example.test and so \
+             on): keep others from this shop, or begin with an empty database and without FOREBAY_SEED",
+        );
+    }
+    Ok(seeded)
+}
+
+/// Was it not to be learned, nothing is said: what comes next asks the database too.
+async fn say_if_newer(database: &Database) {
+    let schema = async { Schema::read(&mut dial(&database.options).await?).await };
+    if let Some(newer) = schema.await.ok().and_then(|schema| schema.newer()) {
+        say(&format!("warning: {newer}"));
+    }
+}
+
+async fn has_accounts_of_the_seed(database: &Database) -> sqlx::Result<bool> {
+    let asked = "SELECT EXISTS (SELECT FROM auth.users WHERE email = 'user00001@example.test')";
+    sqlx::query_scalar(asked).fetch_one(&mut dial(&database.options).await?).await
 }

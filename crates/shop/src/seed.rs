@@ -28,7 +28,7 @@ pub enum Scale {
 
 /// The shop could not be filled; it is as empty as before.
 #[derive(Debug, thiserror::Error)]
-#[error("{step} failed: {source}")]
+#[error("{step} failed: {}", forebay_pool::describe(source))]
 pub struct SeedError {
     step: &'static str,
     source: Error,

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use crate::{
     App, Config, Failure, Purpose, Service, Services, Signals, claim,
     console::say,
-    database::{self, DatabaseError},
+    database::DatabaseError,
     running::{self, address, listen},
     schema, up, waiting,
 };
@@ -40,11 +40,14 @@ pub async fn serve(config: Config, service: Service, mut signals: Signals) -> Re
 async fn prepare(config: &Config, service: Service) -> Result<App, Failure> {
     let Config { database_url, start_wait, drain_delay, drain, .. } = config;
     let url = database_url.as_ref().ok_or(DatabaseError::NoUrl)?;
-    let options = database::options(url)?;
+    // Before the database is waited for: what is wrong with a file is said at once.
+    let key = if service == Service::Auth { Some(signing_key(config)?) } else { None };
+    let options = url.options();
     let connection = waiting::until_ready(&claim::options(&options), *start_wait, say).await?;
-    let (db, claim) = running::pool(config, Purpose::Serve(service), &options, connection).await?;
+    let granted = running::claim(config, Purpose::Serve(service), &options, connection).await?;
+    let (db, claim) = running::pool(config, &options, granted)?;
     Ok(App {
-        services: services(config, service, &db, &options)?,
+        services: services(config, service, &db, &options, key)?,
         db,
         probe: claim.session(),
         claim: Some(claim),
@@ -57,12 +60,18 @@ async fn prepare(config: &Config, service: Service) -> Result<App, Failure> {
     })
 }
 
-fn services(config: &Config, service: Service, db: &Db, options: &PgConnectOptions) -> Result<Services, Failure> {
+fn services(
+    config: &Config,
+    service: Service,
+    db: &Db,
+    options: &PgConnectOptions,
+    key: Option<SigningKey>,
+) -> Result<Services, Failure> {
     let (db, admit) = (db.clone(), running::admit(config, db));
     let mut services = Services::default().behind(config.proxies.clone());
     match service {
         Service::Catalog => services.catalog = Some(forebay_catalog::State::new(db, admit).keeping_pages()),
-        Service::Auth => services.auth = Some(forebay_auth::State::new(db, admit, signing_key(config)?)),
+        Service::Auth => services.auth = key.map(|key| forebay_auth::State::new(db, admit, key)),
         Service::Checkout => {
             let jwks = config.jwks.clone().ok_or(Failure::NoKeys)?;
             let verifier = Verifier::remote(ISSUER, AUDIENCE, jwks);

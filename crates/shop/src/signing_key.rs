@@ -15,6 +15,9 @@ const HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4,
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
 
+/// What the file in the data folder is called.
+pub(crate) const USUAL: &str = "signing-key.pem";
+
 /// More than any key needs, in bytes.
 const MAX_SIZE: u64 = 64 * 1024;
 
@@ -22,7 +25,7 @@ const MAX_SIZE: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read or written.
-    #[error("cannot use the signing key {}: {source}", path.display())]
+    #[error("cannot use the signing key {}: {source}{}", path.display(), how_to_make(path, source))]
     File {
         /// Which.
         path: PathBuf,
@@ -40,6 +43,31 @@ pub enum KeyError {
     /// The file holds something else.
     #[error("{} is no Ed25519 private key in PKCS #8 PEM form; make one with `openssl genpkey -algorithm ed25519 -out {}`", .0.display(), .0.display())]
     Form(PathBuf),
+    /// The same, for a file that a setting names.
+    #[error("{setting}: {source}")]
+    Named {
+        /// Which.
+        setting: &'static str,
+        /// What is wrong with it.
+        source: Box<Self>,
+    },
+}
+
+impl KeyError {
+    /// For `map_err`: says which setting names the file.
+    pub(crate) fn named_by(setting: &'static str) -> impl FnOnce(Self) -> Self {
+        move |source| Self::Named { setting, source: Box::new(source) }
+    }
+}
+
+/// What to do about a file that is not there.
+fn how_to_make(path: &Path, source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::NotFound => {
+            format!(". Make it with `openssl genpkey -algorithm ed25519 -out {}`", path.display())
+        }
+        _ => String::new(),
+    }
 }
 
 /// The key in `path`. If the file is open to others than its owner, that is said in the log.

@@ -18,6 +18,8 @@ use crate::{
 struct Prepared {
     app: App,
     database: Database,
+    /// Whether the accounts of the seed are there.
+    seeded: bool,
 }
 
 /// Opens the database, migrates, seeds, serves until the first signal, drains, and stops what it started.
@@ -35,18 +37,21 @@ pub async fn up(config: Config, mut signals: Signals) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    let Prepared { app, database } = prepared;
-    announce(&address(&http), &address(&admin));
+    let Prepared { app, database, seeded } = prepared;
+    announce(&address(&http), &address(&admin), seeded);
     running::run(app, http, admin, database.server, signals).await
 }
 
 async fn prepare(config: &Config) -> Result<Prepared, Failure> {
-    let (database, folder) = schema::open(config).await?;
-    schema::bring_up_to_date(config, &database).await?;
     let Config { reservation_ttl, drain, drain_delay, .. } = config;
+    // What may fail comes before what takes long.
+    let folder = schema::folder(config)?;
     let signing_key = signing_key(config, &folder)?;
+    let database = Database::open(config, &folder, say).await?;
     let connection = database.connect(&claim::options(&database.options), say).await?;
-    let (db, claim) = running::pool(config, Purpose::Up, &database.options, connection).await?;
+    let granted = running::claim(config, Purpose::Up, &database.options, connection).await?;
+    let seeded = schema::bring_up_to_date(config, &database).await?;
+    let (db, claim) = running::pool(config, &database.options, granted)?;
     let admit = running::admit(config, &db);
     let payments = running::payments(config, &database.options);
     let app = App {
@@ -63,26 +68,30 @@ async fn prepare(config: &Config) -> Result<Prepared, Failure> {
         admin_guard: config.admin_guard.clone(),
         admin_extra: axum::Router::new(),
     };
-    Ok(Prepared { app, database })
+    Ok(Prepared { app, database, seeded })
 }
 
 /// The key that was named, which must be there; else the one in the data folder, which is made on the first start.
 pub(crate) fn signing_key(config: &Config, folder: &Path) -> Result<SigningKey, KeyError> {
     let key = match &config.signing_key_file {
-        Some(path) => signing_key::read(path)?,
-        None => signing_key::read_or_make(&folder.join("signing-key.pem"))?,
+        Some(path) => signing_key::read(path).map_err(KeyError::named_by("FOREBAY_SIGNING_KEY_FILE"))?,
+        None => signing_key::read_or_make(&folder.join(signing_key::USUAL))?,
     };
     match &config.previous_key_file {
-        Some(path) => signing_key::with_previous(key, path),
+        Some(path) => signing_key::with_previous(key, path).map_err(KeyError::named_by("FOREBAY_PREVIOUS_KEY_FILE")),
         None => Ok(key),
     }
 }
 
-fn announce(http: &str, admin: &str) {
+/// The login that it names is that of the seed.
+fn announce(http: &str, admin: &str, seeded: bool) {
+    let login = format!(
+        "  curl -H 'content-type: application/json' -d '{{\"email\":\"user00001@example.test\",\"password\":\"correct-horse-battery\"}}' http://{http}/v1/auth/login\n"
+    );
     say(&format!(
         "\nThe shop is open: http://{http} (metrics, probes, pool: http://{admin})\n\n  \
-         curl 'http://{http}/v1/products?limit=3&sort=popular'\n  \
-         curl -H 'content-type: application/json' -d '{{\"email\":\"user00001@example.test\",\"password\":\"correct-horse-battery\"}}' http://{http}/v1/auth/login\n  \
-         curl http://{admin}/pool\n\nREADME.md goes on from here. Ctrl-C stops it."
+         curl 'http://{http}/v1/products?limit=3&sort=popular'\n{}  \
+         curl http://{admin}/pool\n\nREADME.md goes on from here. Ctrl-C stops it.",
+        if seeded { &login } else { "" }
     ));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, timeout};
 
-use crate::database;
+use crate::{database, migrations::Schema, reason::Reason};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -14,21 +14,29 @@ const LOOK_LIMIT: Duration = Duration::from_secs(3);
 /// Between two lines that say what is waited for.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
-/// What there was to wait for until the time was up.
+/// What there was to wait for until the time was up, or why waiting is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
     /// The database does not answer.
     #[error(
-        "the database at {at} did not answer within {} s: {reason}. Is it running, and is DATABASE_URL right? \
-         FOREBAY_START_WAIT_MS says how long to wait", limit.as_secs_f32()
+        "the database at {at} {} within {} s: {reason}. FOREBAY_START_WAIT_MS says how long to wait",
+        if reason.answered() { "was not ready" } else { "did not answer" }, limit.as_secs_f32()
     )]
     Database {
         /// Host and port, without the password.
         at: String,
         /// What happened when it was asked last.
-        reason: String,
+        reason: Reason,
         /// How long it was waited for.
         limit: Duration,
+    },
+    /// It answers, and somebody has to do something before it answers otherwise.
+    #[error("the database at {at} cannot be used: {reason}")]
+    Refused {
+        /// Host and port, without the password.
+        at: String,
+        /// Why.
+        reason: Reason,
     },
     /// It answers, and this program is newer than its schema.
     #[error(
@@ -46,22 +54,31 @@ pub enum NotReady {
         /// How long they were waited for.
         limit: Duration,
     },
+    /// Its schema is another one.
+    #[error("the database at {at} cannot be served: {fault}")]
+    OtherSchema {
+        /// Host and port, without the password.
+        at: String,
+        /// What is wrong with it, and what to do.
+        fault: String,
+    },
 }
 
 /// What one look found.
 #[derive(Debug)]
 enum Lacking {
-    Answer(String),
+    Answer(Reason),
     Migrations { missing: usize, known: usize },
+    Other(String),
 }
 
 /// Waits until the database answers and has every migration that this program knows, for `limit` at most; the connection
-/// that found it so. `progress` hears when the waiting begins, and every five seconds from then on. Dropping the future
-/// ends it.
+/// that found it so. `progress` hears when the waiting begins, and every five seconds from then on, and of a schema that is
+/// newer than this program. Dropping the future ends it.
 ///
 /// # Errors
 ///
-/// What was still missing when the time was up.
+/// What was still missing when the time was up; at once, what waiting does not change.
 pub async fn until_ready(
     options: &PgConnectOptions,
     limit: Duration,
@@ -73,10 +90,13 @@ pub async fn until_ready(
     loop {
         let looked = timeout(LOOK_LIMIT, look(&mut connection, options)).await;
         let lacking = match looked.unwrap_or_else(|_elapsed| Err(Lacking::slow())) {
-            Ok(ready) => return Ok(ready),
+            Ok((ready, newer)) => {
+                newer.iter().for_each(|newer| progress(&format!("warning: {newer}")));
+                return Ok(ready);
+            }
             Err(lacking) => lacking,
         };
-        if began.elapsed() >= limit {
+        if lacking.is_final() || began.elapsed() >= limit {
             return Err(lacking.after(limit, at));
         }
         if said.is_none_or(|said: Instant| said.elapsed() >= SAY_EVERY) {
@@ -87,27 +107,39 @@ pub async fn until_ready(
     }
 }
 
-/// Looks over the connection of the last look, or a new one, and leaves it behind where it can be used again.
-async fn look(kept: &mut Option<PgConnection>, options: &PgConnectOptions) -> Result<PgConnection, Lacking> {
+/// Looks over the connection of the last look, or a new one, and leaves it behind where it can be used again. Beside a
+/// connection that found all well, what there is to say of the schema.
+async fn look(
+    kept: &mut Option<PgConnection>,
+    options: &PgConnectOptions,
+) -> Result<(PgConnection, Option<String>), Lacking> {
+    let answer = |error| Lacking::Answer(Reason::of(&error, options));
     let mut connection = match kept.take() {
         Some(connection) => connection,
-        None => database::dial(options).await.map_err(Lacking::answer)?,
+        None => database::dial(options).await.map_err(answer)?,
     };
-    let (missing, known) = database::missing(&mut connection).await.map_err(Lacking::answer)?;
-    if missing == 0 {
-        return Ok(connection);
+    let schema = Schema::read(&mut connection).await.map_err(answer)?;
+    if let Some(fault) = schema.fault() {
+        return Err(Lacking::Other(fault));
+    }
+    if schema.missing.is_empty() {
+        return Ok((connection, schema.newer()));
     }
     *kept = Some(connection);
-    Err(Lacking::Migrations { missing, known })
+    Err(Lacking::Migrations { missing: schema.missing.len(), known: schema.known })
 }
 
 impl Lacking {
-    fn answer(error: sqlx::Error) -> Self {
-        Self::Answer(error.to_string())
+    fn slow() -> Self {
+        Self::Answer(Reason::silence(LOOK_LIMIT.as_secs()))
     }
 
-    fn slow() -> Self {
-        Self::Answer(format!("no answer within {} s", LOOK_LIMIT.as_secs()))
+    const fn is_final(&self) -> bool {
+        match self {
+            Self::Answer(reason) => reason.is_final(),
+            Self::Migrations { .. } => false,
+            Self::Other(_) => true,
+        }
     }
 
     fn line(&self, at: &str, left: Duration) -> String {
@@ -117,13 +149,16 @@ impl Lacking {
             Self::Migrations { missing, known } => format!(
                 "waiting for the schema, {left:.0} s more: {missing} of {known} migrations are missing (`shop migrate` applies them)"
             ),
+            Self::Other(fault) => fault.clone(),
         }
     }
 
     fn after(self, limit: Duration, at: String) -> NotReady {
         match self {
+            Self::Answer(reason) if reason.is_final() => NotReady::Refused { at, reason },
             Self::Answer(reason) => NotReady::Database { at, reason, limit },
             Self::Migrations { missing, known } => NotReady::Schema { at, missing, known, limit },
+            Self::Other(fault) => NotReady::OtherSchema { at, fault },
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::FromRequest;
 use proptest::prelude::*;
@@ -88,6 +90,18 @@ async fn another_encoding_or_character_set_is_415_and_says_why() {
         let headers = [("content-type", media_type), ("content-encoding", "identity")];
         assert_eq!(sent(&headers, good).await.unwrap().weight, 1, "{media_type}");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_there_by_its_requests_deadline_is_408() {
+    let never = Body::new(http_body_util::StreamBody::new(futures_util::stream::pending::<
+        Result<http_body::Frame<Bytes>, std::convert::Infallible>,
+    >()));
+    let mut request = Request::builder().header(CONTENT_TYPE, "application/json").body(never).unwrap();
+    request.extensions_mut().insert(Admission::within(forebay_pool::Class::Normal, Duration::from_millis(50)));
+    let problem = Json::<Parcel>::from_request(request, &()).await.unwrap_err();
+    assert_eq!(problem.status(), 408);
+    assert_eq!(problem.into_response().headers()["connection"], "close");
 }
 
 #[tokio::test]

@@ -50,10 +50,18 @@ impl<S: Fn(&str)> Report<S> {
     }
 }
 
-/// Tries everything that a start with this purpose needs; `say` hears a line for each. True when nothing is wrong. Takes no
+/// Tries everything that a start with this purpose needs; `say` hears a line for each, and of `unknown` variables. True when nothing is wrong. Takes no
 /// longer than some seconds for each line; dropping the future leaves nothing behind.
-pub async fn check(config: Result<&Config, &ConfigFaults>, purpose: Purpose, say: impl Fn(&str)) -> bool {
+pub async fn check(
+    config: Result<&Config, &ConfigFaults>,
+    unknown: &[String],
+    purpose: Purpose,
+    say: impl Fn(&str),
+) -> bool {
     let mut report = Report { say, is_well: true };
+    for name in unknown {
+        report.line("settings", Found::Noted(format!("{name} is not known, and does nothing: misspelt?")));
+    }
     let config = match config {
         Ok(config) => config,
         Err(faults) => {

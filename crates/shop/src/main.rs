@@ -130,14 +130,19 @@ fn show(purpose: Purpose, json: bool) -> ExitCode {
 }
 
 async fn check(purpose: Purpose) -> ExitCode {
-    let config = Config::read(&Env::of_process(), purpose);
+    let env = Env::of_process();
+    let config = Config::read(&env, purpose);
     if let Ok(config) = &config
         && let Err(error) = trust::narrow(config)
     {
         complain(&error);
         return ExitCode::FAILURE;
     }
-    if check::check(config.as_ref(), purpose, say).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if check::check(config.as_ref(), &env.unread("FOREBAY_"), purpose, say).await {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Never 2: to Docker that is no answer to the question.

@@ -115,9 +115,11 @@ async fn checked(home: &std::path::Path, settings: &[(&str, &str)], arguments: &
 #[tokio::test]
 async fn a_check_tries_what_a_start_needs_and_changes_nothing() {
     let (home, database) = (home(), database().await);
-    let (code, said) = checked(home.path(), &[("DATABASE_URL", database.url())], &[]).await;
+    let settings = [("DATABASE_URL", database.url()), ("FOREBAY_HTPP", "127.0.0.1:1")];
+    let (code, said) = checked(home.path(), &settings, &[]).await;
     assert_eq!(code, Some(0), "{said}");
     for part in [
+        "note  settings     FOREBAY_HTPP is not known",
         "ok    settings",
         "ok    public port",
         "ok    admin port",

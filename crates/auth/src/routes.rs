@@ -69,7 +69,7 @@ pub(crate) async fn login(
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Error> {
     let name = credentials.account();
-    let device = state.devices.known(&headers, &name);
+    let device = state.devices.known(&headers, &name).filter(|_| state.throttle.favours(&name, Instant::now()));
     let attempt = Attempt { account: &name, sender: device.map(Sender::Device).or(client.map(Sender::Client)) };
     let account = proven(&state, &admission, attempt, credentials).await?;
     let now = OffsetDateTime::now_utc();

@@ -26,6 +26,10 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 /// How long a wrong password is remembered once nobody has to wait for it any more.
 const MEMORY: Duration = Duration::from_secs(15 * 60);
+/// So many logins of an account's devices in an hour are served before others and beside all quotas. Nobody needs more, and who
+/// has accounts of their own shall not stand before all others with them.
+const FAVOURS: u32 = 10;
+const FAVOURS_IN: Duration = Duration::from_secs(60 * 60);
 /// Places for 458,752 entries, in at most 13 MiB. An entry costs whoever makes it the hash of a password.
 const SHARDS: usize = 16;
 
@@ -61,6 +65,8 @@ enum Of<'a> {
     Both(&'a str, Option<Sender>),
     /// Of all strangers, for one account.
     Account(&'a str),
+    /// Not wrong passwords, but logins of the devices of one account.
+    Favours(&'a str),
     /// Of one client, for all accounts.
     Client(Client),
 }
@@ -90,6 +96,17 @@ impl Attempt<'_> {
 impl Throttle {
     pub(crate) fn new() -> Self {
         Self { began: Instant::now(), failures: Table::new(SHARDS) }
+    }
+
+    /// Whether a device of this account is treated as one this time. Otherwise it is a client as any other.
+    pub(crate) fn favours(&self, account: &str, now: Instant) -> bool {
+        let now = now.duration_since(self.began);
+        self.failures.update(Of::Favours(account), |kept| {
+            let kept = kept.filter(|favours| now < favours.free_at);
+            let Failures { free_at, count } = kept.unwrap_or(Failures { free_at: now + FAVOURS_IN, count: 0 });
+            let favoured = count < FAVOURS;
+            (Some(Failures { free_at, count: count + u32::from(favoured) }), favoured)
+        })
     }
 
     /// Whether the attempt is looked at now, and in which rank.
@@ -218,6 +235,15 @@ mod tests {
         assert_eq!(seconds(&throttle, from(1), now), Some(900));
         let other = Attempt { account: "eve@shop.example", ..from(1) };
         assert_eq!(throttle.judge(other, now), Ok(Rank::Suspect), "another account is not under attack");
+    }
+
+    #[test]
+    fn an_account_has_ten_favours_an_hour() {
+        let (throttle, now) = (Throttle::new(), Instant::now());
+        let favoured = (0..20).filter(|_| throttle.favours("eve@shop.example", now)).count();
+        assert_eq!(favoured, 10);
+        assert!(throttle.favours("ada@shop.example", now));
+        assert!(throttle.favours("eve@shop.example", now + FAVOURS_IN));
     }
 
     #[test]

@@ -111,6 +111,13 @@ async fn a_client_has_a_quota_of_attempts_over_all_accounts_and_a_known_device_h
     let mut known = attempt(OWNER, EMAIL, PASSWORD);
     known.headers_mut().insert("cookie", cookie.split(';').next().unwrap().parse().unwrap());
     assert_eq!(send(&world.router, known).await.status, 200);
+    let statuses = join_all((0..20).map(async |_| {
+        let mut known = attempt(OWNER, EMAIL, PASSWORD);
+        known.headers_mut().insert("cookie", cookie.split(';').next().unwrap().parse().unwrap());
+        send(&world.router, known).await.status.as_u16()
+    }));
+    let good = statuses.await.into_iter().filter(|status| *status == 200).count();
+    assert_eq!(good, 9, "ten an hour, of which one is gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]

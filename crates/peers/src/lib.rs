@@ -15,6 +15,7 @@ pub mod plot;
 mod pools;
 pub mod precedence;
 pub mod report;
+pub mod requests;
 mod rows;
 mod run;
 mod stage;

@@ -1,6 +1,7 @@
 //! The machine that a report speaks of, and what `/proc` says of processor time.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -118,9 +119,60 @@ fn time_of(task: &Path) -> Option<Duration> {
 }
 
 fn parent(process: &Path) -> Option<u32> {
+    stat(process, 1..2)?.pop()?.try_into().ok()
+}
+
+/// What a process has used so far with all its threads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Used {
+    /// By those that live, in nanoseconds.
+    living: Duration,
+    /// By those that have ended too, in hundredths of a second.
+    all: Duration,
+}
+
+impl Used {
+    /// `None` where there is no such process.
+    pub(crate) fn by(pid: u32) -> Option<Self> {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let all = ticks(&process, 11..13)?;
+        let living = entries(&process.join("task")).filter_map(|task| time_of(&task)).sum();
+        Some(Self { living, all })
+    }
+
+    /// Since then: the finer figure, unless threads have ended meanwhile and taken what they used along.
+    pub(crate) fn since(self, before: Self) -> Duration {
+        let all = self.all.saturating_sub(before.all);
+        match self.living.checked_sub(before.living) {
+            Some(living) if living.abs_diff(all) <= Self::ROUNDING => living,
+            _ => all,
+        }
+    }
+
+    /// User's and system's time, each cut off to a hundredth, before and after.
+    const ROUNDING: Duration = Duration::from_millis(20);
+}
+
+/// What a server has used so far with the processes that it has started, those that have ended included.
+pub(crate) fn time_of_server(postmaster: u32) -> Option<Duration> {
+    let process = PathBuf::from(format!("/proc/{postmaster}"));
+    let ended = ticks(&process, 13..15)?;
+    let children = entries(Path::new("/proc")).filter(|child| parent(child) == Some(postmaster));
+    Some(time_of(&process)? + ended + children.filter_map(|child| time_of(&child)).sum::<Duration>())
+}
+
+fn ticks(process: &Path, fields: Range<usize>) -> Option<Duration> {
+    let ticks: u64 = stat(process, fields)?.into_iter().sum();
+    let second = rustix::param::clock_ticks_per_second().max(1);
+    Some(Duration::from_secs(ticks).div_f64(second as f64))
+}
+
+/// Some fields of `stat`, counted after the name.
+fn stat(process: &Path, fields: Range<usize>) -> Option<Vec<u64>> {
     let text = fs::read_to_string(process.join("stat")).ok()?;
     // The second field is the name in brackets, and may contain anything.
-    text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    let rest = text.rsplit_once(')')?.1.split_whitespace();
+    rest.skip(fields.start).take(fields.len()).map(|field| field.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -135,9 +187,19 @@ mod tests {
     }
 
     #[test]
+    fn the_finer_figure_counts_unless_it_misses_threads_that_have_ended() {
+        let used = |living, all| Used { living: Duration::from_millis(living), all: Duration::from_millis(all) };
+        assert_eq!(used(1_503, 2_500).since(used(500, 1_500)), Duration::from_millis(1_003));
+        assert_eq!(used(1_503, 2_500).since(used(900, 1_500)), Duration::from_millis(1_000));
+        assert_eq!(used(100, 2_500).since(used(500, 1_500)), Duration::from_millis(1_000));
+    }
+
+    #[test]
     fn a_process_with_children_at_work_has_used_processor_time() {
         let parent = parent(Path::new("/proc/self")).expect("every process has one");
         let now = Processor::now(parent).expect("the kernel tells");
         assert!(now.client > Duration::ZERO && now.server > Duration::ZERO);
+        assert!(time_of_server(parent).expect("the kernel tells") >= now.server);
+        assert!(Used::by(std::process::id()).is_some() && Used::by(0).is_none());
     }
 }

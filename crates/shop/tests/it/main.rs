@@ -11,6 +11,7 @@ mod health;
 mod metrics;
 mod process;
 mod quotas;
+mod random;
 mod readme;
 mod recovery;
 mod serve;

@@ -288,3 +288,13 @@ async fn what_the_server_answers_is_said_with_its_code_and_without_a_line_of_its
         assert!(!text.contains("at line"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn options_of_an_address_hold_unless_the_pool_needs_another_value() {
+    let site = Site::new(rules()).await;
+    let url = format!("{}&options=-c%20geqo%3Doff%20-c%20idle_session_timeout%3D1234567", site.database.url());
+    let pool = Pool::connect(url.parse().expect("a url"), Config { rules: rules(), ..Config::named("with options") });
+    let pool = pool.expect("these rules hold");
+    assert_eq!(setting(&pool, "geqo").await, "off");
+    assert_eq!(setting(&pool, "idle_session_timeout").await, "0");
+}

@@ -46,7 +46,8 @@ impl Guarded {
     async fn start() -> Self {
         let home = home();
         let port = free_port();
-        let options = Options { port: Some(port), durable: false, ..Options::new(home.path().join("pg")) };
+        let settings = vec![("listen_addresses".to_owned(), "127.0.0.1, ::1".to_owned())];
+        let options = Options { port: Some(port), durable: false, settings, ..Options::new(home.path().join("pg")) };
         let server = Server::start(options, |_| {}).await.expect("a test needs Postgres");
         let password = server.password().unwrap();
         Self { _server: server, _home: home, port, password }
@@ -88,6 +89,28 @@ async fn a_wrong_password_is_final_at_once_also_for_a_service_that_waits() {
         &fails(service(home.path(), "catalog", &right, &soon), 1).await,
         &["was not ready within 0.3 s", "`createdb "],
     );
+}
+
+#[tokio::test]
+async fn a_password_of_any_characters_is_the_one_that_is_sent_also_over_ipv6() {
+    let (home, server) = (home(), Guarded::start().await);
+    let options = server.url(&server.password, "postgres").parse().unwrap();
+    execute(&options, "CREATE ROLE \"me@home\" LOGIN SUPERUSER PASSWORD 'p@s/s:w?o#r%d +é'").await;
+    let (user, password) = ("me%40home", "p%40s%2Fs%3Aw%3Fo%23r%25d%20%2B%C3%A9");
+    for url in [
+        format!("postgres://{user}:{password}@[::1]:{}/postgres", server.port),
+        format!(
+            "postgresql://127.0.0.1:{}/postgres?user={user}&password={}",
+            server.port,
+            password.replace("%2B", "+")
+        ),
+    ] {
+        let mut command = shop(home.path(), &[("DATABASE_URL", &url)]);
+        command.arg("check");
+        let (status, out, err) = run(command).await;
+        assert!(status.success() && out.contains("lets `me@home` into `postgres`"), "{url}: {out}{err}");
+        assert!(!out.contains("p@s/s") && !out.contains("p%40s"), "{out}");
+    }
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ pub use config::{Config, InvalidConfig, ServerRole};
 pub use conn::LeaseConn;
 pub use connector::Connector;
 pub use detached::Detached;
-pub use error::{AcquireError, Holder, PoolError, Timeout, classify};
+pub use error::{AcquireError, Holder, PoolError, Timeout, classify, describe};
 pub use forebay_pool_core::{Class, Event, Fixed, Knee, Mode, Resize, Rules, Snapshot, Staffing};
 pub use history::Happening;
 pub use lease::Lease;

@@ -179,7 +179,7 @@ impl Config {
         require_admin_token(&mut settings, admin, admin_tokens.is_some(), purpose);
         let pool = pool::read(&mut settings, purpose);
         let database = pool.rules.ceiling.saturating_add(purpose.beside());
-        let (http_limits, admin_limits) = limits::read(&mut settings, database);
+        let (http_limits, admin_limits) = limits::read(&mut settings, purpose != Purpose::Schema, database);
         let config = Self {
             http: settings.or("FOREBAY_HTTP", SocketAddr::from(([127, 0, 0, 1], 8080))),
             admin,

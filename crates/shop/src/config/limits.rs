@@ -8,24 +8,24 @@ use rustix::process::{Resource, getrlimit};
 /// Open files beside connections: the runtime's, logs, the data folder's, calls to other services, a resize of the pool.
 const OTHER_FILES: u64 = 64;
 
-/// `FOREBAY_HTTP_*` and `FOREBAY_ADMIN_CONNECTIONS`, for a process that opens `database` connections to its server.
-pub(super) fn read(settings: &mut Reader<'_>, database: u32) -> (Limits, Limits) {
+/// `FOREBAY_HTTP_*` and `FOREBAY_ADMIN_CONNECTIONS`, for a process that opens `database` connections to its server. Who does not
+/// serve needs no room for clients.
+pub(super) fn read(settings: &mut Reader<'_>, serves: bool, database: u32) -> (Limits, Limits) {
+    const CONNECTIONS: &str = "FOREBAY_HTTP_CONNECTIONS";
     let defaults = Limits::default();
     let head_bytes = settings.or("FOREBAY_HTTP_HEAD_BYTES", defaults.head_bytes);
     let in_range = (Limits::SMALLEST_HEAD..=1024 * 1024).contains(&head_bytes);
     settings.require(in_range, "FOREBAY_HTTP_HEAD_BYTES", "must lie between 8192 and 1048576", defaults.head_bytes);
     let admin = settings.or("FOREBAY_ADMIN_CONNECTIONS", 16);
+    settings.require(admin > 0, "FOREBAY_ADMIN_CONNECTIONS", "no probe could be answered", 16);
     let room = room(database.into(), admin, getrlimit(Resource::Nofile).current);
-    let connections = settings.or("FOREBAY_HTTP_CONNECTIONS", room.min(defaults.connections));
-    settings.require(
-        (1..=room).contains(&connections) && admin > 0,
-        "FOREBAY_HTTP_CONNECTIONS",
-        &format!(
-            "the limit of open files leaves room for {room}, beside {database} to the database, {admin} of \
-             FOREBAY_ADMIN_CONNECTIONS and {OTHER_FILES} others: raise it (ulimit -n), or lower one of these"
-        ),
-        room.clamp(1, defaults.connections),
+    let connections = settings.or(CONNECTIONS, room.min(defaults.connections).max(1));
+    settings.require(connections > 0, CONNECTIONS, "nobody could connect", defaults.connections);
+    let no_room = format!(
+        "the limit of open files leaves room for {room}, beside {database} to the database, {admin} of \
+         FOREBAY_ADMIN_CONNECTIONS and {OTHER_FILES} others: raise it (ulimit -n), or lower one of these"
     );
+    settings.require(connections <= room || !serves, CONNECTIONS, &no_room, room.clamp(1, defaults.connections));
     let public = Limits {
         head: time(settings, "FOREBAY_HTTP_HEAD_MS", defaults.head),
         body: time(settings, "FOREBAY_HTTP_BODY_MS", defaults.body),
@@ -66,7 +66,7 @@ mod tests {
     fn both_listeners_have_the_same_times_and_a_bound_of_their_own() {
         let env = Env::of([("FOREBAY_HTTP_IDLE_MS", "700"), ("FOREBAY_HTTP_CONNECTIONS", "20")]);
         let mut settings = env.reader();
-        let (public, admin) = read(&mut settings, 4);
+        let (public, admin) = read(&mut settings, true, 4);
         settings.finish().unwrap();
         assert_eq!((public.connections, admin.connections), (20, 16));
         assert_eq!((public.idle, admin.idle), (Duration::from_millis(700), Duration::from_millis(700)));
@@ -75,16 +75,21 @@ mod tests {
     #[test]
     fn what_cannot_be_is_a_fault() {
         for (name, value, said) in [
-            ("FOREBAY_HTTP_CONNECTIONS", "0", "leaves room for"),
-            ("FOREBAY_ADMIN_CONNECTIONS", "0", "leaves room for"),
+            ("FOREBAY_HTTP_CONNECTIONS", "0", "nobody could connect"),
+            ("FOREBAY_HTTP_CONNECTIONS", "1000000000", "leaves room for"),
+            ("FOREBAY_ADMIN_CONNECTIONS", "0", "no probe"),
             ("FOREBAY_HTTP_HEAD_BYTES", "100", "between 8192"),
             ("FOREBAY_HTTP_HEAD_MS", "0", "nobody is that fast"),
         ] {
             let env = Env::of([(name, value)]);
             let mut settings = env.reader();
-            read(&mut settings, 4);
+            read(&mut settings, true, 4);
             let fault = settings.finish().unwrap_err().to_string();
             assert!(fault.contains(said), "{name}: {fault}");
         }
+        let env = Env::of([("FOREBAY_HTTP_CONNECTIONS", "1000000000")]);
+        let mut settings = env.reader();
+        read(&mut settings, false, 4);
+        settings.finish().unwrap();
     }
 }

@@ -257,6 +257,26 @@ async fn a_listener_that_gets_no_descriptors_goes_on_once_it_gets_some() {
 }
 
 #[tokio::test]
+async fn a_bound_that_is_met_is_told_once_a_second() {
+    let (mut reader, writer) = io::pipe().unwrap();
+    let lines = move || writer.try_clone().unwrap();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(lines).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let mut house = House::new("told", router(), patient());
+        for _ in 0..1000 {
+            house.complaint.displaced += 1;
+            house.complain();
+        }
+        house.complaint.last = house.complaint.last.and_then(|last| last.checked_sub(LOG_EVERY));
+        house.complain();
+    });
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.contains("displaced=1 ") && said.contains("displaced=999 "), "{said}");
+}
+
+#[tokio::test]
 async fn a_drain_ends_half_open_clients_at_once_and_answers_what_has_come() {
     let server = open("drain", patient()).await;
     let half_body = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n1";

@@ -202,7 +202,7 @@ pub(crate) fn describe_metrics() {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io;
 
     use serde_json::Value;
@@ -226,7 +226,8 @@ mod tests {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    struct Sink(Arc<Mutex<Vec<u8>>>);
+    /// Where a test's subscriber writes.
+    pub(crate) struct Sink(pub(crate) Arc<Mutex<Vec<u8>>>);
 
     impl io::Write for Sink {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

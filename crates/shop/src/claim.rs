@@ -10,9 +10,9 @@ use std::{future::Future, pin::Pin, time::Duration};
 use forebay_platform::{
     admin::{Bounds, ProbeSession, refused},
     db::Db,
-    problem::{Code, Problem},
+    problem::{Code, FieldError, Problem},
 };
-use forebay_pool::{InvalidConfig, Resize, describe};
+use forebay_pool::{Resize, describe};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::Mutex;
 
@@ -168,7 +168,7 @@ fn allowance(error: &sqlx::Error) -> String {
 fn not_granted(error: ClaimError) -> Problem {
     match error {
         ClaimError::DoesNotFit(arithmetic) => {
-            refused(InvalidConfig { faults: vec![arithmetic.while_serving().to_string()] })
+            Problem::invalid(vec![FieldError::new("/max", "not-possible", arithmetic.while_serving().to_string())])
         }
         ClaimError::Busy => Problem::new(Code::DependencyUnavailable).detail("another process is claiming; try again"),
         ClaimError::Sql(error) => {

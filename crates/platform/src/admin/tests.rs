@@ -8,6 +8,7 @@ use sqlx::Connection as _;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::security::tests::Sink;
 
 struct Fixture {
     admin: Admin,
@@ -166,6 +167,37 @@ async fn the_pool_is_resized_and_flushed() {
     assert_eq!(body["limit"], 5);
     let (_, shown) = fixture.get("/pool").await;
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["ceiling"], 8);
+}
+
+#[tokio::test]
+async fn a_change_is_recorded_with_who_made_it_and_what_was_before_and_after() {
+    let (fixture, written) = (fixture().await, Arc::new(Mutex::new(Vec::new())));
+    let sink = Arc::clone(&written);
+    let writer = move || Sink(Arc::clone(&sink));
+    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(writer).finish();
+    let _until_the_end = tracing::subscriber::set_default(subscriber);
+    let tokens = Some("ops:0123456789abcdef".parse().unwrap());
+    let router = Guard::new("127.0.0.1:9090".parse().unwrap(), Names::default(), tokens).over(fixture.admin.router());
+    let order = Request::post("/pool")
+        .header(CONTENT_TYPE, "application/json")
+        .header("authorization", "Bearer 0123456789abcdef")
+        .extension(axum::extract::ConnectInfo(std::net::SocketAddr::from(([192, 0, 2, 7], 4711))));
+    let order = order.body(Body::from(r#"{"max": 8, "limit": 5, "flush_idle": true}"#)).unwrap();
+    assert_eq!(router.oneshot(order).await.unwrap().status(), 200);
+    let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+    let record = text.lines().find(|line| line.contains("admin_action")).unwrap();
+    let record: Value = serde_json::from_str(record).unwrap();
+    for (field, said) in [
+        ("outcome", "good"),
+        ("what", "POST /pool, flush_idle"),
+        ("by", "ops"),
+        ("client", "192.0.2.0/24"),
+        ("before", "min 0, max 4, limit 2"),
+        ("after", "min 0, max 8, limit 5 by hand"),
+    ] {
+        assert_eq!(record[field], said, "{record}");
+    }
+    assert!(!text.contains("0123456789abcdef"), "{text}");
 }
 
 #[tokio::test]

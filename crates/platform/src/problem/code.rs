@@ -135,7 +135,7 @@ impl Code {
             Self::PreconditionRequired  => fault(428, "precondition-required", "The If-Match header is required"),
             Self::PayloadTooLarge       => fault(413, "payload-too-large", "The body is too large"),
             Self::UriTooLong            => fault(414, "uri-too-long", "The request line is too long"),
-            Self::UnsupportedMediaType  => fault(415, "unsupported-media-type", "The body must be application/json"),
+            Self::UnsupportedMediaType  => fault(415, "unsupported-media-type", "The body is sent in a form that is not read here"),
             Self::MisdirectedRequest    => fault(421, "misdirected-request", "Nothing of this name is served here"),
             Self::ValidationFailed      => fault(422, "validation-failed", "The request breaks a rule"),
             Self::IdempotencyKeyReused  => fault(422, "idempotency-key-reused", "The key was used for another request"),

@@ -170,6 +170,7 @@ async fn a_claim_follows_the_pool_and_a_lost_session_brings_it_back() {
     let catalog = small.catalog(home.path()).await;
     let (status, problem) = catalog.admin.post("/pool", &[], json!({"max": 24})).await.unwrap();
     assert!(status == 422 && problem.to_string().contains("left: 24"), "{problem}");
+    assert_eq!(problem["errors"][0]["pointer"], "/max");
     small.until_sessions("forebay-claim/", &["forebay-claim/catalog/11"]).await;
 
     let (status, pool) = catalog.admin.post("/pool", &[], json!({"max": 23})).await.unwrap();

@@ -68,7 +68,8 @@ async fn begin_or_take_over(state: &State, admission: &Admission, placement: &Pl
     let (user_id, cart_id) = (placement.user_id, placement.request.cart_id);
     let Some(given_up) = takeover::give_up_own(state, admission, user_id, cart_id).await? else { return Err(short) };
     let begun = begin(state, admission, placement, &given_up).await;
-    if begun.is_err() {
+    // Refused after all, or the same key was faster.
+    if !matches!(begun, Ok(Begun::Pending(_))) {
         takeover::let_go(state, &given_up).await;
     }
     begun

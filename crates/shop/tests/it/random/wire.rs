@@ -85,7 +85,8 @@ impl Line {
                     Err(what) => return Outcome::Unreadable(what),
                 }
                 match reads.read_buf(read).await {
-                    Ok(0) if read.is_empty() => return Outcome::Closed { reset: false },
+                    // Whoever was told to go on with a broken one may be left without more.
+                    Ok(0) if broken || read.is_empty() => return Outcome::Closed { reset: false },
                     Ok(0) => return Outcome::Unreadable(format!("cut off after {} bytes", read.len())),
                     Ok(_) => {}
                     Err(_) => return Outcome::Closed { reset: true },
@@ -126,8 +127,9 @@ fn parse(bytes: &[u8], head: bool) -> Result<Option<(Answer, usize)>, String> {
     let version = answer.version;
     let headers: Vec<_> = answer.headers.iter().map(|field| (field.name.to_owned(), field.value.to_vec())).collect();
     let mut answer = Answer { status, headers, body: Vec::new(), last: false };
-    answer.last =
-        version == Some(0) || answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    let connection = answer.header("connection").unwrap_or_default();
+    answer.last = connection.eq_ignore_ascii_case("close")
+        || version == Some(0) && !connection.eq_ignore_ascii_case("keep-alive");
     let length = match answer.header("content-length").map(str::parse::<usize>) {
         _ if head || status == 204 || status == 304 => 0,
         Some(Ok(length)) => length,

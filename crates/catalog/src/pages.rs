@@ -11,10 +11,9 @@ use axum::http::header::{AGE, CACHE_CONTROL, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use forebay_platform::etag;
 use forebay_pool::http::Shed;
 use metrics::counter;
-
-use crate::caching;
 
 /// RFC 9211.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -121,7 +120,7 @@ impl Page {
         let Self { mut headers, body, .. } = self;
         headers.insert(AGE, HeaderValue::from(age.as_secs()));
         headers.insert(CACHE_STATUS, DEGRADED);
-        caching::unless_known(asked, headers, body)
+        etag::unless_known(asked, headers, body)
     }
 }
 

@@ -5,6 +5,7 @@ pub mod admit;
 pub mod client;
 pub mod config;
 pub mod db;
+pub mod etag;
 pub mod extract;
 pub mod identity;
 pub mod instant;

@@ -1,0 +1,90 @@
+//! Entity tags ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3)): which version of something a client has,
+//! and which one it means to change.
+
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use sha2::{Digest, Sha256};
+
+use crate::problem::{Code, Problem};
+
+/// A strong validator: the hash of the very bytes.
+#[must_use]
+pub fn tag_of(body: &[u8]) -> HeaderValue {
+    let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(body)[..16]);
+    HeaderValue::from_str(&format!("\"{digest}\"")).expect("base64 is plain ASCII")
+}
+
+/// The answer 200 with these headers and this body, or 304 where the client has the body of this `ETag`.
+#[must_use]
+pub fn unless_known(request: &HeaderMap, mut headers: HeaderMap, body: Bytes) -> Response {
+    // Section 13.1.2: compared weakly.
+    let is = |candidate: &str, tag: &HeaderValue| candidate.trim_start_matches("W/").as_bytes() == tag.as_bytes();
+    if headers.get(ETAG).is_some_and(|tag| names(request, &IF_NONE_MATCH, |candidate| is(candidate, tag))) {
+        headers.remove(CONTENT_TYPE);
+        headers.remove(CONTENT_LENGTH);
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, Body::from(body)).into_response()
+}
+
+/// Whether the client means the version with this tag, when it asks for a change.
+///
+/// # Errors
+/// `428 precondition-required` without `If-Match`, `412 precondition-failed` where it names other versions alone.
+pub fn check_match(request: &HeaderMap, tag: &HeaderValue) -> Result<(), Problem> {
+    if !request.contains_key(IF_MATCH) {
+        return Err(Problem::new(Code::PreconditionRequired).detail("send the ETag that was read last, as If-Match"));
+    }
+    // Section 13.1.1: compared strongly, so that a weak tag is never the one.
+    if names(request, &IF_MATCH, |candidate| candidate.as_bytes() == tag.as_bytes()) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::PreconditionFailed).detail("it has changed since: read it again, and send its new ETag"))
+}
+
+/// Whether the list in this header has a tag that is the one, or is `*`.
+fn names(request: &HeaderMap, header: &HeaderName, is_it: impl Fn(&str) -> bool) -> bool {
+    let sent = request.get_all(header).iter().filter_map(|value| value.to_str().ok());
+    sent.flat_map(|list| list.split(',')).map(str::trim).any(|candidate| candidate == "*" || is_it(candidate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(header: HeaderName, value: &str) -> HeaderMap {
+        [(header, value.parse().unwrap())].into_iter().collect()
+    }
+
+    #[test]
+    fn a_change_is_for_the_version_that_was_read() {
+        let tag = tag_of(b"one");
+        let text = tag.to_str().unwrap();
+        for good in [text.to_owned(), format!("\"other\", {text}"), "*".to_owned()] {
+            check_match(&sent(IF_MATCH, &good), &tag).unwrap();
+        }
+        let refused = |headers| check_match(&headers, &tag).unwrap_err().status().as_u16();
+        assert_eq!(refused(HeaderMap::new()), 428);
+        for stale in ["\"other\"", &format!("W/{text}"), ""] {
+            assert_eq!(refused(sent(IF_MATCH, stale)), 412, "{stale}");
+        }
+    }
+
+    #[test]
+    fn who_has_a_version_is_told_so() {
+        let tag = tag_of(b"one");
+        let text = tag.to_str().unwrap().to_owned();
+        let status = |request: HeaderMap| {
+            let headers = [(ETAG, tag.clone())].into_iter().collect();
+            unless_known(&request, headers, Bytes::from_static(b"one")).status().as_u16()
+        };
+        for known in [text.clone(), format!("\"other\", W/{text}"), "*".to_owned()] {
+            assert_eq!(status(sent(IF_NONE_MATCH, &known)), 304, "{known}");
+        }
+        assert_eq!((status(HeaderMap::new()), status(sent(IF_NONE_MATCH, "\"other\""))), (200, 200));
+    }
+}

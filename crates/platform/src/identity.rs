@@ -2,6 +2,7 @@
 //! that trouble with logging in never reaches those who already are.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use http::header::AUTHORIZATION;
@@ -14,20 +15,27 @@ use uuid::Uuid;
 use crate::problem::{Code, Problem};
 
 mod fetch;
+mod follow;
 mod jwks_uri;
 mod key_set;
 mod keyring;
 mod remote;
+mod revoked;
 #[cfg(test)]
 mod tests;
 
+use follow::Follower;
 pub use jwks_uri::{InvalidJwksUri, JwksUri};
 use key_set::KeySet;
 use keyring::Missing;
 use remote::Remote;
+pub use revoked::{RevokedList, RevokedSessions};
 
 /// The type of token that opens the API; any other token, however well signed, does not.
 pub const TOKEN_TYPE: &str = "at+jwt";
+
+/// How long an access token is good.
+pub const ACCESS_LIFE: Duration = Duration::from_secs(600);
 
 /// How far the clocks of issuer and verifier may differ, in seconds.
 const LEEWAY: u64 = 30;
@@ -55,10 +63,11 @@ pub struct Claims {
     pub scope: String,
 }
 
-/// Knows the issuer's public keys. Cheap to clone.
+/// Knows the issuer's public keys, and which of its sessions have ended. Cheap to clone.
 #[derive(Clone)]
 pub struct Verifier {
     inner: Arc<Inner>,
+    revoked: RevokedSessions,
 }
 
 struct Inner {
@@ -69,7 +78,14 @@ struct Inner {
 #[derive(Debug)]
 enum Keys {
     Fixed(KeySet),
-    Remote(Remote),
+    Remote(Box<Elsewhere>),
+}
+
+/// What an issuer elsewhere publishes.
+#[derive(Debug)]
+struct Elsewhere {
+    keys: Remote,
+    sessions: Follower,
 }
 
 /// The caller, once a token was verified. As an extractor it answers 401 by itself; `Option<Principal>` answers 401
@@ -88,35 +104,45 @@ impl Verifier {
     /// Accepts what `issuer` signed for `audience` with one of `keys` (key id and Ed25519 public key).
     #[must_use]
     pub fn new(issuer: &str, audience: &str, keys: impl IntoIterator<Item = (String, [u8; 32])>) -> Self {
-        Self::by(Keys::Fixed(KeySet::of(keys)), issuer, audience)
+        Self::by(Keys::Fixed(KeySet::of(keys)), issuer, audience, RevokedSessions::default())
     }
 
-    /// Accepts what `issuer` signed for `audience` with one of the Ed25519 keys that are published at `jwks`. They come
-    /// only while [`keep_fresh`](Self::keep_fresh) of this verifier or of a clone runs; until the first have come, and
-    /// when none came for a day, every token is answered `503 dependency-unavailable`.
+    /// Accepts what `issuer` signed for `audience` with one of the Ed25519 keys that are published at `jwks`, unless its
+    /// session is listed beside them, in `revoked-sessions.json`. Both come only while [`keep_fresh`](Self::keep_fresh) of
+    /// this verifier or of a clone runs; until the first keys have come, and when none came for a day, every token is
+    /// answered `503 dependency-unavailable`.
     #[must_use]
     pub fn remote(issuer: &str, audience: &str, jwks: JwksUri) -> Self {
-        Self::by(Keys::Remote(Remote::new(jwks)), issuer, audience)
+        let revoked = RevokedSessions::default();
+        let sessions = Follower::new(&jwks, revoked.clone());
+        Self::by(Keys::Remote(Box::new(Elsewhere { keys: Remote::new(jwks), sessions })), issuer, audience, revoked)
     }
 
-    fn by(keys: Keys, issuer: &str, audience: &str) -> Self {
+    /// The same, which refuses tokens of these sessions, and of those that are added to them.
+    #[must_use]
+    pub fn refusing(self, revoked: RevokedSessions) -> Self {
+        Self { revoked, ..self }
+    }
+
+    fn by(keys: Keys, issuer: &str, audience: &str, revoked: RevokedSessions) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
         validation.validate_nbf = true;
         validation.leeway = LEEWAY;
-        Self { inner: Arc::new(Inner { keys, validation }) }
+        Self { inner: Arc::new(Inner { keys, validation }), revoked }
     }
 
     /// Has the published keys asked for: every five minutes, after a failure within ten seconds, and for a token whose
-    /// key is not known, but for such tokens once in ten seconds. Never returns; with fixed keys there is nothing to do.
+    /// key is not known, but for such tokens once in ten seconds; and the list of ended sessions every two seconds, of
+    /// which what is known stays where no more comes. Never returns; with fixed keys there is nothing to do.
     /// Only one at a time asks, whoever else runs this. Dropping the future stops it, and what has come stays good for
     /// its day.
     pub async fn keep_fresh(self) {
         match &self.inner.keys {
             Keys::Fixed(_) => std::future::pending().await,
-            Keys::Remote(remote) => remote.keep_fresh().await,
+            Keys::Remote(issuer) => _ = tokio::join!(issuer.keys.keep_fresh(), issuer.sessions.keep_up()),
         }
     }
 
@@ -124,13 +150,16 @@ impl Verifier {
     /// Dropping the future takes nothing from others who wait.
     ///
     /// # Errors
-    /// `401 token-expired` for a token that was good once, else `401 unauthenticated`; `503 dependency-unavailable`
+    /// `401 token-expired` for a token that was good once, else `401 unauthenticated`, also where its session has ended; `503 dependency-unavailable`
     /// where nobody can tell, for want of keys.
     pub async fn verify(&self, token: &str) -> Result<Principal, Problem> {
         let header = decode_header(token).ok().filter(is_ours).ok_or_else(wrong_token)?;
         let id = header.kid.ok_or_else(wrong_token)?;
         let key = self.key(&id).await.map_err(without_key)?;
         let claims = decode::<Claims>(token, &key, &self.inner.validation).map_err(|error| refusal(&error))?.claims;
+        if self.revoked.contains(claims.sid) {
+            return Err(wrong_token().detail("the session has ended: log in again"));
+        }
         Ok(Principal { user_id: claims.sub, session_id: claims.sid, scope: claims.scope })
     }
 
@@ -138,7 +167,7 @@ impl Verifier {
     async fn key(&self, id: &str) -> Result<Arc<DecodingKey>, Missing> {
         match &self.inner.keys {
             Keys::Fixed(keys) => keys.get(id).ok_or(Missing::Key),
-            Keys::Remote(remote) => remote.key(id).await,
+            Keys::Remote(issuer) => issuer.keys.key(id).await,
         }
     }
 }

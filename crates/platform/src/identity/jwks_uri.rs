@@ -39,6 +39,14 @@ impl JwksUri {
     pub(super) fn as_uri(&self) -> &Uri {
         &self.0
     }
+
+    /// The address of another document in the same folder.
+    pub(super) fn beside(&self, document: &str) -> Uri {
+        let folder = self.0.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+        let mut parts = self.0.clone().into_parts();
+        parts.path_and_query = format!("{folder}/{document}").parse().ok();
+        Uri::from_parts(parts).expect("with a scheme, a host and a path that begins with a slash it is a URI")
+    }
 }
 
 impl TryFrom<Uri> for JwksUri {
@@ -94,6 +102,17 @@ mod tests {
         ];
         for text in right {
             assert!(text.parse::<JwksUri>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_document_lies_in_the_same_folder() {
+        for (keys, beside) in [
+            ("http://auth:8080/.well-known/jwks.json", "http://auth:8080/.well-known/list"),
+            ("http://auth/keys?v=1", "http://auth/list"),
+            ("http://auth/a/b/", "http://auth/a/b/list"),
+        ] {
+            assert_eq!(keys.parse::<JwksUri>().unwrap().beside("list").to_string(), beside);
         }
     }
 

@@ -225,7 +225,7 @@ async fn without_any_keys_the_answer_is_503_and_heals_by_itself() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), healed).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), healed).await.unwrap();
 }
 
 #[tokio::test]

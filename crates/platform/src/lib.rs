@@ -1,5 +1,6 @@
 //! What every service needs and none owns: configuration, telemetry, problem bodies, leases, serving, calls to others.
 
+pub mod address;
 pub mod admin;
 pub mod admit;
 pub mod client;

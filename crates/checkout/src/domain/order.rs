@@ -1,3 +1,4 @@
+use forebay_platform::address::Address;
 use forebay_platform::text::Check;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -21,33 +22,13 @@ pub(crate) struct PlaceOrder {
     pub(crate) expected_total: Option<Money>,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Address {
-    name: String,
-    line1: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    line2: Option<String>,
-    city: String,
-    postal_code: String,
-    country: String,
-}
-
 impl PlaceOrder {
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let Address { name, line1, line2, city, postal_code, country } = &self.address;
         let token = self.payment_token.strip_prefix("tok_").unwrap_or_default();
         let token_holds =
             (1..=60).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        let checked = Check::default()
-            .rule(token_holds, "/payment_token", "must look like tok_ok")
-            .line("/address/name", name, 100)
-            .line("/address/line1", line1, 200)
-            .optional_line("/address/line2", line2.as_deref(), 200)
-            .line("/address/city", city, 100)
-            .line("/address/postal_code", postal_code, 20)
-            .country("/address/country", country);
-        checked.finish().map_err(Error::Invalid)
+        let checked = Check::default().rule(token_holds, "/payment_token", "must look like tok_ok");
+        self.address.check(checked, "/address").finish().map_err(Error::Invalid)
     }
 
     /// What makes two requests the same: method, path, and the body in canonical form.

@@ -36,6 +36,7 @@ use sqlx::migrate::Migrator;
 
 mod answer;
 mod caller;
+mod cleaning;
 mod domain;
 mod error;
 mod payments;
@@ -55,6 +56,7 @@ pub mod quotas {
     pub const ORDERS: &str = "orders";
 }
 
+pub use cleaning::{Cleaned, clean, keep_clean};
 pub use payments::Payments;
 pub use sweeper::{SweepError, Swept, spawn_sweeper, sweep};
 

@@ -1,4 +1,4 @@
-//! Settles what a crash, a lost client or a silent provider left pending, and forgets old idempotency keys.
+//! Settles what a crash, a lost client or a silent provider left pending.
 
 use forebay_platform::db::Db;
 use forebay_platform::instant;
@@ -39,8 +39,6 @@ pub struct Swept {
     pub waiting: u64,
     /// Orders that the database would not have settled, or not in time; the log says why. The next sweep tries again.
     pub failed_to_settle: u64,
-    /// Idempotency keys past their time.
-    pub keys_forgotten: u64,
 }
 
 /// A sweep that stopped half-way: it could not learn which orders are pending, or nobody answered. What it settled stays
@@ -51,7 +49,7 @@ pub enum SweepError {
     /// No lease.
     #[error("the sweep got no connection")]
     Acquire(#[from] AcquireError),
-    /// The pending orders could not be read, or old keys not be deleted.
+    /// The pending orders could not be read.
     #[error("a statement of the sweep failed")]
     Store(#[from] sqlx::Error),
     /// The same, since the database did not answer.
@@ -79,14 +77,10 @@ enum Unsettled {
 /// Holds one lease at a time, and none while the provider is asked. May run in several processes at once.
 ///
 /// # Errors
-/// Where the pending orders cannot be read, or nobody answers for several in a row; old keys are forgotten all the same.
-/// Dropped at any point, each order is settled or as it was.
+/// Where the pending orders cannot be read, or nobody answers for several in a row. Dropped at any point, each order is settled or as it was.
 pub async fn sweep(state: &State, now: OffsetDateTime) -> Result<Swept, SweepError> {
     let mut swept = Swept::default();
-    let settled = settle_all(state, now, &mut swept).await;
-    let forgotten = timeout(LONGEST_STEP, forget_keys(&state.db, now)).await;
-    settled?;
-    swept.keys_forgotten = forgotten??;
+    settle_all(state, now, &mut swept).await?;
     Ok(swept)
 }
 
@@ -169,9 +163,4 @@ async fn ask(state: &State, overdue: &Overdue, now: OffsetDateTime) -> Result<Op
         return state.payments.void(&bill).await.map(Some);
     }
     state.payments.look_up(&bill).await
-}
-
-async fn forget_keys(db: &Db, now: OffsetDateTime) -> Result<u64, SweepError> {
-    let mut lease = db.acquire(&Admission::without_deadline(Class::Background)).await?;
-    Ok(store::keys::forget(&mut lease.conn(), now).await?)
 }

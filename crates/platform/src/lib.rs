@@ -3,6 +3,7 @@
 pub mod address;
 pub mod admin;
 pub mod admit;
+pub mod cleaning;
 pub mod client;
 pub mod config;
 pub mod db;

@@ -1,5 +1,6 @@
 use forebay_platform::db::Conn;
 use sqlx::Error;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{Cart, CartStatus, Line, Money, TokenHash};
@@ -101,6 +102,51 @@ pub(crate) async fn mark_ordered(conn: &mut Conn<'_>, cart_id: Uuid, user_id: Uu
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Deletes a batch of open carts that are nobody's and have not changed since, with their lines. What is being changed or
+/// ordered at the moment stays.
+pub(crate) async fn forget_anonymous(
+    conn: &mut Conn<'_>,
+    unchanged_since: OffsetDateTime,
+    batch: i64,
+) -> Result<u64, Error> {
+    let forgotten = sqlx::query!(
+        r#"
+        with abandoned as materialized (
+            select id from checkout.carts where status = 'open' and user_id is null and updated_at < $1
+            order by updated_at limit $2 for update skip locked
+        )
+        delete from checkout.carts c using abandoned where c.id = abandoned.id
+        "#,
+        unchanged_since,
+        batch,
+    )
+    .execute(conn)
+    .await?;
+    Ok(forgotten.rows_affected())
+}
+
+/// The same, of carts that are a user's.
+pub(crate) async fn forget_owned(
+    conn: &mut Conn<'_>,
+    unchanged_since: OffsetDateTime,
+    batch: i64,
+) -> Result<u64, Error> {
+    let forgotten = sqlx::query!(
+        r#"
+        with abandoned as materialized (
+            select id from checkout.carts where status = 'open' and user_id is not null and updated_at < $1
+            order by updated_at limit $2 for update skip locked
+        )
+        delete from checkout.carts c using abandoned where c.id = abandoned.id
+        "#,
+        unchanged_since,
+        batch,
+    )
+    .execute(conn)
+    .await?;
+    Ok(forgotten.rows_affected())
 }
 
 struct Row {

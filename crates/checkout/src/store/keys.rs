@@ -8,9 +8,6 @@ use crate::answer::Answer;
 /// How long an answer is kept.
 const KEPT_FOR: Duration = Duration::hours(24);
 
-/// Keys deleted by one statement.
-const BATCH: i64 = 1_000;
-
 /// A request that wants to be the first with its key.
 #[derive(Debug)]
 pub(crate) struct Claim<'a> {
@@ -112,19 +109,18 @@ pub(crate) async fn answer_of(conn: &mut Conn<'_>, order_id: Uuid) -> Result<Opt
 }
 
 /// Deletes a batch of what is past its time. A key without an answer stays until the sweeper has given it one.
-pub(crate) async fn forget(conn: &mut Conn<'_>, now: OffsetDateTime) -> Result<u64, Error> {
+pub(crate) async fn forget(conn: &mut Conn<'_>, now: OffsetDateTime, batch: i64) -> Result<u64, Error> {
     let forgotten = sqlx::query!(
         r#"
-        delete from checkout.idempotency_keys
-        where (user_id, key) in (
+        with old as materialized (
             select user_id, key from checkout.idempotency_keys
             where expires_at < $1 and state = 'done'
-            order by expires_at
-            limit $2
+            order by expires_at limit $2 for update skip locked
         )
+        delete from checkout.idempotency_keys k using old where k.user_id = old.user_id and k.key = old.key
         "#,
         now,
-        BATCH,
+        batch,
     )
     .execute(conn)
     .await?;

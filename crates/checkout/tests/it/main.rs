@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod carts;
+mod cleaning;
 mod client;
 mod crashes;
 mod orders;

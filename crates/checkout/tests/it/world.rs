@@ -158,6 +158,10 @@ impl World {
         forebay_checkout::sweep(&self.state, OffsetDateTime::now_utc() + time::Duration::hours(23)).await.unwrap()
     }
 
+    pub(crate) async fn clean(&self) -> forebay_checkout::Cleaned {
+        forebay_checkout::clean(&self.state, OffsetDateTime::now_utc()).await.unwrap()
+    }
+
     /// What is wrong with the books, in words; empty when all of it adds up.
     pub(crate) async fn faults(&self, units: i32) -> Vec<String> {
         let mut connection = self.connection().await;

@@ -1,0 +1,54 @@
+//! Deletes carts that were abandoned, and stored answers that nobody may ask for any more.
+
+use forebay_platform::cleaning::{self, BATCH, Batches, CleaningError};
+use time::{Duration, OffsetDateTime};
+
+use crate::{State, store};
+
+/// A cart that nobody has claimed is kept for so long after its last change.
+const ANONYMOUS_CART: Duration = Duration::days(30);
+
+/// The same, for one of a user.
+const OWNED_CART: Duration = Duration::days(90);
+
+/// What one cleaning did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Carts that were never ordered, with their lines.
+    pub carts: u64,
+    /// Idempotency keys past their time, with their answers.
+    pub keys: u64,
+}
+
+/// Deletes what is past its time, as of `now`: open carts that have not changed for 30 days, or for 90 where they are a
+/// user's, and answers that were kept for a day.
+///
+/// In small batches of class background, each a transaction of its own: dropped or killed at any point, what was deleted
+/// stays deleted, and the next call goes on. May run in several processes at once.
+///
+/// # Errors
+/// The first batch that fails ends it.
+pub async fn clean(state: &State, now: OffsetDateTime) -> Result<Cleaned, CleaningError> {
+    let mut keys = Batches::of(&state.db);
+    while let Some(mut lease) = keys.next().await? {
+        keys.note(store::keys::forget(&mut lease.conn(), now, BATCH).await?);
+    }
+    let mut anonymous = Batches::of(&state.db);
+    while let Some(mut lease) = anonymous.next().await? {
+        anonymous.note(store::carts::forget_anonymous(&mut lease.conn(), now - ANONYMOUS_CART, BATCH).await?);
+    }
+    let mut owned = Batches::of(&state.db);
+    while let Some(mut lease) = owned.next().await? {
+        owned.note(store::carts::forget_owned(&mut lease.conn(), now - OWNED_CART, BATCH).await?);
+    }
+    Ok(Cleaned { carts: anonymous.deleted() + owned.deleted(), keys: keys.deleted() })
+}
+
+/// Cleans every ten minutes. Never returns; dropping the future stops it.
+pub async fn keep_clean(state: State) {
+    let mut times = cleaning::times();
+    loop {
+        times.tick().await;
+        cleaning::report(clean(&state, OffsetDateTime::now_utc()).await);
+    }
+}

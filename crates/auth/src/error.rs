@@ -15,6 +15,12 @@ pub(crate) enum Error {
     EmailTaken,
     #[error("no such user, or another password")]
     InvalidCredentials,
+    #[error("the account is closed")]
+    AccountClosed,
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    #[error("a change without the version that it is for, or for another one")]
+    OtherVersion(Problem),
     #[error("no such refresh token, or it is expired or revoked")]
     RefreshTokenInvalid,
     #[error("the refresh token was used before")]
@@ -41,12 +47,26 @@ impl From<Full> for Error {
     }
 }
 
+impl Error {
+    /// A new password that stands in this place of the body, and would be found by guessing.
+    pub(crate) fn guessable(pointer: &str) -> Self {
+        Self::invalid(pointer, "is too easily guessed: common, or made of your name or address")
+    }
+
+    pub(crate) fn invalid(pointer: &str, rule: &str) -> Self {
+        Self::Invalid(vec![FieldError::new(pointer, "invalid-value", rule)])
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid(errors) => Self::invalid(errors),
             Error::EmailTaken => Code::EmailTaken.into(),
             Error::InvalidCredentials => Code::InvalidCredentials.into(),
+            Error::AccountClosed => Self::new(Code::Unauthenticated).detail("the account is closed"),
+            Error::NotFound(what) => Self::new(Code::NotFound).detail(format!("no such {what}")),
+            Error::OtherVersion(problem) => problem,
             Error::RefreshTokenInvalid => Code::RefreshTokenInvalid.into(),
             Error::RefreshTokenReused => Code::RefreshTokenReused.into(),
             Error::Throttled(spent) => Self::spent(spent),

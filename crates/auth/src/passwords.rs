@@ -6,6 +6,7 @@ use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::domain::{is_guessable, prepared};
 use crate::lane::{Full, Lane, Place, Rank};
 use crate::throttle::Sender;
 
@@ -37,19 +38,43 @@ impl Passwords {
         self.lane.enter(rank, sender).await
     }
 
-    /// The hash to keep, as a PHC string with a salt of its own.
-    pub(crate) async fn hash(&self, turn: Place, password: SecretString) -> String {
+    /// The hash to keep of a new password, as a PHC string with a salt of its own. `about` are words about its owner.
+    pub(crate) async fn hash(
+        &self,
+        turn: Place,
+        password: SecretString,
+        about: Vec<String>,
+    ) -> Result<String, Guessable> {
         let memory = Arc::clone(&self.memory);
-        turn.run(move || hash(password.expose_secret().as_bytes(), &memory)).await
+        turn.run(move || {
+            let password = prepared(&password);
+            let password = password.expose_secret();
+            if is_guessable(password, &about) { Err(Guessable) } else { Ok(hash(password.as_bytes(), &memory)) }
+        })
+        .await
     }
 
-    /// Whether `password` is the one behind `kept`. Without one it is false, after the same work.
-    pub(crate) async fn matches(&self, turn: Place, password: SecretString, kept: Option<String>) -> bool {
+    /// Whether `password` is the one behind `kept`. Without one it is not, after the same work.
+    pub(crate) async fn compare(&self, turn: Place, password: SecretString, kept: Option<String>) -> Comparison {
         let known = kept.is_some();
         let kept = kept.unwrap_or_else(|| self.nobody.clone());
         let memory = Arc::clone(&self.memory);
-        turn.run(move || verify(password.expose_secret().as_bytes(), &kept, &memory)).await && known
+        let comparison = turn.run(move || compare(&password, &kept, &memory)).await;
+        if known { comparison } else { Comparison::Different }
     }
+}
+
+/// A new password that would be found by guessing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Guessable;
+
+/// What came of comparing.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Different,
+    Same,
+    /// The same, and what is kept was made otherwise than it is today: this is the hash to keep in its place.
+    SameAs(String),
 }
 
 /// The working memory of hashes, 19 MiB each, used again: one for each that runs at once. Freed after each hash it would
@@ -97,6 +122,25 @@ fn hash(password: &[u8], memory: &Memory) -> String {
     .to_string()
 }
 
+/// In the form that is hashed today, else as it was typed: that is how it was hashed before.
+fn compare(password: &SecretString, kept: &str, memory: &Memory) -> Comparison {
+    let form = prepared(password);
+    let (form, typed) = (form.expose_secret().as_bytes(), password.expose_secret().as_bytes());
+    if verify(form, kept, memory) {
+        return if is_of_today(kept) { Comparison::Same } else { Comparison::SameAs(hash(form, memory)) };
+    }
+    if typed != form && verify(typed, kept, memory) {
+        return Comparison::SameAs(hash(form, memory));
+    }
+    Comparison::Different
+}
+
+fn is_of_today(kept: &str) -> bool {
+    let Ok(kept) = PasswordHash::new(kept) else { return false };
+    let cost = Params::try_from(&kept).map(|params| (params.m_cost(), params.t_cost(), params.p_cost()));
+    cost == Ok(COST) && kept.version == Some(Version::V0x13.into())
+}
+
 /// A hash that does not parse, or of another algorithm, matches nothing.
 fn verify(password: &[u8], kept: &str, memory: &Memory) -> bool {
     let Ok(kept) = PasswordHash::new(kept) else { return false };
@@ -121,6 +165,26 @@ mod tests {
         assert!(!verify(b"correct-horse-batterz", &kept, &memory));
         assert!(!verify(b"anything", "no hash at all", &memory));
         assert_eq!(memory.shelf().len(), 1, "the working memory is used again");
+    }
+
+    #[test]
+    fn a_hash_of_other_parameters_or_of_another_form_is_made_anew() {
+        let memory = Memory::default();
+        let password = || SecretString::from("rene\u{301}-horse-battery");
+        let today = hash(prepared(&password()).expose_secret().as_bytes(), &memory);
+        assert_eq!(compare(&password(), &today, &memory), Comparison::Same);
+        assert_eq!(compare(&SecretString::from("another"), &today, &memory), Comparison::Different);
+        let as_typed = hash(password().expose_secret().as_bytes(), &memory);
+        let weaker = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8 * 1024, 1, 1, None).unwrap());
+        let weaker = {
+            use argon2::password_hash::PasswordHasher;
+            weaker.hash_password(prepared(&password()).expose_secret().as_bytes()).unwrap().to_string()
+        };
+        for old in [as_typed, weaker] {
+            let Comparison::SameAs(renewed) = compare(&password(), &old, &memory) else { panic!("{old}") };
+            assert!(is_of_today(&renewed) && !old.contains(&renewed));
+            assert_eq!(compare(&password(), &renewed, &memory), Comparison::Same);
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The endpoints. Hashing happens between leases, never inside one.
+//! The endpoints: here coming in, and the resources of an account in a file each. Hashing happens between leases, never
+//! inside one.
 
 use axum::Extension;
 use axum::extract;
@@ -10,54 +11,62 @@ use forebay_platform::db::Tx;
 use forebay_platform::extract::Json;
 use forebay_platform::security::{self, Event, Outcome};
 use forebay_pool::Admission;
+use secrecy::SecretString;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::domain::{
-    Account, Credentials, Presented, RefreshToken, Registered, Registration, Role, Session, TokenHash, Tokens, User,
-    Verdict, hash_of, judge,
+    Account, Credentials, EmailAddress, Login, Presented, RefreshToken, Registered, Registration, Role, Session,
+    Tokens, User, Verdict, hash_of, is_possible, judge,
 };
 use crate::error::Error;
 use crate::lane::Rank;
+use crate::passwords::Comparison;
+use crate::signing::SigningKey;
 use crate::throttle::{Attempt, Sender};
-use crate::{State, quotas, store};
+use crate::{State, quotas, store, transaction};
+
+pub(crate) mod addresses;
+pub(crate) mod me;
+pub(crate) mod sessions;
 
 /// `POST /v1/auth/register`
 pub(crate) async fn register(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
     client: Option<Client>,
+    headers: HeaderMap,
     Json(wanted): Json<Registration>,
 ) -> Result<(StatusCode, Json<Registered>), Error> {
-    wanted.check()?;
+    let email = wanted.check()?;
+    let user = User { id: Uuid::now_v7(), email: email.typed().to_owned(), name: wanted.name };
     let turn = state.passwords.turn(Rank::Clean, client.map(Sender::Client)).await?;
-    let password_hash = state.passwords.hash(turn, wanted.password).await;
-    let user = User { id: Uuid::now_v7(), email: wanted.email, name: wanted.name };
+    let hashed = state.passwords.hash(turn, wanted.password, user.words()).await;
+    let password_hash = hashed.map_err(|_guessable| Error::guessable("/password"))?;
     let now = OffsetDateTime::now_utc();
-    let (session, refresh) = (Session::start(user.id, Role::Customer, now), RefreshToken::generate());
+    let login = Login::start(user.id, Role::Customer, &headers, now);
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
-    let opened = open_account(&mut tx, &user, &password_hash, &session, &refresh, now).await;
-    end(tx, opened).await?;
+    let opened = open_account(&mut tx, (&user, &email), &password_hash, &login, now).await;
+    transaction::end(tx, opened).await?;
     drop(lease);
     security::record(Event::Registered, Some(user.id));
-    let tokens = Tokens::issue(&state.signing_key, &session, &refresh, now);
+    let tokens = Tokens::issue(&state.signing_key, &login.session, &login.refresh, now);
     Ok((StatusCode::CREATED, Json(Registered { user, tokens })))
 }
 
 async fn open_account(
     tx: &mut Tx<'_>,
-    user: &User,
+    (user, email): (&User, &EmailAddress),
     password_hash: &str,
-    session: &Session,
-    first: &RefreshToken,
+    login: &Login,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    if !store::insert_user(&mut tx.conn(), user, password_hash).await? {
+    if !store::users::insert(&mut tx.conn(), user, email, password_hash).await? {
         return Err(Error::EmailTaken);
     }
-    Ok(store::open_session(&mut tx.conn(), session, first, now).await?)
+    Ok(store::sessions::open(&mut tx.conn(), login, now).await?)
 }
 
 /// `POST /v1/auth/login`
@@ -71,27 +80,37 @@ pub(crate) async fn login(
     let name = credentials.account();
     let device = state.devices.known(&headers, &name).filter(|_| state.throttle.favours(&name, Instant::now()));
     let attempt = Attempt { account: &name, sender: device.map(Sender::Device).or(client.map(Sender::Client)) };
-    let account = proven(&state, &admission, attempt, credentials).await?;
+    let Proven { account, renewed } = proven(&state, &admission, attempt, credentials).await?;
     let now = OffsetDateTime::now_utc();
-    let (session, refresh) = (Session::start(account.id, account.role, now), RefreshToken::generate());
+    let login = Login::start(account.id, account.role, &headers, now);
     let mut lease = state.db.acquire(&admission).await?;
-    store::open_session(&mut lease.conn(), &session, &refresh, now).await?;
+    if let Some(renewed) = renewed {
+        // False where the password was changed meanwhile, which is as well.
+        store::users::replace_password(&mut lease.conn(), account.id, &account.password_hash, &renewed).await?;
+    }
+    store::sessions::open(&mut lease.conn(), &login, now).await?;
     drop(lease);
     security::record(Event::Login(Outcome::Good), Some(account.id));
-    let mut answer = Json(Tokens::issue(&state.signing_key, &session, &refresh, now)).into_response();
+    let mut answer = Json(Tokens::issue(&state.signing_key, &login.session, &login.refresh, now)).into_response();
     if device.is_none() {
         answer.headers_mut().insert(SET_COOKIE, state.devices.cookie(&name));
     }
     Ok(answer)
 }
 
-/// The account, where this is its password.
+/// An account whose password was given.
+struct Proven {
+    account: Account,
+    /// A hash to keep in place of the old one, where that was made otherwise than it is today.
+    renewed: Option<String>,
+}
+
 async fn proven(
     state: &State,
     admission: &Admission,
     attempt: Attempt<'_>,
     credentials: Credentials,
-) -> Result<Account, Error> {
+) -> Result<Proven, Error> {
     let throttled = |spent| {
         security::record(Event::Login(Outcome::Throttled), None);
         Error::Throttled(spent)
@@ -100,7 +119,7 @@ async fn proven(
         state.admit.spend(quotas::LOGIN, client).map_err(throttled)?;
     }
     let rank = state.throttle.judge(attempt, Instant::now()).map_err(throttled)?;
-    if !credentials.possible() {
+    if !is_possible(&credentials.password) {
         security::record(Event::Login(Outcome::Bad), None);
         return Err(Error::InvalidCredentials);
     }
@@ -110,15 +129,26 @@ async fn proven(
     // Others of the same sender, who were before it in the queue, may have been wrong meanwhile.
     state.throttle.judge(attempt, Instant::now()).map_err(throttled)?;
     let kept = account.as_ref().map(|account| account.password_hash.clone());
-    if state.passwords.matches(turn, credentials.password, kept).await
-        && let Some(account) = account
-    {
-        state.throttle.right(attempt);
-        return Ok(account);
-    }
-    state.throttle.wrong(attempt, Instant::now());
-    security::record(Event::Login(Outcome::Bad), account.map(|account| account.id));
-    Err(Error::InvalidCredentials)
+    let comparison = state.passwords.compare(turn, credentials.password, kept).await;
+    let id = account.as_ref().map(|account| account.id);
+    let proven = match (comparison, account) {
+        (Comparison::Same, Some(account)) => Proven { account, renewed: None },
+        (Comparison::SameAs(hash), Some(account)) => Proven { account, renewed: Some(hash) },
+        _ => {
+            state.throttle.wrong(attempt, Instant::now());
+            security::record(Event::Login(Outcome::Bad), id);
+            return Err(Error::InvalidCredentials);
+        }
+    };
+    state.throttle.right(attempt);
+    Ok(proven)
+}
+
+/// A lease of its own, over before the password is looked at. What is no address has no account.
+async fn account(state: &State, admission: &Admission, email: &str) -> Result<Option<Account>, Error> {
+    let Ok(email) = EmailAddress::parse(email) else { return Ok(None) };
+    let mut lease = state.db.acquire(admission).await?;
+    Ok(store::users::account_by_email(&mut lease.conn(), &email).await?)
 }
 
 /// `POST /v1/auth/refresh`
@@ -127,18 +157,56 @@ pub(crate) async fn refresh(
     Extension(admission): Extension<Admission>,
     Json(presented): Json<Presented>,
 ) -> Result<Json<Tokens>, Error> {
-    let token = hash_of(&presented.refresh_token);
-    let (next, now) = (RefreshToken::generate(), OffsetDateTime::now_utc());
+    let now = OffsetDateTime::now_utc();
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
-    let rotated = rotate(&mut tx, &token, &next, now).await;
-    let session = end(tx, rotated).await?;
+    let rotated = rotate(&mut tx, &presented.refresh_token, &state.signing_key, now).await;
+    let rotated = transaction::end(tx, rotated).await?;
     drop(lease);
-    if session.revoked {
-        security::record(Event::RefreshReused, Some(session.user_id));
-        return Err(Error::RefreshTokenReused);
+    match rotated {
+        Rotated::To(session, refresh) => Ok(Json(Tokens::issue(&state.signing_key, &session, &refresh, now))),
+        Rotated::Ended(session) => {
+            state.revoked.add([session.id]);
+            security::record(Event::RefreshReused, Some(session.user_id));
+            Err(Error::RefreshTokenReused)
+        }
     }
-    Ok(Json(Tokens::issue(&state.signing_key, &session, &next, now)))
+}
+
+/// What became of a session whose refresh token was presented.
+enum Rotated {
+    /// It goes on, with this token.
+    To(Session, RefreshToken),
+    /// It is over, since someone has a copy.
+    Ended(Session),
+}
+
+async fn rotate(
+    tx: &mut Tx<'_>,
+    presented: &SecretString,
+    key: &SigningKey,
+    now: OffsetDateTime,
+) -> Result<Rotated, Error> {
+    let token = hash_of(presented);
+    let session = store::sessions::lock_of(&mut tx.conn(), &token, now).await?.ok_or(Error::RefreshTokenInvalid)?;
+    let kept = store::sessions::kept(&mut tx.conn(), &token).await?.ok_or(Error::RefreshTokenInvalid)?;
+    match judge(&session, &kept, now) {
+        Verdict::Rotate => {
+            let next = RefreshToken::after(presented, key);
+            store::sessions::rotate(&mut tx.conn(), &session, &token, &next, now).await?;
+            Ok(Rotated::To(session, next))
+        }
+        Verdict::Repeat(successor) => {
+            let next = RefreshToken::made_before(presented, key, &successor).ok_or(Error::RefreshTokenInvalid)?;
+            Ok(Rotated::To(session, next))
+        }
+        Verdict::Invalid => Err(Error::RefreshTokenInvalid),
+        Verdict::Reused => {
+            let why = "refresh token reused";
+            store::sessions::revoke(&mut tx.conn(), session.user_id, session.id, why, now).await?;
+            Ok(Rotated::Ended(session))
+        }
+    }
 }
 
 /// `GET /.well-known/jwks.json`
@@ -146,45 +214,7 @@ pub(crate) async fn key_set(extract::State(state): extract::State<State>, header
     state.key_set.answer(&headers)
 }
 
-/// The session, which goes on with `next`; or which is over since someone has a copy of its token.
-async fn rotate(
-    tx: &mut Tx<'_>,
-    token: &TokenHash,
-    next: &RefreshToken,
-    now: OffsetDateTime,
-) -> Result<Session, Error> {
-    let session = store::lock_session_of(&mut tx.conn(), token, now).await?.ok_or(Error::RefreshTokenInvalid)?;
-    let kept = store::kept(&mut tx.conn(), token).await?.ok_or(Error::RefreshTokenInvalid)?;
-    let overtaken = match judge(&session, &kept, now) {
-        Verdict::Invalid => return Err(Error::RefreshTokenInvalid),
-        Verdict::Rotate => None,
-        Verdict::Replace(lost) => Some(lost),
-        Verdict::Reused => {
-            store::revoke(&mut tx.conn(), session.id, "refresh token reused", now).await?;
-            return Ok(Session { revoked: true, ..session });
-        }
-    };
-    store::rotate(&mut tx.conn(), &session, token, overtaken.as_ref(), next, now).await?;
-    Ok(session)
-}
-
-/// Commits what went well. A refusal, ours or the server's, is rolled back before it is answered, so that its connection
-/// goes back clean. Where the connection itself failed, the transaction is dropped, and the pool sees to what is left.
-async fn end<T>(tx: Tx<'_>, outcome: Result<T, Error>) -> Result<T, Error> {
-    match &outcome {
-        Ok(_) => tx.commit().await?,
-        Err(Error::Store(error)) if error.as_database_error().is_none() => drop(tx),
-        Err(_) => {
-            if let Err(error) = tx.rollback().await {
-                tracing::debug!(error = %forebay_pool::describe(&error), "a refused transaction was not rolled back; the pool sees to it");
-            }
-        }
-    }
-    outcome
-}
-
-/// A lease of its own, over before the password is looked at.
-async fn account(state: &State, admission: &Admission, email: &str) -> Result<Option<Account>, Error> {
-    let mut lease = state.db.acquire(admission).await?;
-    Ok(store::account_by_email(&mut lease.conn(), email).await?)
+/// `GET /.well-known/revoked-sessions.json`
+pub(crate) async fn revoked_sessions(extract::State(state): extract::State<State>, headers: HeaderMap) -> Response {
+    state.ended_sessions.answer(&headers)
 }

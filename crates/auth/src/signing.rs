@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use forebay_platform::identity::{Claims, TOKEN_TYPE, Verifier};
+use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use sha2::{Digest, Sha256};
@@ -25,11 +26,25 @@ pub struct SigningKey {
     signer: Arc<Signer>,
     /// The signer's own comes first; no id twice.
     accepted: Arc<[PublicKey]>,
+    /// What other secrets are made of; as many, in the same order.
+    roots: Arc<[Root]>,
 }
 
 struct Signer {
     private: EncodingKey,
     header: Header,
+}
+
+/// What makes a key's secrets for other purposes: they tell nothing of the key, nor of each other.
+#[derive(Clone)]
+struct Root([u8; 32]);
+
+impl Root {
+    fn secret_for(&self, purpose: &str) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
 }
 
 /// What verifies the tokens of one key.
@@ -57,7 +72,8 @@ impl SigningKey {
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TOKEN_TYPE.to_owned());
         header.kid = Some(public.id.clone());
-        Self { signer: Arc::new(Signer { private, header }), accepted: Arc::new([public]) }
+        let root = Root(Root(seed).secret_for("forebay-auth"));
+        Self { signer: Arc::new(Signer { private, header }), accepted: Arc::new([public]), roots: Arc::new([root]) }
     }
 
     /// This key, which signs; what `other` signs is accepted too, and its public part is published. With the key of
@@ -65,10 +81,14 @@ impl SigningKey {
     /// token of it appears, which matters where several replicas do not change over in the same moment.
     #[must_use]
     pub fn also_accepting(self, other: Self) -> Self {
-        let mut accepted = self.accepted.to_vec();
-        accepted
-            .extend(other.accepted.iter().filter(|key| self.accepted.iter().all(|ours| ours.id != key.id)).cloned());
-        Self { accepted: accepted.into(), ..self }
+        let (mut accepted, mut roots) = (self.accepted.to_vec(), self.roots.to_vec());
+        for (key, root) in other.accepted.iter().zip(other.roots.iter()) {
+            if self.accepted.iter().all(|ours| ours.id != key.id) {
+                accepted.push(key.clone());
+                roots.push(root.clone());
+            }
+        }
+        Self { accepted: accepted.into(), roots: roots.into(), ..self }
     }
 
     /// What accepts the tokens of this key and of those it was [told to accept](Self::also_accepting), and no others.
@@ -81,12 +101,15 @@ impl SigningKey {
         &self.accepted
     }
 
-    /// A secret for another purpose, which who knows it learns nothing of the key by. The same on every replica that signs with this
-    /// key.
-    pub(crate) fn secret_for(&self, purpose: &str) -> String {
-        // A token that is signed begins with base64url and a dot, which a purpose does not: none can be taken for the other.
-        jsonwebtoken::crypto::sign(purpose.as_bytes(), &self.signer.private, Algorithm::EdDSA)
-            .expect("a valid key signs any text")
+    /// A secret for another purpose, which who knows it learns nothing of the key by. The same on every replica that signs
+    /// with this key.
+    pub(crate) fn secret_for(&self, purpose: &str) -> [u8; 32] {
+        self.roots[0].secret_for(purpose)
+    }
+
+    /// The same, and those of replicas that sign with another key that is accepted, as during a rotation.
+    pub(crate) fn secrets_for(&self, purpose: &str) -> impl Iterator<Item = [u8; 32]> {
+        self.roots.iter().map(move |root| root.secret_for(purpose))
     }
 
     pub(crate) fn sign(&self, claims: &Claims) -> String {

@@ -69,6 +69,13 @@ impl App {
         if let Some(keys) = self.services.keys.clone() {
             companions.spawn(keys.keep_fresh());
         }
+        if let Some(auth) = self.services.auth.clone() {
+            companions.spawn(forebay_auth::keep_told(auth.clone()));
+            companions.spawn(forebay_auth::keep_clean(auth));
+        }
+        if let Some(checkout) = self.services.checkout.clone() {
+            companions.spawn(forebay_checkout::keep_clean(checkout));
+        }
         let _sweeper = self.services.checkout.clone().map(|state| AbortOnDrop(forebay_checkout::spawn_sweeper(state)));
         let admin_router = Admin { db: self.db.clone(), readiness, metrics, bounds }.router().merge(self.admin_extra);
         let admin_router = self.admin_guard.over(admin_router);

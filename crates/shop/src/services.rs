@@ -34,9 +34,10 @@ impl Service {
 pub struct Services {
     /// Products.
     pub catalog: Option<forebay_catalog::State>,
-    /// Accounts.
+    /// Accounts. Where they are served, what has ended is looked up every second, and what is past its time deleted: in several
+    /// processes at once too.
     pub auth: Option<forebay_auth::State>,
-    /// Carts and orders. Where it is served its sweeper runs: several at once settle each order once.
+    /// Carts and orders. Where it is served its sweeper runs: several at once settle each order once; and its cleaning.
     pub checkout: Option<forebay_checkout::State>,
     /// Whose keys have to be fetched, and fetched again, while they are served.
     pub keys: Option<Verifier>,
@@ -45,15 +46,16 @@ pub struct Services {
 }
 
 impl Services {
-    /// All three behind one door, on one pool, verifying what they signed themselves. Stock stays reserved for an order
+    /// All three behind one door, on one pool, verifying what they signed themselves, and refusing at once whom they logged out. Stock stays reserved for an order
     /// that is not paid for `reservation_ttl`.
     #[must_use]
     pub fn all(db: &Db, admit: &Admit, signing_key: SigningKey, payments: Payments, reservation_ttl: Duration) -> Self {
-        let (db, admit, verifier) = (|| db.clone(), || admit.clone(), signing_key.verifier());
+        let (db, admit) = (|| db.clone(), || admit.clone());
+        let auth = forebay_auth::State::new(db(), admit(), signing_key);
         Self {
             catalog: Some(forebay_catalog::State::new(db(), admit())),
-            auth: Some(forebay_auth::State::new(db(), admit(), signing_key)),
-            checkout: Some(forebay_checkout::State::new(db(), admit(), verifier, payments, reservation_ttl)),
+            checkout: Some(forebay_checkout::State::new(db(), admit(), auth.verifier(), payments, reservation_ttl)),
+            auth: Some(auth),
             keys: None,
             proxies: Proxies::default(),
         }

@@ -36,6 +36,13 @@ pub(crate) fn json(builder: Builder, body: &Value) -> Request<Body> {
     builder.header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
 }
 
+pub(crate) fn json_if_any(builder: Builder, body: Option<&Value>) -> Request<Body> {
+    match body {
+        Some(body) => json(builder, body),
+        None => builder.body(Body::empty()).unwrap(),
+    }
+}
+
 pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();

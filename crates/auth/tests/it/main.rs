@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+mod addresses;
+mod cleaning;
 mod client;
 mod keys;
 mod login;
+mod logout;
+mod me;
+mod passwords;
 mod refresh;
 mod refusals;
 mod register;

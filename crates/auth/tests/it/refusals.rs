@@ -20,13 +20,17 @@ async fn another_method_is_405_and_says_which_is_allowed() {
 async fn unknown_fields_wrong_types_and_missing_fields_are_422_with_a_pointer() {
     let world = World::new().await;
     for (path, body, pointer) in [
-        ("register", json!({ "email": "a@b.example", "password": "12345678", "name": "A", "admin": true }), "/admin"),
-        ("login", json!({ "email": 7, "password": "12345678" }), "/email"),
+        (
+            "register",
+            json!({ "email": "a@b.example", "password": "a quiet kettle", "name": "A", "admin": true }),
+            "/admin",
+        ),
+        ("login", json!({ "email": 7, "password": "a quiet kettle" }), "/email"),
         ("login", json!({ "email": "a@b.example" }), "/password"),
         ("refresh", json!({ "refresh_token": null }), "/refresh_token"),
         ("login", json!(["ada@shop.example", "correct-horse-battery"]), ""),
         ("login", json!(null), ""),
-        ("register", json!({ "email": "a@b.example", "password": "12345678", "name": "a\n\u{1b}[31m" }), "/name"),
+        ("register", json!({ "email": "a@b.example", "password": "a quiet kettle", "name": "a\n\u{1b}[31m" }), "/name"),
     ] {
         let answer = world.post(path, &body).await;
         assert_eq!(answer.problem(), (422, "validation-failed"), "{path}");
@@ -52,7 +56,7 @@ async fn what_is_no_json_too_long_or_of_another_type_is_refused() {
 #[tokio::test]
 async fn a_null_character_is_the_clients_fault() {
     let world = World::new().await;
-    let body = json!({ "email": "a@b.example", "password": "12345678", "name": "A\u{0}" });
+    let body = json!({ "email": "a@b.example", "password": "a quiet kettle", "name": "A\u{0}" });
     let answer = world.post("register", &body).await;
     assert_eq!((answer.problem(), &answer.body["errors"][0]["pointer"]), ((422, "validation-failed"), &json!("/name")));
 }

@@ -1,8 +1,9 @@
 -- user00001@example.test and so on, all with the password correct-horse-battery. They share a few hashes: hashing five
 -- thousand would take minutes.
 
-insert into auth.users (id, email, name, password_hash, created_at)
+insert into auth.users (id, email, email_key, name, password_hash, created_at)
 select pg_temp.id('a00', n, pg_temp.today() - interval '2 years' + n * interval '1 hour'),
+       'user' || lpad(n::text, 5, '0') || '@example.test',
        'user' || lpad(n::text, 5, '0') || '@example.test',
        'User ' || lpad(n::text, 5, '0'),
        '$argon2id$v=19$m=19456,t=2,p=1$' || (array[

@@ -1,0 +1,15 @@
+//! Addresses that a user keeps for later.
+
+use forebay_platform::address::Address;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// How many an account holds.
+pub(crate) const MOST_ADDRESSES: i64 = 50;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct SavedAddress {
+    pub(crate) id: Uuid,
+    #[serde(flatten)]
+    pub(crate) address: Address,
+}

@@ -1,0 +1,86 @@
+//! Documents for those who verify access tokens: the public keys ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517), RFC
+//! 8037), and the sessions that have ended while tokens of theirs are still good.
+
+use std::sync::{Mutex, PoisonError};
+
+use axum::body::Bytes;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use forebay_platform::etag;
+use forebay_platform::identity::RevokedSessions;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::signing::PublicKey;
+
+/// As long as our own verifiers keep the keys before they ask again.
+const KEYS_POLICY: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// RFC 7517, section 8.5.
+const KEYS_TYPE: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
+
+/// To be asked for each time: a list that is old lets in who was logged out.
+const SESSIONS_POLICY: HeaderValue = HeaderValue::from_static("no-cache");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A body, and the headers that go with it.
+#[derive(Debug)]
+pub(crate) struct Document {
+    body: Bytes,
+    headers: HeaderMap,
+}
+
+impl Document {
+    fn new(content: &impl Serialize, media_type: HeaderValue, policy: HeaderValue) -> Self {
+        let body = Bytes::from(serde_json::to_vec(content).expect("strings and ids always serialize"));
+        let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, policy), (ETAG, etag::tag_of(&body))];
+        Self { body, headers: headers.into_iter().collect() }
+    }
+
+    /// Made once: keys change only with the process.
+    pub(crate) fn of_keys(keys: &[PublicKey]) -> Self {
+        let keys: Vec<_> = keys.iter().map(published).collect();
+        Self::new(&json!({ "keys": keys }), KEYS_TYPE, KEYS_POLICY)
+    }
+
+    /// 200, or 304 where the client has exactly this.
+    pub(crate) fn answer(&self, request: &HeaderMap) -> Response {
+        etag::unless_known(request, self.headers.clone(), self.body.clone())
+    }
+}
+
+fn published(key: &PublicKey) -> Value {
+    let x = URL_SAFE_NO_PAD.encode(key.bytes);
+    json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": key.id, "x": x })
+}
+
+/// The list of ended sessions, rendered once for each change, whoever asks and how often.
+#[derive(Debug)]
+pub(crate) struct EndedSessions {
+    sessions: RevokedSessions,
+    rendered: Mutex<(u64, Document)>,
+}
+
+impl EndedSessions {
+    pub(crate) fn new(sessions: RevokedSessions) -> Self {
+        let rendered = Mutex::new(render(&sessions));
+        Self { sessions, rendered }
+    }
+
+    pub(crate) fn answer(&self, request: &HeaderMap) -> Response {
+        let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        if rendered.0 != self.sessions.version() {
+            *rendered = render(&self.sessions);
+        }
+        rendered.1.answer(request)
+    }
+}
+
+fn render(sessions: &RevokedSessions) -> (u64, Document) {
+    let (version, list) = sessions.list();
+    (version, Document::new(&list, JSON, SESSIONS_POLICY))
+}

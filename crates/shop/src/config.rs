@@ -199,7 +199,7 @@ impl Config {
             pool_url,
             pool,
             time_limits: read_time_limits(&mut settings),
-            proxies: settings.optional("FOREBAY_TRUSTED_PROXIES", "10.0.0.0/8").unwrap_or_default(),
+            proxies: read_proxies(&mut settings),
             quotas: read_quotas(&mut settings),
             ticket_keys: settings.secret_of("FOREBAY_TICKET_KEYS", "1:<32 secret bytes in base64>"),
             payment: read_payment(&mut settings),
@@ -307,6 +307,11 @@ fn read_time_limits(settings: &mut Reader<'_>) -> TimeLimits {
         critical: settings.millis("FOREBAY_DEADLINE_CRITICAL_MS", defaults.critical),
         normal: settings.millis("FOREBAY_DEADLINE_NORMAL_MS", defaults.normal),
     }
+}
+
+fn read_proxies(settings: &mut Reader<'_>) -> Proxies {
+    settings.without("FOREBAY_TRUSTED_PROXIES", "none");
+    settings.optional("FOREBAY_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7").unwrap_or_default()
 }
 
 fn read_quotas(settings: &mut Reader<'_>) -> QuotaConfig {

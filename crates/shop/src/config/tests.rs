@@ -59,12 +59,20 @@ fn all_faults_are_told_at_once() {
         ("FOREBAY_PAYMENT_DECLINE_PERCENT", "101"),
         ("FOREBAY_POOL_MIN", "80"),
         ("FOREBAY_DRAIN_MS", "10s"),
+        ("FOREBAY_QUOTA_CARTS", "60/day"),
+        ("FOREBAY_TRUSTED_PROXIES", "edge"),
     ]);
     let faults = Config::read(&env, Purpose::Up).unwrap_err();
     let names: Vec<_> = faults.iter().map(|fault| fault.name).collect();
-    for name in
-        ["FOREBAY_HTTP", "FOREBAY_SEED", "FOREBAY_PAYMENT_DECLINE_PERCENT", "FOREBAY_POOL_MIN", "FOREBAY_DRAIN_MS"]
-    {
+    for name in [
+        "FOREBAY_HTTP",
+        "FOREBAY_SEED",
+        "FOREBAY_PAYMENT_DECLINE_PERCENT",
+        "FOREBAY_POOL_MIN",
+        "FOREBAY_DRAIN_MS",
+        "FOREBAY_QUOTA_CARTS",
+        "FOREBAY_TRUSTED_PROXIES",
+    ] {
         assert!(names.contains(&name), "{name} in {faults}");
     }
 }

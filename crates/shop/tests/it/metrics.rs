@@ -16,6 +16,7 @@ use forebay_platform::{
     admin::{Guard, Names, ProbeSession},
     admit::{Admit, TimeLimits},
     db::{Db, PoolMetrics},
+    quota::{Quota, Quotas},
     serve::Limits,
     telemetry::Metrics,
 };
@@ -59,7 +60,19 @@ fn declared_in(folder: &Path, names: &mut BTreeSet<String>) {
 
 /// Whether a string looks like the name of a metric: several words, the first of them a known family.
 fn is_name(text: &str) -> bool {
-    let families = ["http_", "db_", "pool_", "admission_", "auth_", "catalog_", "shop_", "idempotency_", "inventory_"];
+    let families = [
+        "http_",
+        "db_",
+        "pool_",
+        "admission_",
+        "auth_",
+        "catalog_",
+        "shop_",
+        "idempotency_",
+        "inventory_",
+        "security_",
+        "quota_",
+    ];
     families.iter().any(|family| text.starts_with(family))
         && text.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
         && text.matches('_').count() >= 1
@@ -119,6 +132,13 @@ impl Strict {
         let cart = self.http.cart_of("SKU-000003").await.unwrap();
         let (status, order) = self.http.order(&token, &cart).await.unwrap();
         assert_eq!(status, 201, "{order}");
+        let (_, text) = self.admin.text("/metrics").await.unwrap();
+        for event in ["register", "order_placed", "order_paid"] {
+            let counted = format!("security_events_total{{event=\"{event}\",outcome=\"good\"}} 1");
+            assert!(text.contains(&counted), "{counted}\n{text}");
+        }
+        let (status, _) = self.http.post("/v1/carts", &[], json!({})).await.unwrap();
+        assert_eq!(status, 429, "it had a quota of one cart");
     }
 
     /// Leases that run no statement, as many as there are, until each has become a suspect and lost its connection;
@@ -222,7 +242,7 @@ fn note(text: &str, seen: &mut BTreeMap<String, f64>) {
 }
 
 fn services(db: &Db, options: &PgConnectOptions) -> Services {
-    let admit = Admit::new(db, TimeLimits::default());
+    let admit = Admit::new(db, TimeLimits::default()).quotas(Quotas::new([("carts", Quota::per_hour(1))]));
     let payments = Payments::simulated(options.clone(), Duration::ZERO, 0);
     Services::all(db, &admit, SigningKey::generate(), payments, Duration::from_secs(60)).keeping_pages()
 }

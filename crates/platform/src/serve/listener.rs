@@ -25,7 +25,7 @@ use super::{
 };
 
 /// A client may keep others waiting for so long, when there is no other place, before its request is given up.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(250);
 /// The same while the process stops.
 const DRAIN_PATIENCE: Duration = Duration::from_millis(100);
 /// Between two looks at the connections while the process stops.
@@ -56,7 +56,7 @@ pub enum Drained {
 /// Serves `router` within `limits` until `shutdown` completes; `name` tells the listener in logs and metrics.
 ///
 /// At the bound on connections a new one takes the place of the one that is idle for longest; of one whose client has kept its
-/// handler waiting for a second, where none is idle; and where all are being worked for, it is answered 503 and closed.
+/// handler waiting for a quarter of a second, where none is idle; and where all are being worked for, it is answered 503 and closed.
 ///
 /// After `shutdown` it takes no more connections, ends those on which nothing is being answered (after a tenth of a second those too
 /// that wait for the rest of a body, or for their answer to be read), and lets what is in flight finish, for at most `drain`.

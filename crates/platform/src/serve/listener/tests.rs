@@ -229,7 +229,7 @@ async fn a_client_that_keeps_a_handler_waiting_is_given_up_for_another() {
     let served = async {
         while !server.answer("GET /here HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.ends_with("here") {}
     };
-    timeout(LIMIT, served).await.expect("another is served after a second");
+    timeout(LIMIT, served).await.expect("another is served after a while");
     assert_eq!(rest(&mut slow).await, "");
 }
 

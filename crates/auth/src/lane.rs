@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Who is served first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
-    /// A device that has been let in before, or a user who is logged in.
+    /// A device that has been let in before.
     Known,
     /// Nothing is held against the sender.
     Clean,

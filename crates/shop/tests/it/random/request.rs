@@ -213,7 +213,8 @@ impl Draft {
         let methods =
             ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW", "get", "G(T", ""];
         let method = *dice.choice(&methods).unwrap();
-        self.at_endpoint = self.at_endpoint && (method == self.method || method == "HEAD");
+        let is_same = method == self.method || (method == "HEAD" && self.method == "GET");
+        self.at_endpoint = self.at_endpoint && is_same;
         self.broken |= matches!(method, "CONNECT" | "G(T" | "");
         method.clone_into(&mut self.method);
     }

@@ -53,8 +53,8 @@ pub(super) struct State {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dispensable {
     word: u64,
-    /// Whether a request is lost with it, and since when nothing has come of it: the least is the first to go.
-    pub(super) rank: (bool, u64),
+    /// How much is lost with it, and since when nothing has come of it: the least is the first to go.
+    pub(super) rank: (u8, u64),
 }
 
 impl State {
@@ -149,12 +149,15 @@ impl State {
     pub(super) fn dispensable(&self, patience: Duration) -> Option<Dispensable> {
         let word = self.word.load(Ordering::Acquire);
         let (phase, since) = unpack(word);
-        let loses_a_request = match phase {
-            Phase::Silent | Phase::Idle | Phase::Head | Phase::Closing => false,
-            Phase::Body | Phase::Answer if u128::from(self.now() - since) >= patience.as_millis() => true,
+        let patient = u128::from(self.now() - since) < patience.as_millis();
+        let loss = match phase {
+            Phase::Silent | Phase::Idle | Phase::Head | Phase::Closing if !patient => 0,
+            Phase::Body | Phase::Answer if !patient => 1,
+            // It may be just about to send its request.
+            Phase::Silent | Phase::Idle | Phase::Head | Phase::Closing => 2,
             _ => return None,
         };
-        Some(Dispensable { word, rank: (loses_a_request, since) })
+        Some(Dispensable { word, rank: (loss, since) })
     }
 
     /// Ends it, unless something has happened since it was looked at.
@@ -243,18 +246,18 @@ mod tests {
     async fn who_is_worked_for_is_never_dispensable_and_who_waits_for_a_client_only_after_a_while() {
         let state = state();
         let rank = |patience| state.dispensable(patience).map(|seen| seen.rank.0);
-        assert_eq!(rank(Duration::MAX), Some(false), "silent");
+        assert_eq!((rank(Duration::ZERO), rank(Duration::MAX)), (Some(0), Some(2)), "silent");
         assert!(state.heard() && state.begin());
         assert_eq!(rank(Duration::ZERO), None, "worked for");
         state.wants_body();
-        assert_eq!((rank(Duration::MAX), rank(Duration::ZERO)), (None, Some(true)), "a slow body");
+        assert_eq!((rank(Duration::MAX), rank(Duration::ZERO)), (None, Some(1)), "a slow body");
         assert!(state.has_body());
         state.answering();
         state.blocked();
-        assert_eq!((rank(Duration::MAX), rank(Duration::ZERO)), (None, Some(true)), "a slow reader");
+        assert_eq!((rank(Duration::MAX), rank(Duration::ZERO)), (None, Some(1)), "a slow reader");
         state.answered();
         state.flushed();
-        assert_eq!(rank(Duration::MAX), Some(false), "idle");
+        assert_eq!((rank(Duration::ZERO), rank(Duration::MAX)), (Some(0), Some(2)), "idle");
     }
 
     #[tokio::test]

@@ -76,9 +76,10 @@ fn pointer(place: &[String]) -> String {
 }
 
 impl Error for Misfit {
-    /// What a type says of its own text, such as that it is no UUID.
+    /// What a type says of its own text. Of a UUID it would be the parser's words, of groups and lengths.
     fn custom<T: fmt::Display>(said: T) -> Self {
-        Self::invalid(said.to_string())
+        let said = said.to_string();
+        Self::invalid(if said.starts_with("UUID parsing failed") { "must be a UUID".to_owned() } else { said })
     }
 
     fn invalid_type(_: Unexpected<'_>, _: &dyn Expected) -> Self {

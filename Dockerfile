@@ -11,12 +11,13 @@ ENV CARGO_TERM_COLOR=never
 WORKDIR /src
 COPY . .
 
+# Stripped of its symbols it is a fifth smaller: a panic's backtrace has addresses then, and its message the line all the same.
 FROM sources AS shop-build
 RUN --mount=type=cache,id=forebay-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=forebay-target,target=/src/target,sharing=locked \
     find crates -name '*.rs' -exec touch {} + \
  && cargo build --release --locked --package forebay-shop --bin shop \
- && install -D target/release/shop /out/shop
+ && install -D --strip target/release/shop /out/shop
 
 # A build of its own: were chaos built together with the shop, cargo would give the shop the features that only chaos asks for.
 FROM sources AS chaos-build

@@ -80,8 +80,7 @@ pub(crate) async fn login(
     let name = credentials.account();
     let device = state.devices.known(&headers, &name).filter(|_| state.throttle.favours(&name, Instant::now()));
     let attempt = Attempt { account: &name, sender: device.map(Sender::Device).or(client.map(Sender::Client)) };
-    // In a box: otherwise every connection whose body is still to come would have room for it.
-    let Proven { account, renewed } = Box::pin(proven(&state, &admission, attempt, credentials)).await?;
+    let Proven { account, renewed } = proven(&state, &admission, attempt, credentials).await?;
     let now = OffsetDateTime::now_utc();
     let login = Login::start(account.id, account.role, &headers, now);
     let mut lease = state.db.acquire(&admission).await?;

@@ -58,15 +58,22 @@ pub(crate) async fn settled(world: &World) -> u64 {
 #[tokio::test]
 async fn a_handler_dropped_at_any_await_leaves_nothing_that_the_sweep_does_not_settle() {
     let world = World::with(UNITS).await;
-    let mut ended = 0;
-    for waits in 0..40 {
-        for payment in ["tok_ok", "tok_decline"] {
-            let cart = world.cart(&[(1, 1), (2, 3)]).await;
-            ended += u32::from(dropped_after(waits, world.place(Uuid::now_v7(), &cart, payment)).await);
+    let (mut ended, mut by_sweep) = (0, 0);
+    // On a busy machine a handler gets further between two looks at it, and fewer are dropped in the middle of a round.
+    for _round in 0..10 {
+        for waits in 0..40 {
+            for payment in ["tok_ok", "tok_decline"] {
+                let cart = world.cart(&[(1, 1), (2, 3)]).await;
+                ended += u32::from(dropped_after(waits, world.place(Uuid::now_v7(), &cart, payment)).await);
+            }
+        }
+        by_sweep += settled(&world).await;
+        if by_sweep > 5 {
+            break;
         }
     }
     assert!(ended > 0, "some got through, so every await was a place to drop at");
-    assert!(settled(&world).await > 0, "and some were dropped between the two transactions");
+    assert!(by_sweep > 5, "and some were dropped between the two transactions: {by_sweep}");
     assert_eq!(world.faults(UNITS).await, [""; 0]);
 }
 

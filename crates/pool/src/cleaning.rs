@@ -8,8 +8,9 @@ use sqlx::{Connection, Row};
 use crate::connect::{Backend, Session};
 use crate::job::Ticket;
 use crate::loan::{Answer, Soiled, Taken, command, drain, in_step};
-use crate::pool::{Seat, Shared, now};
+use crate::pool::{Shared, now};
 use crate::standstill::timeout;
+use crate::state::Seat;
 use crate::statement::Trace;
 
 /// How the connection of a place is closed.

@@ -18,9 +18,10 @@ use crate::connect::Session;
 use crate::fingerprint::{self, Fingerprint};
 use crate::job::{Ticket, Work};
 use crate::loan::Taken;
-use crate::pool::{Seat, Shared, State, now};
+use crate::pool::{Shared, now};
 use crate::residue::Residue;
 use crate::standstill::timeout;
+use crate::state::{Seat, State};
 use crate::{Holder, describe};
 
 /// What has to be done after the unlock.

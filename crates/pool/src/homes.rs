@@ -9,7 +9,8 @@ use tokio::runtime::{Handle, Id, RuntimeFlavor};
 
 use crate::acquire::Answer;
 use crate::driver;
-use crate::pool::{Seat, Shared, State, now};
+use crate::pool::{Shared, now};
+use crate::state::{Seat, State};
 
 /// A runtime with a driver of the pool's on it.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::cleaning::Closing;
 use crate::connect::Backend;
 use crate::driver::Task;
 use crate::loan::Taken;
-use crate::pool::{Seat, State};
+use crate::state::{Seat, State};
 
 /// Names one job. A task that comes too late finds that its job is another one's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -94,6 +94,7 @@ mod retry_budget;
 mod side_door;
 mod standstill;
 mod start_stop;
+mod state;
 mod statement;
 mod sync;
 mod threshold;

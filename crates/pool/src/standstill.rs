@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use forebay_pool_core::Standstill;
 
-use crate::pool::{Seat, State, now};
+use crate::pool::now;
+use crate::state::{Seat, State};
 
 /// On a busy machine timers are late by less, and nobody is looked at more often than this. So much of each standstill counts as
 /// time: where every timer is late, the watch is slower for it and goes on.

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 use forebay_pool_core::Class;
 use futures_util::future::{join_all, try_join_all};
 
-use crate::pool::{State, now};
+use crate::pool::now;
 use crate::standstill::timeout;
+use crate::state::State;
 use crate::{AcquireError, Admission, Holder, InvalidConfig, Lease, Pool, describe};
 
 /// Why a pool is not ready to serve. See [`Pool::ready`].

@@ -36,6 +36,7 @@ mod sources {
     pub(crate) mod retry_budget;
     pub(crate) mod standstill;
     pub(crate) mod start_stop;
+    pub(crate) mod state;
     pub(crate) mod statement;
     pub(crate) mod threshold;
     pub(crate) mod tx;
@@ -73,7 +74,7 @@ mod network {
 use sources::{
     acquire, addresses, admission, bouncer, builder, catalog, cleaning, config, conn, connect, connector, control,
     detached, driver, error, fingerprint, history, homes, job, lease, loan, observer, pool, raw, residue, retry_budget,
-    standstill, start_stop, statement, threshold, tx,
+    standstill, start_stop, state, statement, threshold, tx,
 };
 
 pub use acquire::Acquire;

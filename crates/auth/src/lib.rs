@@ -28,7 +28,6 @@ mod routes;
 mod signing;
 mod store;
 mod throttle;
-mod transaction;
 
 /// The names of this service's quotas, as clients see them.
 pub mod quotas {

@@ -25,7 +25,7 @@ use crate::lane::Rank;
 use crate::passwords::Comparison;
 use crate::signing::SigningKey;
 use crate::throttle::{Attempt, Sender};
-use crate::{State, quotas, store, transaction};
+use crate::{State, quotas, store};
 
 pub(crate) mod addresses;
 pub(crate) mod me;
@@ -49,7 +49,7 @@ pub(crate) async fn register(
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
     let opened = open_account(&mut tx, (&user, &email), &password_hash, &login, now).await;
-    transaction::end(tx, opened).await?;
+    tx.end(opened).await?;
     drop(lease);
     security::record(Event::Registered, Some(user.id));
     let tokens = Tokens::issue(&state.signing_key, &login.session, &login.refresh, now);
@@ -161,7 +161,7 @@ pub(crate) async fn refresh(
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
     let rotated = rotate(&mut tx, &presented.refresh_token, &state.signing_key, now).await;
-    let rotated = transaction::end(tx, rotated).await?;
+    let rotated = tx.end(rotated).await?;
     drop(lease);
     match rotated {
         Rotated::To(session, refresh) => Ok(Json(Tokens::issue(&state.signing_key, &session, &refresh, now))),

@@ -46,7 +46,6 @@ mod settlement;
 mod store;
 mod sweeper;
 mod takeover;
-mod transaction;
 
 /// The names of this service's quotas, as clients see them.
 pub mod quotas {

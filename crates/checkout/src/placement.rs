@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::settlement::write_down;
 use crate::store::keys::{Claim, Kept};
 use crate::takeover::GivenUp;
-use crate::{State, store, takeover, transaction};
+use crate::{State, store, takeover};
 
 /// A claim this old, still without an answer, was abandoned: its process died, or its client left. The next request
 /// with the key goes on where it stopped, which is safe, since every step from here on happens only once.
@@ -88,7 +88,7 @@ async fn begin(
     let mut lease = state.db.acquire(admission).await?;
     let mut tx = lease.begin().await?;
     let written = write(&mut tx, placement, &claim, given_up, state.reservation_ttl).await;
-    match transaction::end(tx, written).await? {
+    match tx.end(written).await? {
         Some(order) => {
             security::record(Event::OrderPlaced { order: order.id }, Some(order.user_id));
             Ok(Begun::Pending(order))

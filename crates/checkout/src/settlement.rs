@@ -9,7 +9,7 @@ use crate::answer::Answer;
 use crate::domain::{Order, Status};
 use crate::error::Error;
 use crate::payments::{Charge, Outcome};
-use crate::{store, transaction};
+use crate::store;
 
 /// Writes what the provider said, on a lease of its own: never shed, and whether or not somebody still waits for it, since
 /// what was charged must be written down.
@@ -19,7 +19,7 @@ pub(crate) async fn write_down(db: &Db, order: &Order, charge: &Charge, now: Off
     let mut lease = db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
     let settled = settle(&mut tx, order, charge, now).await;
-    let (answer, settled) = transaction::end(tx, settled).await?;
+    let (answer, settled) = tx.end(settled).await?;
     if settled && charge.outcome == Outcome::Approved {
         security::record(Event::OrderPaid { order: order.id }, Some(order.user_id));
     }

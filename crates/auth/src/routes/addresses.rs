@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::domain::{MOST_ADDRESSES, SavedAddress};
 use crate::error::Error;
-use crate::{State, store, transaction};
+use crate::{State, store};
 
 /// `GET /v1/me/addresses`
 pub(crate) async fn list(
@@ -39,7 +39,7 @@ pub(crate) async fn create(
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
     let inserted = insert(&mut tx, principal.user_id, &saved).await;
-    transaction::end(tx, inserted).await?;
+    tx.end(inserted).await?;
     drop(lease);
     let location = [(LOCATION, format!("/v1/me/addresses/{}", saved.id))];
     Ok((StatusCode::CREATED, location, Json(saved)))

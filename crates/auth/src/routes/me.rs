@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::lane::Rank;
 use crate::passwords::Comparison;
 use crate::throttle::{Attempt, Sender};
-use crate::{State, quotas, store, transaction};
+use crate::{State, quotas, store};
 
 /// `GET /v1/me`
 pub(crate) async fn read(
@@ -51,7 +51,7 @@ pub(crate) async fn change(
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
     let renamed = rename(&mut tx, principal.user_id, &headers, wanted.name).await;
-    let user = transaction::end(tx, renamed).await?;
+    let user = tx.end(renamed).await?;
     drop(lease);
     Ok(tagged(&user))
 }
@@ -89,7 +89,7 @@ pub(crate) async fn change_password(
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
     let replaced = replace_password(&mut tx, &account, &password_hash, principal.session_id).await;
-    let ended = transaction::end(tx, replaced).await?;
+    let ended = tx.end(replaced).await?;
     drop(lease);
     state.revoked.add(ended);
     security::record(Event::PasswordChange(Outcome::Good), Some(account.id));

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::caller::Caller;
 use crate::domain::{CartToken, CartView, NewCart, Quantity};
 use crate::error::Error;
-use crate::{State, store, transaction};
+use crate::{State, store};
 
 /// `POST /v1/carts`
 pub(crate) async fn create(
@@ -76,7 +76,7 @@ pub(crate) async fn claim(
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
     let given = give(&mut tx, id, &caller, principal.user_id).await;
-    let view = transaction::end(tx, given).await?;
+    let view = tx.end(given).await?;
     drop(lease);
     Ok(Json(view))
 }
@@ -106,7 +106,7 @@ async fn apply(
     let mut lease = state.db.acquire(admission).await?;
     let mut tx = lease.begin().await?;
     let changed = write(&mut tx, id, caller, change).await;
-    let view = transaction::end(tx, changed).await?;
+    let view = tx.end(changed).await?;
     drop(lease);
     Ok(Json(view))
 }

@@ -1,4 +1,6 @@
-use forebay_pool::{Acquire, AcquireError, Admission};
+use std::error::Error;
+
+use forebay_pool::{Acquire, AcquireError, Admission, describe};
 use sqlx::pool::PoolConnection;
 use sqlx::{Acquire as _, Postgres};
 
@@ -115,5 +117,54 @@ impl Tx<'_> {
             Self::Forebay(tx) => tx.rollback().await,
             Self::Stock(tx) => tx.rollback().await,
         }
+    }
+
+    /// Ends as `outcome` asks: what went well is committed. A refusal, the caller's or the server's, is rolled back before it is
+    /// answered, so that its connection goes back clean. Where the connection itself failed (the error's source is the
+    /// driver's, and not the server's), the transaction is dropped, and the pool sees to what is left.
+    ///
+    /// # Errors
+    /// That of `outcome`, or what the server or the pool answers to the COMMIT.
+    pub async fn end<T, E>(self, outcome: Result<T, E>) -> Result<T, E>
+    where
+        E: Error + From<sqlx::Error> + 'static,
+    {
+        match &outcome {
+            Ok(_) => self.commit().await?,
+            Err(error) if is_of_the_connection(error) => drop(self),
+            Err(_) => {
+                if let Err(error) = self.rollback().await {
+                    tracing::debug!(error = %describe(&error), "a refused transaction was not rolled back; the pool sees to it");
+                }
+            }
+        }
+        outcome
+    }
+}
+
+fn is_of_the_connection(error: &(dyn Error + 'static)) -> bool {
+    let failed = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>());
+    failed.is_some_and(|failed| failed.as_database_error().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_pool::PoolError;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Refusal {
+        #[error("a rule of ours")]
+        Ours,
+        #[error("the store")]
+        Store(#[from] sqlx::Error),
+    }
+
+    #[test]
+    fn what_is_not_the_servers_word_is_the_connections_end() {
+        assert!(!is_of_the_connection(&Refusal::Ours));
+        assert!(is_of_the_connection(&Refusal::Store(PoolError::Lost.into())));
+        assert!(is_of_the_connection(&Refusal::Store(sqlx::Error::WorkerCrashed)));
     }
 }

@@ -46,7 +46,7 @@ pub struct Config {
     /// token is needed where other machines reach it.
     pub admin_guard: Guard,
     /// `FOREBAY_HTTP_HEAD_MS`, `_BODY_MS`, `_ANSWER_MS`, `_IDLE_MS`, `_HEAD_BYTES`, `_CONNECTIONS`: what the API puts up with from
-    /// its clients. Default 320 connections, or what the limit of open files leaves room for.
+    /// its clients. Default 256 connections, or what the limit of open files leaves room for.
     pub http_limits: Limits,
     /// The same for the admin listener, with `FOREBAY_ADMIN_CONNECTIONS` connections of its own. Default 16.
     pub admin_limits: Limits,

@@ -16,7 +16,7 @@ pub struct Limits {
     /// The largest head, its request line included, in bytes; at least [`Limits::SMALLEST_HEAD`]. A connection's buffers are
     /// bounded by it too. Default 16 KiB.
     pub head_bytes: usize,
-    /// Connections open at once, at least one. Default 320: with their buffers, and what handlers keep while they wait for bodies, these
+    /// Connections open at once, at least one. Default 256: with their buffers, and what handlers keep while they wait for bodies, these
     /// take 20 MB at most.
     pub connections: usize,
 }
@@ -36,7 +36,7 @@ impl Default for Limits {
             answer: Duration::from_secs(30),
             idle: Duration::from_secs(30),
             head_bytes: 16 * 1024,
-            connections: 320,
+            connections: 256,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A process that serves, until it is told to stop.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use forebay_checkout::Payments;
 use forebay_embedded::Server;
@@ -13,7 +13,10 @@ use forebay_platform::{
 };
 use forebay_pool::Pool;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep},
+};
 
 use crate::{
     Address, App, Config, Failure, Purpose, Signals,
@@ -23,8 +26,20 @@ use crate::{
     console::say,
 };
 
+/// A process that was killed has its ports until the system has cleared it away.
+const PORT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Listens there; waits a moment for a port that is taken.
 pub(crate) async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, variable, source })
+    let deadline = Instant::now() + PORT_PATIENCE;
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                sleep(Duration::from_millis(20)).await;
+            }
+            bound => return bound.map_err(|source| Failure::Listen { address, variable, source }),
+        }
+    }
 }
 
 /// What this process will open.
@@ -128,5 +143,26 @@ pub(crate) async fn stop(server: Option<Server>, signals: &mut Signals) {
     tokio::select! {
         stopped = server.shutdown() => if let Err(error) = stopped { tracing::error!(%error, "Postgres did not stop") },
         () = signals.next() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, pin::pin};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_port_of_a_process_that_is_just_going_is_waited_for() {
+        let going = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = going.local_addr().unwrap();
+        let mut listening = pin!(listen(address, "FOREBAY_HTTP"));
+        tokio::select! {
+            biased;
+            bound = &mut listening => panic!("{bound:?}"),
+            () = std::future::ready(()) => {}
+        }
+        drop(going);
+        assert_eq!(listening.await.unwrap().local_addr().unwrap(), address);
     }
 }

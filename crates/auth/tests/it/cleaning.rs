@@ -1,5 +1,7 @@
 //! What is past its time is deleted, and nothing else.
 
+use std::time::Duration;
+
 use forebay_auth::{Cleaned, clean};
 use time::OffsetDateTime;
 
@@ -54,14 +56,15 @@ async fn a_cleaning_that_is_cut_off_is_gone_on_with() {
     world.execute(OLD).await;
     let before = world.pool.snapshot().totals.granted;
     {
-        let cleaning = clean(&world.state, OffsetDateTime::now_utc());
-        tokio::pin!(cleaning);
-        while world.pool.snapshot().totals.granted < before + 5 {
-            tokio::select! {
-                biased;
-                done = &mut cleaning => panic!("nothing was left to cut off: {done:?}"),
-                () = tokio::task::yield_now() => {}
+        let half_way = async {
+            while world.pool.snapshot().totals.granted < before + 5 {
+                tokio::task::yield_now().await;
             }
+        };
+        tokio::select! {
+            biased;
+            done = clean(&world.state, OffsetDateTime::now_utc()) => panic!("nothing was left to cut off: {done:?}"),
+            in_time = tokio::time::timeout(Duration::from_secs(30), half_way) => in_time.unwrap(),
         }
     }
     let left = world.count(ROWS).await;

@@ -1,5 +1,7 @@
 //! Carts that were abandoned and answers that are past their time are deleted, and nothing else.
 
+use std::time::Duration;
+
 use forebay_checkout::{Cleaned, clean};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -54,14 +56,15 @@ async fn a_cleaning_that_is_cut_off_is_gone_on_with() {
     let pool = world.db.pool().unwrap();
     let before = pool.snapshot().totals.granted;
     {
-        let cleaning = clean(&world.state, OffsetDateTime::now_utc());
-        tokio::pin!(cleaning);
-        while pool.snapshot().totals.granted < before + 5 {
-            tokio::select! {
-                biased;
-                done = &mut cleaning => panic!("nothing was left to cut off: {done:?}"),
-                () = tokio::task::yield_now() => {}
+        let half_way = async {
+            while pool.snapshot().totals.granted < before + 5 {
+                tokio::task::yield_now().await;
             }
+        };
+        tokio::select! {
+            biased;
+            done = clean(&world.state, OffsetDateTime::now_utc()) => panic!("nothing was left to cut off: {done:?}"),
+            in_time = tokio::time::timeout(Duration::from_secs(30), half_way) => in_time.unwrap(),
         }
     }
     let left = world.count(CARTS).await;

@@ -314,9 +314,12 @@ async fn a_drain_lets_requests_in_flight_finish_and_ends_their_connections() {
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     begins.recv().await.unwrap();
     stop.send(()).unwrap();
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    let closed = async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LIMIT, closed).await.expect("the listener takes nobody any more");
     finish.send(true).unwrap();
     let answer = rest(&mut client).await;
     assert!(answer.contains("connection: close") && answer.ends_with("done"), "{answer}");

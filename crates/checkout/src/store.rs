@@ -2,6 +2,7 @@
 //! a lease or a transaction begins and ends.
 
 pub(crate) mod carts;
+pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod orders;
 pub(crate) mod stock;

@@ -1,12 +1,14 @@
 use forebay_platform::db::Conn;
+use serde_json::json;
 use sqlx::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{Event, Item, Money, Order, PaymentView, Status};
 use crate::payments::Charge;
+use crate::store::events;
 
-/// The order with its items and first event, in one statement.
+/// The order with its items and first event.
 pub(crate) async fn insert(conn: &mut Conn<'_>, order: &Order) -> Result<(), Error> {
     let skus: Vec<_> = order.items.iter().map(|item| item.sku.clone()).collect();
     let names: Vec<_> = order.items.iter().map(|item| item.name.clone()).collect();
@@ -18,9 +20,6 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, order: &Order) -> Result<(), Err
             insert into checkout.orders (id, user_id, cart_id, status, total, currency, address, placed_at)
             values ($1, $2, $3, 'pending_payment', $4, $5, $6, $7)
             returning id
-        ),
-        noted as (
-            insert into checkout.order_events (order_id, kind, at) select id, 'placed', $7 from placed
         )
         insert into checkout.order_items (order_id, sku, name, unit_price, quantity)
         select placed.id, i.sku, i.name, i.price, i.quantity
@@ -38,9 +37,9 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, order: &Order) -> Result<(), Err
         &prices,
         &quantities,
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    events::record(conn, order.id, "placed", &json!({}), order.placed_at).await
 }
 
 pub(crate) async fn by_id(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Order>, Error> {
@@ -103,8 +102,8 @@ pub(crate) async fn events_of(conn: &mut Conn<'_>, order_id: Uuid) -> Result<Vec
         .await
 }
 
-/// Moves a pending order to the status it has in `settled`, with its payment and event, in one statement. False where
-/// it was pending no more; then nothing is written.
+/// Moves a pending order to the status it has in `settled`, with its payment and event. False where it was
+/// pending no more; then nothing is written.
 pub(crate) async fn leave_pending(
     conn: &mut Conn<'_>,
     settled: &Order,
@@ -117,9 +116,6 @@ pub(crate) async fn leave_pending(
             update checkout.orders set status = $2, version = version + 1
             where id = $1 and status = 'pending_payment'
             returning id, total, currency
-        ),
-        noted as (
-            insert into checkout.order_events (order_id, kind, at) select id, $2, $3 from moved
         )
         insert into checkout.payments (id, order_id, attempt, provider_ref, amount, currency, state, created_at)
         select $4, id, 1, $5, total, currency, $6, $3 from moved
@@ -131,9 +127,13 @@ pub(crate) async fn leave_pending(
         charge.reference,
         charge.outcome.payment_state(),
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(moved.rows_affected() == 1)
+    if moved.rows_affected() != 1 {
+        return Ok(false);
+    }
+    events::record(conn, settled.id, settled.status.as_str(), &json!({}), now).await?;
+    Ok(true)
 }
 
 /// The pending orders of a user that hold what a cart lacks, in the order of their ids; none where all of them together

@@ -7,6 +7,7 @@ mod cleaning;
 mod client;
 mod crashes;
 mod orders;
+mod outbox;
 mod races;
 mod refusals;
 mod takeovers;

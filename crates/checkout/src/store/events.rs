@@ -1,0 +1,28 @@
+use forebay_platform::db::Conn;
+use serde_json::Value;
+use sqlx::Error;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Writes down what happened to an order; subscribers hear of it as `order.<kind>`, with `data`, an object, once it is
+/// committed. Call it in the transaction of the change, after the statement that changes the order: its row is then locked, and
+/// the events of an order are in the order of their commits.
+pub(crate) async fn record(
+    conn: &mut Conn<'_>,
+    order_id: Uuid,
+    kind: &str,
+    data: &Value,
+    at: OffsetDateTime,
+) -> Result<(), Error> {
+    // A trigger writes the row of the outbox, for each statement that inserts here.
+    sqlx::query!(
+        "insert into checkout.order_events (order_id, kind, data, at) values ($1, $2, $3, $4)",
+        order_id,
+        kind,
+        data,
+        at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -32,7 +32,8 @@ impl Acquiring {
     pub(super) async fn wait(self) -> Result<Held, AcquireError> {
         match self {
             Self::Forebay(acquire) => acquire.await.map(Held::Forebay),
-            Self::Stock(stock, admission) => stock.acquire(&admission).await.map(Held::Stock),
+            // sqlx's future has 9 kB, with TLS in it. Without the box every handler's had them too, and was copied with them.
+            Self::Stock(stock, admission) => Box::pin(stock.acquire(&admission)).await.map(Held::Stock),
         }
     }
 }

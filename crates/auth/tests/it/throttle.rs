@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use forebay_platform::quota::{Quota, Quotas};
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::client::{self, Answer, request, send};
 use crate::world::{EMAIL, PASSWORD, World, credentials};

@@ -1,7 +1,7 @@
 //! What can go wrong here, and the line of the table each is.
 
 use axum::response::{IntoResponse, Response};
-use forebay_platform::problem::{Code, FieldError, Problem};
+use forebay_platform::problem::{Code, Problem};
 use forebay_pool::AcquireError;
 
 #[derive(Debug, thiserror::Error)]
@@ -23,18 +23,15 @@ impl From<Error> for Problem {
         match error {
             Error::NotFound => Self::new(Code::NotFound).detail("no product has this id or slug"),
             Error::InvalidCursor => {
-                of_parameter(Code::InvalidCursor, "cursor", "must be the next_cursor of the same list")
+                Self::of_parameter(Code::InvalidCursor, "cursor", "must be the next_cursor of the same list")
             }
-            Error::InvalidLimit => of_parameter(Code::InvalidRequest, "limit", "must be a whole number from 1 to 100"),
+            Error::InvalidLimit => {
+                Self::of_parameter(Code::InvalidRequest, "limit", "must be a whole number from 1 to 100")
+            }
             Error::Acquire(error) => error.into(),
             Error::Store(error) => error.into(),
         }
     }
-}
-
-fn of_parameter(code: Code, name: &str, rule: &str) -> Problem {
-    let detail = format!("the parameter {name} {rule}");
-    Problem::new(code).detail(detail).errors(vec![FieldError::of_parameter(name, "invalid-value", rule)])
 }
 
 impl IntoResponse for Error {

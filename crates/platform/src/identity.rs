@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::problem::{Code, Problem};
 
+mod admin;
 mod fetch;
 mod follow;
 mod jwks_uri;
@@ -24,6 +25,7 @@ mod revoked;
 #[cfg(test)]
 mod tests;
 
+pub use admin::{ADMIN_SCOPE, Admin};
 use follow::Follower;
 pub use jwks_uri::{InvalidJwksUri, JwksUri};
 use key_set::KeySet;

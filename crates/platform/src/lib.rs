@@ -3,6 +3,7 @@
 pub mod address;
 pub mod admin;
 pub mod admit;
+pub mod audit;
 pub mod cleaning;
 pub mod client;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod extract;
 pub mod identity;
 pub mod instant;
 pub mod outbound;
+pub mod page;
 pub mod problem;
 pub mod quota;
 pub mod security;

@@ -16,7 +16,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHE
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
-use crate::quota::Spent;
+use crate::{identity::ADMIN_SCOPE, quota::Spent};
 
 mod cause;
 mod code;
@@ -132,6 +132,13 @@ impl Problem {
         Self { spent: Some(Box::new(spent)), ..Self::new(Code::QuotaExceeded).retry_after(spent.wait) }
     }
 
+    /// A query whose parameter `name` breaks a rule, in words that follow its name.
+    #[must_use]
+    pub fn of_parameter(code: Code, name: &str, rule: &str) -> Self {
+        let fault = FieldError::of_parameter(name, "invalid-value", rule);
+        Self::new(code).detail(format!("the parameter {name} {rule}")).errors(vec![fault])
+    }
+
     /// Says what happened here, to a person. Never the text of an inner error.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -213,18 +220,24 @@ impl Problem {
         if matches!(self.status(), StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        if self.status() == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, self.challenge());
+        if let Some(challenge) = self.challenge() {
+            headers.insert(WWW_AUTHENTICATE, challenge);
         }
         headers
     }
 
-    fn challenge(&self) -> HeaderValue {
-        match self.token_error {
-            None => HeaderValue::from_static("Bearer realm=\"forebay\""),
-            Some(error) => HeaderValue::from_str(&format!("Bearer realm=\"forebay\", error=\"{error}\""))
-                .expect("the error names of RFC 6750 are plain ASCII"),
-        }
+    /// What a client has to show instead, where it is the token that does not open this (RFC 6750, section 3).
+    fn challenge(&self) -> Option<HeaderValue> {
+        const PLAIN: &str = "Bearer realm=\"forebay\"";
+        let challenge = match (self.status(), self.token_error) {
+            _ if self.code == Code::InsufficientScope => {
+                format!("{PLAIN}, error=\"insufficient_scope\", scope=\"{ADMIN_SCOPE}\"")
+            }
+            (StatusCode::UNAUTHORIZED, Some(error)) => format!("{PLAIN}, error=\"{error}\""),
+            (StatusCode::UNAUTHORIZED, None) => PLAIN.to_owned(),
+            _ => return None,
+        };
+        Some(HeaderValue::try_from(challenge).expect("the error names of RFC 6750 are plain ASCII"))
     }
 }
 

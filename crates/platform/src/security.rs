@@ -60,7 +60,14 @@ pub enum Event<'a> {
         /// As it is now.
         after: &'a str,
     },
-    /// The admin listener refused somebody.
+    /// An admin changed something of the shop; the [audit log](crate::audit) has what.
+    AdminChange {
+        /// Such as `order.ship`.
+        what: &'a str,
+        /// Such as `order 0190b3a0-7c5e-7abc-8def-0123456789ab`.
+        object: &'a str,
+    },
+    /// The admin listener refused somebody, or a public route that only admins may take did.
     AdminRefused {
         /// Such as `POST /pool`.
         what: &'a str,
@@ -97,7 +104,7 @@ impl Event<'_> {
             Self::LoggedOut => "logout",
             Self::LoggedOutEverywhere => "logout_all",
             Self::SessionEnded => "session_end",
-            Self::AdminAction { .. } | Self::AdminRefused { .. } => "admin_action",
+            Self::AdminAction { .. } | Self::AdminChange { .. } | Self::AdminRefused { .. } => "admin_action",
             Self::OrderPlaced { .. } => "order_placed",
             Self::OrderPaid { .. } => "order_paid",
         }
@@ -133,8 +140,10 @@ pub fn record(event: Event<'_>, user: Option<Uuid>) {
     let (what, by, before, after) = match event {
         Event::AdminAction { what, by, before, after } => (Some(what), Some(by), Some(before), Some(after)),
         Event::AdminRefused { what } => (Some(shortened(what)), None, None, None),
+        Event::AdminChange { what, .. } => (Some(what), None, None, None),
         _ => (None, None, None, None),
     };
+    let object = if let Event::AdminChange { object, .. } = event { Some(object) } else { None };
     tracing::info!(
         target: "security",
         event = name,
@@ -144,6 +153,7 @@ pub fn record(event: Event<'_>, user: Option<Uuid>) {
         request_id = request_id.map(display),
         order = order.map(display),
         what,
+        object,
         by,
         before,
         after,

@@ -1,4 +1,4 @@
-//! The schemas of the three services: what the database has of them, and how it gets the rest.
+//! The schemas of the three services, and of what they share: what the database has of them, and how it gets the rest.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::{database::dial, reason};
 /// How many migrations the schema has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migrated {
-    /// Over all services.
+    /// Over all schemas.
     pub known: usize,
 }
 
@@ -86,8 +86,9 @@ impl fmt::Display for Numbers<'_> {
 }
 
 /// In the order in which they are applied.
-fn migrators() -> [(&'static str, &'static Migrator); 3] {
+fn migrators() -> [(&'static str, &'static Migrator); 4] {
     [
+        ("audit", &forebay_platform::audit::MIGRATOR),
         ("catalog", &forebay_catalog::MIGRATOR),
         ("auth", &forebay_auth::MIGRATOR),
         ("checkout", &forebay_checkout::MIGRATOR),
@@ -100,7 +101,7 @@ fn known(migrator: &Migrator) -> impl Iterator<Item = (i64, &[u8])> {
     known.map(|migration| (migration.version, &*migration.checksum))
 }
 
-/// Brings the three schemas up to date. Two processes at once take turns.
+/// Brings the schemas up to date. Two processes at once take turns.
 ///
 /// # Errors
 ///

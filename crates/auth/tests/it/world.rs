@@ -28,6 +28,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let database = database().await;
         let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+        forebay_platform::audit::MIGRATOR.run(&mut connection).await.unwrap();
         forebay_auth::MIGRATOR.run(&mut connection).await.unwrap();
         let rules = Rules { mode: Mode::Off, ..Rules::default() };
         let config = Config { rules, acquire_timeout: Duration::from_secs(20), ..Config::named("test") };

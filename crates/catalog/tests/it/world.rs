@@ -26,6 +26,7 @@ impl World {
     pub(crate) async fn on(products: u32, rules: Rules) -> Self {
         let database = database().await;
         let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+        forebay_platform::audit::MIGRATOR.run(&mut connection).await.unwrap();
         forebay_catalog::MIGRATOR.run(&mut connection).await.unwrap();
         sqlx::raw_sql(CATEGORY).execute(&mut connection).await.unwrap();
         sqlx::query(PRODUCTS).bind(i64::from(products)).execute(&mut connection).await.unwrap();

@@ -188,6 +188,7 @@ async fn prepared(units: i32) -> TestDatabase {
     // Of the catalog only the schema, as the database would have it: one service does not know another's code.
     let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/catalog");
     Migrator::new(catalog).await.unwrap().run(&mut connection).await.unwrap();
+    forebay_platform::audit::MIGRATOR.run(&mut connection).await.unwrap();
     forebay_checkout::MIGRATOR.run(&mut connection).await.unwrap();
     sqlx::raw_sql(CATALOG).execute(&mut connection).await.unwrap();
     let stock = "insert into checkout.inventory (sku, on_hand) select 'SKU-' || n, $1 from generate_series(1, 60) n";

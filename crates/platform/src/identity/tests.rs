@@ -50,23 +50,37 @@ impl Signer {
         self.token_with(|_| {})
     }
 
+    /// As an admin has it.
+    fn token_of_scope(self, scope: &str) -> String {
+        let mut claims = claims();
+        scope.clone_into(&mut claims.scope);
+        self.sign(|_| {}, &claims)
+    }
+
     fn token_with(self, change: impl FnOnce(&mut Header)) -> String {
-        let now = OffsetDateTime::now_utc().unix_timestamp();
+        self.sign(change, &claims())
+    }
+
+    fn sign(self, change: impl FnOnce(&mut Header), claims: &Claims) -> String {
         let mut header = Header::new(Algorithm::EdDSA);
         (header.typ, header.kid) = (Some(TOKEN_TYPE.to_owned()), Some(self.0.to_string()));
         change(&mut header);
-        let claims = Claims {
-            iss: ISSUER.to_owned(),
-            aud: AUDIENCE.to_owned(),
-            sub: Uuid::now_v7(),
-            exp: now + 600,
-            nbf: now,
-            iat: now,
-            jti: Uuid::now_v7(),
-            sid: Uuid::now_v7(),
-            scope: "shop".to_owned(),
-        };
-        encode(&header, &claims, &self.private()).unwrap()
+        encode(&header, claims, &self.private()).unwrap()
+    }
+}
+
+fn claims() -> Claims {
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    Claims {
+        iss: ISSUER.to_owned(),
+        aud: AUDIENCE.to_owned(),
+        sub: Uuid::now_v7(),
+        exp: now + 600,
+        nbf: now,
+        iat: now,
+        jti: Uuid::now_v7(),
+        sid: Uuid::now_v7(),
+        scope: "shop".to_owned(),
     }
 }
 
@@ -391,4 +405,37 @@ async fn a_token_is_verified_once_for_each_request_however_often_its_bearer_is_a
     for _ in 0..2 {
         assert_eq!(answered(&NEW.token()).await.0, 401, "who was refused is not remembered as admitted");
     }
+}
+
+#[tokio::test]
+async fn only_a_token_with_the_scope_admin_opens_what_is_for_admins() {
+    let issuer = Issuer::with(&[OLD]).await;
+    let router = Router::new().route("/", get(|_admin: Admin| async {})).with_state(AppState(issuer.verifier()));
+    let answered = async |token: Option<String>| {
+        let request = token
+            .into_iter()
+            .fold(Request::get("/"), |all, token| all.header("authorization", format!("Bearer {token}")));
+        router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    };
+    for scope in ["shop admin", "admin", "a admin b"] {
+        assert_eq!(answered(Some(OLD.token_of_scope(scope))).await.status(), 200, "{scope}");
+    }
+    for scope in ["", "shop", "Admin", "administrator", "shop:admin", "admin,shop"] {
+        let refused = answered(Some(OLD.token_of_scope(scope))).await;
+        let challenge = "Bearer realm=\"forebay\", error=\"insufficient_scope\", scope=\"admin\"";
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["www-authenticate"]),
+            (403, &challenge.parse().unwrap())
+        );
+    }
+    let nobody = answered(None).await;
+    assert_eq!(
+        (nobody.status().as_u16(), &nobody.headers()["www-authenticate"]),
+        (401, &"Bearer realm=\"forebay\"".parse().unwrap())
+    );
+    assert_eq!(
+        answered(Some(NEW.token_of_scope("admin"))).await.status(),
+        401,
+        "anybody can sign with a key of their own"
+    );
 }

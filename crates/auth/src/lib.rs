@@ -16,6 +16,7 @@ use forebay_platform::problem;
 use forebay_pool::Class;
 use sqlx::migrate::Migrator;
 
+pub mod admins;
 mod cleaning;
 mod device;
 mod domain;

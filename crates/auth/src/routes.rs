@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::domain::{
-    Account, Credentials, EmailAddress, Login, Presented, RefreshToken, Registered, Registration, Role, Session,
-    Tokens, User, Verdict, hash_of, is_possible, judge,
+    Account, Credentials, EmailAddress, Login, Presented, RefreshToken, Registered, Registration, Session, Tokens,
+    User, Verdict, hash_of, is_possible, judge,
 };
 use crate::error::Error;
 use crate::lane::Rank;
@@ -45,11 +45,11 @@ pub(crate) async fn register(
     let hashed = state.passwords.hash(turn, wanted.password, user.words()).await;
     let password_hash = hashed.map_err(|_guessable| Error::guessable("/password"))?;
     let now = OffsetDateTime::now_utc();
-    let login = Login::start(user.id, Role::Customer, &headers, now);
+    let login = Login::start(user.id, &headers, now);
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
-    let opened = open_account(&mut tx, (&user, &email), &password_hash, &login, now).await;
-    tx.end(opened).await?;
+    let opened = open_account(&mut tx, (&user, &email), &password_hash, login, now).await;
+    let login = tx.end(opened).await?;
     drop(lease);
     security::record(Event::Registered, Some(user.id));
     let tokens = Tokens::issue(&state.signing_key, &login.session, &login.refresh, now);
@@ -60,13 +60,13 @@ async fn open_account(
     tx: &mut Tx<'_>,
     (user, email): (&User, &EmailAddress),
     password_hash: &str,
-    login: &Login,
+    login: Login,
     now: OffsetDateTime,
-) -> Result<(), Error> {
+) -> Result<Login, Error> {
     if !store::users::insert(&mut tx.conn(), user, email, password_hash).await? {
         return Err(Error::EmailTaken);
     }
-    Ok(store::sessions::open(&mut tx.conn(), login, now).await?)
+    store::sessions::open(&mut tx.conn(), login, now).await?.ok_or(Error::AccountClosed)
 }
 
 /// `POST /v1/auth/login`
@@ -82,13 +82,14 @@ pub(crate) async fn login(
     let attempt = Attempt { account: &name, sender: device.map(Sender::Device).or(client.map(Sender::Client)) };
     let Proven { account, renewed } = proven(&state, &admission, attempt, credentials).await?;
     let now = OffsetDateTime::now_utc();
-    let login = Login::start(account.id, account.role, &headers, now);
+    let login = Login::start(account.id, &headers, now);
     let mut lease = state.db.acquire(&admission).await?;
     if let Some(renewed) = renewed {
         // False where the password was changed meanwhile, which is as well.
         store::users::replace_password(&mut lease.conn(), account.id, &account.password_hash, &renewed).await?;
     }
-    store::sessions::open(&mut lease.conn(), &login, now).await?;
+    // None where it was disabled meanwhile.
+    let login = store::sessions::open(&mut lease.conn(), login, now).await?.ok_or(Error::InvalidCredentials)?;
     drop(lease);
     security::record(Event::Login(Outcome::Good), Some(account.id));
     let mut answer = Json(Tokens::issue(&state.signing_key, &login.session, &login.refresh, now)).into_response();

@@ -107,6 +107,26 @@ impl Folder {
         }
     }
 
+    /// Whether another process has the lock, and so the server. Takes it for no longer than the look.
+    pub(crate) fn is_locked(&self) -> Result<bool, StartError> {
+        let file = match open_itself(OpenOptions::new().read(true), &self.lock) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(StartError::io("open", &self.lock)(error)),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(error) => Err(StartError::io("lock", &self.lock)(error.into())),
+        }
+    }
+
+    /// The port in the name of the socket, if there is one.
+    pub(crate) fn socket_port(&self) -> Option<u16> {
+        let names = fs::read_dir(&self.run).ok()?.flatten().map(|entry| entry.file_name());
+        names.filter_map(|name| name.to_str()?.strip_prefix(".s.PGSQL.")?.parse().ok()).next()
+    }
+
     /// Makes the socket's folder anew: what a killed server left in it may carry a process id that lives again.
     pub(crate) fn fresh_run_folder(&self, account: Option<&Account>) -> Result<(), StartError> {
         match fs::remove_dir_all(&self.run) {

@@ -37,4 +37,4 @@ pub use account::Account;
 pub use error::{StartError, StopError};
 pub use folder::{closed_above, make_passable};
 pub use programs::{Programs, find_programs};
-pub use server::{Options, Server};
+pub use server::{Options, Server, url_of_running};

@@ -129,10 +129,7 @@ impl Server {
 
     /// The address of `database` over the unix socket, as `PgConnectOptions::from_str` reads it.
     pub fn url(&self, database: &str) -> String {
-        let socket = percent_encoded(&self.folder.run.to_string_lossy());
-        let database = percent_encoded(database);
-        // Over a socket nothing is encrypted, also where PGSSLMODE asks for it.
-        format!("postgres://{SUPERUSER}@localhost/{database}?host={socket}&port={}&sslmode=disable", self.port)
+        url(&self.folder, self.port, database)
     }
 
     /// The password of the superuser `forebay`, which connections to 127.0.0.1 need (only with [`Options::port`]).
@@ -204,6 +201,26 @@ impl Server {
             send(self.postmaster.pid, signal);
         }
     }
+}
+
+/// The address of `database` on the server that another process runs in `data_dir` at the moment, as [`Server::url`] says it;
+/// nothing where none runs. It lasts for as long as that process does.
+///
+/// # Errors
+///
+/// The folder above cannot be used.
+pub fn url_of_running(data_dir: impl AsRef<Path>, database: &str) -> Result<Option<String>, StartError> {
+    let folder = Folder::at(data_dir.as_ref())?;
+    if !folder.is_locked()? {
+        return Ok(None);
+    }
+    Ok(folder.socket_port().map(|port| url(&folder, port, database)))
+}
+
+fn url(folder: &Folder, port: u16, database: &str) -> String {
+    let (socket, database) = (percent_encoded(&folder.run.to_string_lossy()), percent_encoded(database));
+    // Over a socket nothing is encrypted, also where PGSSLMODE asks for it.
+    format!("postgres://{SUPERUSER}@localhost/{database}?host={socket}&port={port}&sslmode=disable")
 }
 
 impl Drop for Server {

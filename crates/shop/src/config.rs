@@ -31,7 +31,7 @@ pub enum Purpose {
     Up,
     /// `shop serve`: needs `DATABASE_URL`, and for checkout `FOREBAY_JWKS_URL`.
     Serve(Service),
-    /// `shop migrate` and `shop seed`.
+    /// `shop migrate`, `shop seed` and `shop admin`.
     Schema,
 }
 

@@ -1,6 +1,11 @@
 //! The database that the shop uses: its own server's, or the one it was told of.
 
-use std::{path::Path, str::FromStr as _, sync::LazyLock, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::LazyLock,
+    time::Duration,
+};
 
 use forebay_embedded::{Options, Server, StartError};
 use forebay_pool::Addresses;
@@ -9,7 +14,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, po
 use crate::{Config, reason::Reason};
 
 /// How long the server may take to let us in.
-const DIAL_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const DIAL_LIMIT: Duration = Duration::from_secs(10);
 /// After so long somebody wants to know what is waited for.
 const QUIET: Duration = Duration::from_secs(1);
 /// One server for all that this process does beside its pool.
@@ -33,6 +38,9 @@ pub enum DatabaseError {
     /// The embedded server did not start.
     #[error("{0}")]
     Start(#[from] StartError),
+    /// No shop was ever started in the data folder.
+    #[error("there is no shop in {} yet: start it first (`shop up`), or name its folder (FOREBAY_DATA) or database (DATABASE_URL)", .0.display())]
+    Nothing(PathBuf),
     /// `shop serve` was not told of one.
     #[error("DATABASE_URL is not set, and a service that runs alone starts no database of its own")]
     NoUrl,
@@ -72,15 +80,32 @@ impl Database {
         Ok(database)
     }
 
+    /// The same, or the embedded server that another process runs in `folder`, which then stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// See [`DatabaseError`]; [`DatabaseError::Nothing`] where there is no data in `folder`.
+    pub async fn open_or_join(
+        config: &Config,
+        folder: &Path,
+        progress: impl Fn(&str) + Send + Sync,
+    ) -> Result<Self, DatabaseError> {
+        let data = folder.join("pg");
+        if config.database_url.is_some() {
+            return Self::open(config, folder, progress).await;
+        }
+        if !data.join("PG_VERSION").exists() {
+            return Err(DatabaseError::Nothing(folder.to_owned()));
+        }
+        match forebay_embedded::url_of_running(&data, NAME)? {
+            Some(url) => Ok(Self { options: options_of(&url)?, server: None }),
+            None => Self::open(config, folder, progress).await,
+        }
+    }
+
     async fn embedded(options: Options, progress: &(impl Fn(&str) + Sync)) -> Result<Self, DatabaseError> {
         let server = Server::start(options, |step| progress(step)).await?;
-        let options = |database: &str| {
-            let url = server.url(database);
-            PgConnectOptions::from_str(&url)
-                .map(PgConnectOptions::disable_statement_logging)
-                .map_err(DatabaseError::Url)
-        };
-        let (maintenance, options) = (options("postgres")?, options(NAME)?);
+        let (maintenance, options) = (options_of(&server.url("postgres"))?, options_of(&server.url(NAME))?);
         let database = Self { options, server: Some(server) };
         let mut connection = database.connect(&maintenance, progress).await?;
         let failed = |error| {
@@ -109,6 +134,11 @@ impl Database {
         };
         dialed.map_err(|error| DatabaseError::Connect { at, reason: Reason::of(&error, options) })
     }
+}
+
+/// Of the embedded server.
+fn options_of(url: &str) -> Result<PgConnectOptions, DatabaseError> {
+    PgConnectOptions::from_str(url).map(PgConnectOptions::disable_statement_logging).map_err(DatabaseError::Url)
 }
 
 /// Connects, in ten seconds at most.

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use forebay_auth::admins::AdminError;
 use forebay_embedded::StartError;
 use forebay_platform::config::ConfigFaults;
 
@@ -69,10 +70,13 @@ pub enum Failure {
     /// The pool's own rules.
     #[error("{0}")]
     Pool(#[from] forebay_pool::InvalidConfig),
+    /// Making or unmaking an admin.
+    #[error("{0}")]
+    Admin(#[from] AdminError),
     /// The signals that end a process.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
-    /// A signal, while `shop migrate` or `shop seed` was at work.
+    /// A signal, while `shop migrate`, `shop seed` or `shop admin` was at work.
     #[error("stopped before it was done. Start again: what is done stays, what is half done is undone")]
     Interrupted,
     /// The embedded server ended while the shop ran.

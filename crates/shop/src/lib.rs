@@ -4,6 +4,7 @@
 //! The binary is thin over this library, so that a process that breaks things on purpose can start the same shop.
 
 pub mod address;
+pub mod admins;
 pub mod app;
 pub mod budget;
 pub mod check;

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use forebay_platform::{config::Env, telemetry};
 use forebay_shop::{
-    Config, Failure, Purpose, Service, Signals, check, config,
+    Config, Failure, Purpose, Service, Signals,
+    admins::{self, Order},
+    check, config,
     console::{complain, say, speak_as_logs_do},
     health::Health,
     schema, serve,
@@ -29,7 +31,7 @@ const SETTINGS: &str = "Settings come from the environment: `shop config` lists 
     FOREBAY_DATA   the folder of that Postgres and of the signing key, ./.forebay\n  \
     FOREBAY_SEED   full, small or none: what an empty shop is filled with";
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Start the database if need be, migrate, seed and serve (the default)
     Up,
@@ -42,6 +44,11 @@ enum Command {
     Migrate,
     /// Bring the schema up to date, fill it (FOREBAY_SEED), and end
     Seed,
+    /// Say who runs the shop: whose access tokens open /v1/admin. Works beside a shop that runs
+    Admin {
+        #[command(subcommand)]
+        order: Order,
+    },
     /// Ask the process whose admin listener is at FOREBAY_ADMIN whether it is ready, and end with 0 if it is
     Health,
     /// Print the settings in force and where each comes from; secrets are not shown. Ends with 2 if one is wrong
@@ -70,6 +77,10 @@ async fn main() -> ExitCode {
         }
         Command::Migrate => work(Purpose::Schema, schema::migrate_only).await,
         Command::Seed => work(Purpose::Schema, schema::seed_only).await,
+        Command::Admin { order } => {
+            let administer = async |config, signals| admins::administer(config, &order, signals).await;
+            work(Purpose::Schema, administer).await
+        }
         Command::Health => health().await,
         Command::Config { service, json } => show(purpose(service), json),
         Command::Check { service } => check(purpose(service)).await,

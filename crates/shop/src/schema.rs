@@ -21,7 +21,7 @@ pub async fn migrate_only(config: Config, mut signals: Signals) -> Result<(), Fa
         say_if_newer(database).await;
         Ok(migrated)
     };
-    let migrated = on_database(&config, &mut signals, work).await?;
+    let migrated = on_database(Box::pin(open(&config)), &mut signals, work).await?;
     say(&format!("the schema is up to date: {} migrations", migrated.known));
     Ok(())
 }
@@ -32,7 +32,8 @@ pub async fn migrate_only(config: Config, mut signals: Signals) -> Result<(), Fa
 ///
 /// See [`Failure`].
 pub async fn seed_only(config: Config, mut signals: Signals) -> Result<(), Failure> {
-    on_database(&config, &mut signals, async |database| bring_up_to_date(&config, database).await).await?;
+    on_database(Box::pin(open(&config)), &mut signals, async |database| bring_up_to_date(&config, database).await)
+        .await?;
     say(match config.seed {
         Some(_) => "the shop is filled",
         None => {
@@ -42,14 +43,14 @@ pub async fn seed_only(config: Config, mut signals: Signals) -> Result<(), Failu
     Ok(())
 }
 
-/// Opens the database, does `work` on it unless a signal comes first, and stops what it started.
-async fn on_database<T>(
-    config: &Config,
+/// Has the database opened, does `work` on it unless a signal comes first, and stops what was started.
+pub(crate) async fn on_database<T>(
+    opening: impl Future<Output = Result<Database, Failure>>,
     signals: &mut Signals,
     work: impl AsyncFnOnce(&Database) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let (database, _) = tokio::select! {
-        opened = open(config) => opened?,
+    let database = tokio::select! {
+        opened = opening => opened?,
         () = signals.next() => return Err(Failure::Interrupted),
     };
     let done = tokio::select! {
@@ -60,11 +61,8 @@ async fn on_database<T>(
     done
 }
 
-/// The database, and the folder for what is kept beside it.
-pub(crate) async fn open(config: &Config) -> Result<(Database, PathBuf), Failure> {
-    let folder = folder(config)?;
-    let database = Database::open(config, &folder, say).await?;
-    Ok((database, folder))
+async fn open(config: &Config) -> Result<Database, Failure> {
+    Ok(Database::open(config, &folder(config)?, say).await?)
 }
 
 /// The data folder, which is made where it is missing.

@@ -90,7 +90,6 @@ impl PasswordChange {
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) id: Uuid,
-    pub(crate) role: Role,
     /// As it was typed.
     pub(crate) email: String,
     pub(crate) name: String,
@@ -113,6 +112,14 @@ pub(crate) enum Role {
 impl Role {
     pub(crate) fn named(name: &str) -> Self {
         if name == "admin" { Self::Admin } else { Self::Customer }
+    }
+
+    /// As it is kept.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Admin => "admin",
+        }
     }
 
     pub(super) fn scope(self) -> &'static str {

@@ -84,8 +84,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn start(user_id: Uuid, role: Role, now: OffsetDateTime) -> Self {
-        Self { id: Uuid::now_v7(), user_id, role, ends_at: now + SESSION_LIFE, revoked: false }
+    /// Of a customer, until it is opened and the account says otherwise.
+    pub(crate) fn start(user_id: Uuid, now: OffsetDateTime) -> Self {
+        let (id, role) = (Uuid::now_v7(), Role::Customer);
+        Self { id, user_id, role, ends_at: now + SESSION_LIFE, revoked: false }
     }
 
     /// Sliding, but never past the session's own end.
@@ -104,8 +106,8 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    pub(crate) fn start(user_id: Uuid, role: Role, headers: &HeaderMap, now: OffsetDateTime) -> Self {
-        let (session, refresh) = (Session::start(user_id, role, now), RefreshToken::generate());
+    pub(crate) fn start(user_id: Uuid, headers: &HeaderMap, now: OffsetDateTime) -> Self {
+        let (session, refresh) = (Session::start(user_id, now), RefreshToken::generate());
         Self { session, refresh, user_agent: user_agent(headers) }
     }
 }

@@ -5,21 +5,25 @@ use uuid::Uuid;
 
 use crate::domain::{Kept, Login, RefreshToken, Role, Session, Spent, TokenHash};
 
-/// A session and its first refresh token, in one statement.
-pub(crate) async fn open(
-    conn: &mut Conn<'_>,
-    Login { session, refresh, user_agent }: &Login,
-    now: OffsetDateTime,
-) -> Result<(), Error> {
-    sqlx::query!(
+/// A session and its first refresh token, in one statement, with the role that its user has; none where the account is gone.
+/// The role stays until the transaction ends, so whoever takes it away finds this session, and ends it too.
+pub(crate) async fn open(conn: &mut Conn<'_>, login: Login, now: OffsetDateTime) -> Result<Option<Login>, Error> {
+    let Login { session, refresh, user_agent } = login;
+    let role = sqlx::query_scalar!(
         r#"
-        with opened as (
+        with owner as materialized (
+            select id, role from auth.users where id = $2 and disabled_at is null for share
+        ),
+        opened as (
             insert into auth.sessions (id, user_id, created_at, last_seen_at, absolute_expires_at, user_agent)
-            values ($1, $2, $3, $3, $4, $7)
+            select $1, id, $3, $3, $4, $7 from owner
             returning id
+        ),
+        first as (
+            insert into auth.refresh_tokens (hash, session_id, issued_at, expires_at)
+            select $5, id, $3, $6 from opened
         )
-        insert into auth.refresh_tokens (hash, session_id, issued_at, expires_at)
-        select $5, id, $3, $6 from opened
+        select role from owner
         "#,
         session.id,
         session.user_id,
@@ -29,9 +33,9 @@ pub(crate) async fn open(
         session.refresh_until(now),
         user_agent.as_deref(),
     )
-    .execute(conn)
+    .fetch_optional(conn)
     .await?;
-    Ok(())
+    Ok(role.map(|role| Login { session: Session { role: Role::named(&role), ..session }, refresh, user_agent }))
 }
 
 /// The session a refresh token belongs to, locked: uses of one family happen one after the other.

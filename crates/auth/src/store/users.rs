@@ -2,30 +2,29 @@ use forebay_platform::db::Conn;
 use sqlx::Error;
 use uuid::Uuid;
 
+use crate::admins::AdminAccount;
 use crate::domain::{Account, EmailAddress, Role, User};
 
 /// The account behind an address, unless it is disabled.
 pub(crate) async fn account_by_email(conn: &mut Conn<'_>, email: &EmailAddress) -> Result<Option<Account>, Error> {
-    let row = sqlx::query_as!(
-        Row,
-        "select id, role, email, name, password_hash from auth.users where email_key = $1 and disabled_at is null",
+    sqlx::query_as!(
+        Account,
+        "select id, email, name, password_hash from auth.users where email_key = $1 and disabled_at is null",
         email.key(),
     )
     .fetch_optional(conn)
-    .await?;
-    Ok(row.map(Account::from))
+    .await
 }
 
 /// The account of a user, unless it is disabled.
 pub(crate) async fn account(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Account>, Error> {
-    let row = sqlx::query_as!(
-        Row,
-        "select id, role, email, name, password_hash from auth.users where id = $1 and disabled_at is null",
+    sqlx::query_as!(
+        Account,
+        "select id, email, name, password_hash from auth.users where id = $1 and disabled_at is null",
         id,
     )
     .fetch_optional(conn)
-    .await?;
-    Ok(row.map(Account::from))
+    .await
 }
 
 /// False where the address has an account already.
@@ -83,17 +82,42 @@ pub(crate) async fn replace_password(conn: &mut Conn<'_>, id: Uuid, old: &str, n
     Ok(replaced.rows_affected() == 1)
 }
 
-struct Row {
-    id: Uuid,
-    role: String,
-    email: String,
-    name: String,
-    password_hash: String,
+/// What an account is to the shop.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub(crate) id: Uuid,
+    pub(crate) role: Role,
+    pub(crate) disabled: bool,
 }
 
-impl From<Row> for Account {
-    fn from(row: Row) -> Self {
-        let Row { id, role, email, name, password_hash } = row;
-        Self { id, role: Role::named(&role), email, name, password_hash }
-    }
+/// What the account behind an address is to the shop, locked until the transaction ends.
+pub(crate) async fn lock_role(conn: &mut Conn<'_>, email: &EmailAddress) -> Result<Option<Standing>, Error> {
+    let row = sqlx::query!(
+        r#"
+        select id, role, disabled_at is not null as "disabled!" from auth.users
+        where email_key = $1 for no key update
+        "#,
+        email.key(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Standing { id: row.id, role: Role::named(&row.role), disabled: row.disabled }))
+}
+
+pub(crate) async fn set_role(conn: &mut Conn<'_>, id: Uuid, role: Role) -> Result<(), Error> {
+    sqlx::query!("update auth.users set role = $2 where id = $1", id, role.name()).execute(conn).await?;
+    Ok(())
+}
+
+/// Those who run the shop, by address.
+pub(crate) async fn admins(conn: &mut Conn<'_>) -> Result<Vec<AdminAccount>, Error> {
+    sqlx::query_as!(
+        AdminAccount,
+        r#"
+        select id, email, name, disabled_at is not null as "disabled!" from auth.users
+        where role = 'admin' order by email_key
+        "#,
+    )
+    .fetch_all(conn)
+    .await
 }

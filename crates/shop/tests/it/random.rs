@@ -17,6 +17,7 @@ use fastrand::Rng;
 use rustix::process::Signal;
 use tokio::task::JoinSet;
 
+use crate::admins::Administrator;
 use crate::process::{Shop, home};
 use documented::{Documented, Endpoint};
 use larder::Larder;
@@ -27,6 +28,8 @@ use wire::{Line, Outcome};
 const CLIENTS: usize = 4;
 /// Requests on one line, if nothing ends it before.
 const LINE: u32 = 100;
+/// After so many requests an admin logs in anew: a token is good for ten minutes.
+const RENEWED: usize = 2_000;
 /// How many of a kind of fault are kept to be looked at, each of another endpoint.
 const KEPT: usize = 3;
 
@@ -53,10 +56,10 @@ async fn whatever_is_asked_the_answer_is_one_that_is_documented() {
         ("FOREBAY_LOG", "error"),
     ];
     let shop = Shop::open(home.path(), &settings).await;
-    let documented = Arc::new(Documented::read());
+    let (documented, administrator) = (Arc::new(Documented::read()), Administrator::of(&shop, home.path()).await);
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
-        let client = Client::new(&shop, &documented, seed.wrapping_add(number as u64));
+        let client = Client::new(&shop, &documented, &administrator, seed.wrapping_add(number as u64));
         clients.spawn(client.ask((number..cases).step_by(CLIENTS).len()));
     }
     let found = clients.join_all().await.into_iter().fold(Found::default(), Found::and);
@@ -77,6 +80,7 @@ struct Client {
     dice: Rng,
     larder: Larder,
     documented: Arc<Documented>,
+    administrator: Administrator,
     http: SocketAddr,
     admin: SocketAddr,
     found: Found,
@@ -102,11 +106,11 @@ struct Example {
 }
 
 impl Client {
-    fn new(shop: &Shop, documented: &Arc<Documented>, seed: u64) -> Self {
+    fn new(shop: &Shop, documented: &Arc<Documented>, administrator: &Administrator, seed: u64) -> Self {
         let address = |text: &str| text.parse().expect("an address");
         let (http, admin) = (address(&shop.address), address(&shop.admin_address));
-        let (dice, documented) = (Rng::with_seed(seed), Arc::clone(documented));
-        Self { dice, larder: Larder::default(), documented, http, admin, found: Found::default() }
+        let (dice, documented, administrator) = (Rng::with_seed(seed), Arc::clone(documented), administrator.clone());
+        Self { dice, larder: Larder::default(), documented, administrator, http, admin, found: Found::default() }
     }
 
     async fn ask(mut self, requests: usize) -> Found {
@@ -131,7 +135,13 @@ impl Client {
         let drawn: Vec<_> =
             documented.endpoints.iter().chain(documented.endpoints.iter().filter(often).cycle().take(6)).collect();
         let (mut line, mut admin_line) = (None, None);
-        for _ in 0..requests {
+        for number in 0..requests {
+            // A shop that is busy may refuse: then the token of before is shown.
+            if number % RENEWED == 0
+                && let Some(token) = self.administrator.token().await
+            {
+                self.larder.admin_token = token;
+            }
             let endpoint = *self.dice.choice(&drawn).expect("there are some");
             let mut draft = Draft::of(endpoint, &self.larder, &mut self.dice);
             // A third is as it should be.

@@ -10,7 +10,7 @@ use super::*;
 const NOW: OffsetDateTime = datetime!(2024-08-10 14:30 UTC);
 
 fn session() -> Session {
-    Session::start(Uuid::now_v7(), Role::Customer, NOW)
+    Session::start(Uuid::now_v7(), NOW)
 }
 
 fn kept(spent: Option<Spent>) -> Kept {

@@ -16,7 +16,7 @@ pub(super) struct Endpoint {
     pub(super) query: Vec<String>,
     /// Names of the body's fields, with a question mark behind those that it may leave out; nothing where it takes no body.
     pub(super) fields: Vec<String>,
-    /// `bearer`, `cart`, and names of headers.
+    /// `bearer`, `cart`, `admin`, and names of headers.
     pub(super) needs: String,
     pub(super) statuses: BTreeSet<u16>,
     /// Whether it is on the admin listener, of which the table says nothing.
@@ -26,6 +26,13 @@ pub(super) struct Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+impl Endpoint {
+    /// Whether only those who run the shop may ask it.
+    pub(super) fn is_for_admins(&self) -> bool {
+        self.needs.split(',').any(|need| need.trim() == "admin")
     }
 }
 

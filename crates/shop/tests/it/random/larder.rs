@@ -13,6 +13,8 @@ const KEPT: usize = 2;
 #[derive(Debug, Default)]
 pub(super) struct Larder {
     access_tokens: Vec<String>,
+    /// Of somebody who runs the shop.
+    pub(super) admin_token: String,
     refresh_tokens: Vec<String>,
     /// Ids and tokens.
     carts: Vec<(String, String)>,

@@ -43,6 +43,9 @@ impl Draft {
         if endpoint.needs.contains("bearer") {
             add("authorization", format!("Bearer {}", larder.access_token(dice)));
         }
+        if endpoint.is_for_admins() {
+            add("authorization", format!("Bearer {}", larder.admin_token));
+        }
         if endpoint.needs.contains("cart") {
             add("x-cart-token", cart_token);
         }

@@ -1,4 +1,4 @@
-//! The answer to an order, as it is kept under its idempotency key and sent again.
+//! An answer that is kept under its idempotency key and sent again.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use forebay_platform::problem::{Code, Problem};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::domain::{Order, Status};
@@ -18,15 +19,16 @@ const SETTLED_AFTER: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
-    pub(crate) order_id: Uuid,
+    /// The path of what it is about, where that is said.
+    pub(crate) location: Option<String>,
     content: Content,
     replayed: bool,
 }
 
 #[derive(Clone, Debug)]
 enum Content {
-    /// The order as it was then, rendered.
-    Order { status: StatusCode, body: Vec<u8> },
+    /// JSON, as it was then.
+    Done { status: StatusCode, body: Vec<u8> },
     /// Rendered anew each time: a problem names the request that it answers.
     Refusal { code: Code, detail: String },
 }
@@ -40,42 +42,64 @@ struct KeptRefusal {
 }
 
 impl Answer {
+    /// Done, with what there is to say of it.
+    pub(crate) fn done(status: StatusCode, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).expect("strings, numbers and times always serialize");
+        Self { location: None, content: Content::Done { status, body }, replayed: false }
+    }
+
+    /// Refused for good: to be told so again, and not to be judged afresh.
+    pub(crate) fn refused(code: Code, detail: &str) -> Self {
+        Self { location: None, content: Content::Refusal { code, detail: detail.to_owned() }, replayed: false }
+    }
+
+    /// The same, with the path of what it is about.
+    pub(crate) fn at(self, location: String) -> Self {
+        Self { location: Some(location), ..self }
+    }
+
     /// What is said of an order in the state it is in.
     pub(crate) fn about(order: &Order) -> Self {
-        let refusal = |code, detail: &str| Content::Refusal { code, detail: detail.to_owned() };
-        let content = match order.status {
-            Status::PendingPayment => rendered(StatusCode::ACCEPTED, order),
-            Status::PaymentFailed => refusal(Code::PaymentDeclined, "the order was not paid; its units are free again"),
-            Status::Expired => {
-                refusal(Code::OrderStateConflict, "the order expired before it was paid; nothing was charged")
+        let answer = match order.status {
+            Status::PendingPayment => Self::done(StatusCode::ACCEPTED, order),
+            Status::PaymentFailed => {
+                Self::refused(Code::PaymentDeclined, "the order was not paid; its units are free again")
             }
-            _ => rendered(StatusCode::CREATED, order),
+            Status::Expired => {
+                Self::refused(Code::OrderStateConflict, "the order expired before it was paid; nothing was charged")
+            }
+            _ => Self::done(StatusCode::CREATED, order),
         };
-        Self { order_id: order.id, content, replayed: false }
+        answer.at(Self::location_of(order.id))
+    }
+
+    pub(crate) fn location_of(order_id: Uuid) -> String {
+        format!("/v1/orders/{order_id}")
     }
 
     /// As it was kept; none where it cannot be read.
-    pub(crate) fn kept(order_id: Uuid, status: u16, body: Vec<u8>) -> Option<Self> {
+    pub(crate) fn kept(status: u16, location: Option<String>, body: Vec<u8>) -> Option<Self> {
         let status = StatusCode::from_u16(status).ok()?;
         let content = if status.is_success() {
-            Content::Order { status, body }
+            Content::Done { status, body }
         } else {
             let KeptRefusal { code, detail } = serde_json::from_slice(&body).ok()?;
             let code = Code::ALL.into_iter().find(|known| known.as_str() == code)?;
             Content::Refusal { code, detail }
         };
-        Some(Self { order_id, content, replayed: false })
+        Some(Self { location, content, replayed: false })
     }
 
     /// What is kept of it: a status and a body.
-    pub(crate) fn to_keep(&self) -> (StatusCode, Cow<'_, [u8]>) {
-        match &self.content {
-            Content::Order { status, body } => (*status, Cow::Borrowed(body)),
+    pub(crate) fn to_keep(&self) -> (i16, Cow<'_, [u8]>) {
+        let (status, body) = match &self.content {
+            Content::Done { status, body } => (*status, Cow::Borrowed(&**body)),
             Content::Refusal { code, detail } => {
                 let problem = Problem::new(*code).detail(detail);
                 (problem.status(), Cow::Owned(problem.body()))
             }
-        }
+        };
+        (i16::try_from(status.as_u16()).expect("a status has three digits"), body)
     }
 
     pub(crate) fn replayed(self) -> Self {
@@ -84,9 +108,10 @@ impl Answer {
 
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let location = format!("/v1/orders/{}", self.order_id);
-        headers.insert(LOCATION, HeaderValue::try_from(location).expect("an id is plain ASCII"));
-        if matches!(self.content, Content::Order { status: StatusCode::ACCEPTED, .. }) {
+        if let Some(location) = &self.location {
+            headers.insert(LOCATION, HeaderValue::try_from(location).expect("a path of ours is plain ASCII"));
+        }
+        if matches!(self.content, Content::Done { status: StatusCode::ACCEPTED, .. }) {
             headers.insert(RETRY_AFTER, HeaderValue::from(SETTLED_AFTER.as_secs()));
         }
         if self.replayed {
@@ -100,16 +125,11 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let headers = self.headers();
         match self.content {
-            Content::Order { status, body } => {
+            Content::Done { status, body } => {
                 let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
                 (status, headers, json, body).into_response()
             }
             Content::Refusal { code, detail } => (headers, Problem::new(code).detail(detail)).into_response(),
         }
     }
-}
-
-fn rendered(status: StatusCode, order: &Order) -> Content {
-    let body = serde_json::to_vec(order).expect("strings, numbers and times always serialize");
-    Content::Order { status, body }
 }

@@ -1,10 +1,11 @@
 //! How an order is placed: two short transactions, and between them a payment with no lease held.
 
 use forebay_platform::db::{Conn, Tx};
+use forebay_platform::extract::IdempotencyKey;
 use forebay_platform::instant;
 use forebay_platform::security::{self, Event};
 use forebay_pool::Admission;
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 use uuid::Uuid;
 
 use crate::answer::Answer;
@@ -25,9 +26,18 @@ const ABANDONED_AFTER: Duration = Duration::seconds(15);
 pub(crate) struct Placement {
     pub(crate) user_id: Uuid,
     pub(crate) caller: Caller,
-    pub(crate) key: String,
+    pub(crate) claim: Claim,
+    /// The id that the order will have.
+    pub(crate) order_id: Uuid,
     pub(crate) request: PlaceOrder,
-    pub(crate) now: OffsetDateTime,
+}
+
+impl Placement {
+    pub(crate) fn new(user_id: Uuid, caller: Caller, key: &IdempotencyKey, request: PlaceOrder) -> Self {
+        let order_id = Uuid::now_v7();
+        let claim = Claim::new(user_id, key, "order.place", ("POST /v1/orders", &request), instant::now());
+        Self { user_id, caller, claim: claim.settled_by(order_id), order_id, request }
+    }
 }
 
 /// What the idempotency key says.
@@ -53,10 +63,12 @@ pub(crate) async fn place(state: &State, admission: &Admission, placement: Place
         Ok(charge) => charge,
         Err(unknown) => return Ok(pending(&order, &unknown)),
     };
-    match write_down(&state.db, &order, &charge, instant::now()).await {
-        Ok(answer) => Ok(answer),
-        Err(error) => Ok(pending(&order, &error)),
-    }
+    let written = match write_down(&state.db, &order, &charge, instant::now()).await {
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) => answer_of_another(state, admission, &placement.claim).await,
+        Err(error) => Err(error),
+    };
+    Ok(written.unwrap_or_else(|error| pending(&order, &error)))
 }
 
 /// What is short may be held by an unpaid order of the same buyer; then that one makes way.
@@ -82,18 +94,15 @@ async fn begin(
     placement: &Placement,
     given_up: &[GivenUp],
 ) -> Result<Begun, Error> {
-    let Placement { user_id, key, request, now, .. } = placement;
-    let (fingerprint, order_id) = (request.fingerprint(), Uuid::now_v7());
-    let claim = Claim { user_id: *user_id, key, fingerprint, order_id, now: *now };
     let mut lease = state.db.acquire(admission).await?;
     let mut tx = lease.begin().await?;
-    let written = write(&mut tx, placement, &claim, given_up, state.reservation_ttl).await;
+    let written = write(&mut tx, placement, given_up, state.reservation_ttl).await;
     match tx.end(written).await? {
         Some(order) => {
             security::record(Event::OrderPlaced { order: order.id }, Some(order.user_id));
             Ok(Begun::Pending(order))
         }
-        None => resume(&mut lease.conn(), &claim).await,
+        None => resume(&mut lease.conn(), &placement.claim).await,
     }
 }
 
@@ -101,40 +110,44 @@ async fn begin(
 async fn write(
     tx: &mut Tx<'_>,
     placement: &Placement,
-    claim: &Claim<'_>,
     given_up: &[GivenUp],
     reservation_ttl: std::time::Duration,
 ) -> Result<Option<Order>, Error> {
-    let Placement { user_id, caller, request, now, .. } = placement;
+    let Placement { user_id, caller, claim, order_id, request } = placement;
+    let now = claim.now;
     if !store::keys::claim(&mut tx.conn(), claim).await? {
         return Ok(None);
     }
     let cart = caller.may_change(store::carts::lock(&mut tx.conn(), request.cart_id).await?)?;
     let lines = store::carts::lines(&mut tx.conn(), cart.id).await?;
-    let order = Order::place(claim.order_id, *user_id, &cart, lines, request, *now)?;
+    let order = Order::place(*order_id, *user_id, &cart, lines, request, now)?;
     store::carts::mark_ordered(&mut tx.conn(), cart.id, *user_id).await?;
     store::orders::insert(&mut tx.conn(), &order).await?;
-    takeover::make_way(tx, given_up, &order, *now).await?;
+    takeover::make_way(tx, given_up, &order, now).await?;
     // Last, so that the rows that everyone wants are locked for the shortest time.
-    let short = store::stock::reserve(&mut tx.conn(), &order, *now + reservation_ttl).await?;
+    let short = store::stock::reserve(&mut tx.conn(), &order, now + reservation_ttl).await?;
     if short.is_empty() { Ok(Some(order)) } else { Err(Error::InsufficientStock(short)) }
 }
 
 /// The key was used before: the same answer again, or a refusal, or going on with what was abandoned.
-async fn resume(conn: &mut Conn<'_>, claim: &Claim<'_>) -> Result<Begun, Error> {
-    // Gone again: its transaction was rolled back after ours had seen it.
-    let kept = store::keys::find(conn, claim).await?.ok_or(Error::InFlight)?;
-    match kept {
-        Kept { fingerprint, .. } if fingerprint != claim.fingerprint => Err(Error::KeyReused),
-        Kept { answer: Some(answer), .. } => Ok(Begun::Answered(answer)),
-        Kept { order_id, .. } => {
-            if !store::keys::take_over(conn, claim, claim.now - ABANDONED_AFTER).await? {
-                return Err(Error::InFlight);
-            }
+async fn resume(conn: &mut Conn<'_>, claim: &Claim) -> Result<Begun, Error> {
+    match store::keys::find(conn, claim).await? {
+        Some(Kept { answer: Some(answer), .. }) => Ok(Begun::Answered(answer)),
+        Some(Kept { order_id: Some(order_id), .. })
+            if store::keys::take_over(conn, claim, claim.now - ABANDONED_AFTER).await? =>
+        {
             let order = store::orders::by_id(conn, order_id).await?;
             order.map(Begun::Pending).ok_or(Error::InFlight)
         }
+        // Or gone again: its transaction was rolled back after ours had seen it.
+        _ => Err(Error::InFlight),
     }
+}
+
+/// Somebody else wrote down what became of the payment, and kept the answer.
+async fn answer_of_another(state: &State, admission: &Admission, claim: &Claim) -> Result<Answer, Error> {
+    let mut lease = state.db.acquire(admission).await?;
+    store::keys::replay(&mut lease.conn(), claim).await?.ok_or(Error::InFlight)
 }
 
 fn pending(order: &Order, reason: &dyn std::fmt::Display) -> Answer {

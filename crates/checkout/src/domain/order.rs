@@ -1,7 +1,6 @@
 use forebay_platform::address::Address;
 use forebay_platform::text::Check;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,12 +28,6 @@ impl PlaceOrder {
             (1..=60).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         let checked = Check::default().rule(token_holds, "/payment_token", "must look like tok_ok");
         self.address.check(checked, "/address").finish().map_err(Error::Invalid)
-    }
-
-    /// What makes two requests the same: method, path, and the body in canonical form.
-    pub(crate) fn fingerprint(&self) -> [u8; 32] {
-        let body = serde_json::to_vec(self).expect("strings always serialize");
-        Sha256::new().chain_update("POST /v1/orders\n").chain_update(body).finalize().into()
     }
 }
 

@@ -2,7 +2,6 @@ use axum::Extension;
 use axum::extract;
 use forebay_platform::extract::{IdempotencyKey, Json, Path};
 use forebay_platform::identity::Principal;
-use forebay_platform::instant;
 use forebay_pool::Admission;
 use uuid::Uuid;
 
@@ -23,8 +22,7 @@ pub(crate) async fn place(
     Json(request): Json<PlaceOrder>,
 ) -> Result<Answer, Error> {
     request.check()?;
-    let (user_id, key, now) = (principal.user_id, key.as_str().to_owned(), instant::now());
-    placement::place(&state, &admission, Placement { user_id, caller, key, request, now }).await
+    placement::place(&state, &admission, Placement::new(principal.user_id, caller, &key, request)).await
 }
 
 /// `GET /v1/orders/{id}`

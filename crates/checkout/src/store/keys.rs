@@ -1,42 +1,104 @@
-use forebay_platform::db::Conn;
-use sqlx::Error;
+//! Idempotency keys. The first request with a key is executed; every later one gets its answer.
+//!
+//! An operation that one transaction does whole is done by [`once`]. One that waits for somebody between two transactions
+//! claims the key in the first and keeps the answer in the second; who comes in between is told that it is under way.
+
+use forebay_platform::db::{Conn, Tx};
+use forebay_platform::extract::IdempotencyKey;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::answer::Answer;
+use crate::error::Error;
 
 /// How long an answer is kept.
 const KEPT_FOR: Duration = Duration::hours(24);
 
 /// A request that wants to be the first with its key.
-#[derive(Debug)]
-pub(crate) struct Claim<'a> {
-    pub(crate) user_id: Uuid,
-    pub(crate) key: &'a str,
-    pub(crate) fingerprint: [u8; 32],
-    pub(crate) order_id: Uuid,
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    /// A user, or for a guest the cart.
+    owner: Uuid,
+    key: String,
+    /// Such as `order.place`, for people who look into the table.
+    operation: &'static str,
+    fingerprint: [u8; 32],
+    /// The order whose payment settles the request, where one does.
+    order_id: Option<Uuid>,
     pub(crate) now: OffsetDateTime,
+}
+
+impl Claim {
+    /// `target` is the method and the path, such as `POST /v1/orders`; with the body in canonical form it is what makes two
+    /// requests the same.
+    pub(crate) fn new(
+        owner: Uuid,
+        key: &IdempotencyKey,
+        operation: &'static str,
+        (target, body): (&str, &impl Serialize),
+        now: OffsetDateTime,
+    ) -> Self {
+        let body = serde_json::to_vec(body).expect("what was read from JSON can be written as JSON");
+        let fingerprint = Sha256::new().chain_update(target).chain_update("\n").chain_update(body).finalize().into();
+        Self { owner, key: key.as_str().to_owned(), operation, fingerprint, order_id: None, now }
+    }
+
+    /// The same, which the payment of this order settles, whoever writes that down.
+    pub(crate) fn settled_by(self, order_id: Uuid) -> Self {
+        Self { order_id: Some(order_id), ..self }
+    }
 }
 
 /// What a key that was used before stands for.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    pub(crate) fingerprint: Vec<u8>,
-    pub(crate) order_id: Uuid,
+    fingerprint: Vec<u8>,
+    pub(crate) order_id: Option<Uuid>,
     /// Nothing while the first request is under way.
     pub(crate) answer: Option<Answer>,
 }
 
+/// Does `work` in `tx` if this is the first request with its key, and keeps the answer with it; else gives that answer
+/// again. Where `work` fails the caller rolls back, and the key is free.
+///
+/// ```ignore
+/// let mut tx = lease.begin().await?;
+/// let cancelled = keys::once(&mut tx, &claim, async |tx| cancel(tx, id).await).await;
+/// let answer = tx.end(cancelled).await?;
+/// ```
+#[expect(dead_code, reason = "the first operation that needs it takes this line away")]
+pub(crate) async fn once(
+    tx: &mut Tx<'_>,
+    request: &Claim,
+    work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<Answer, Error>,
+) -> Result<Answer, Error> {
+    if !claim(&mut tx.conn(), request).await? {
+        return replay(&mut tx.conn(), request).await?.ok_or(Error::InFlight);
+    }
+    let answer = work(tx).await?;
+    keep(&mut tx.conn(), request, &answer).await?;
+    Ok(answer)
+}
+
+/// The answer to an earlier request with this key; none where there was none, or it is under way.
+pub(crate) async fn replay(conn: &mut Conn<'_>, claim: &Claim) -> Result<Option<Answer>, Error> {
+    let kept = find(conn, claim).await?;
+    Ok(kept.and_then(|kept| kept.answer).map(Answer::replayed))
+}
+
 /// False where the key was used before. Waits for a transaction that is using it at the moment, which is a short one.
-pub(crate) async fn claim(conn: &mut Conn<'_>, claim: &Claim<'_>) -> Result<bool, Error> {
+pub(crate) async fn claim(conn: &mut Conn<'_>, claim: &Claim) -> Result<bool, sqlx::Error> {
     let claimed = sqlx::query!(
         r#"
-        insert into checkout.idempotency_keys (user_id, key, fingerprint, order_id, claimed_at, expires_at)
-        values ($1, $2, $3, $4, $5, $6)
+        insert into checkout.idempotency_keys (user_id, key, operation, fingerprint, order_id, claimed_at, expires_at)
+        values ($1, $2, $3, $4, $5, $6, $7)
         on conflict (user_id, key) do nothing
         "#,
-        claim.user_id,
+        claim.owner,
         claim.key,
+        claim.operation,
         &claim.fingerprint,
         claim.order_id,
         claim.now,
@@ -47,37 +109,42 @@ pub(crate) async fn claim(conn: &mut Conn<'_>, claim: &Claim<'_>) -> Result<bool
     Ok(claimed.rows_affected() == 1)
 }
 
-pub(crate) async fn find(conn: &mut Conn<'_>, claim: &Claim<'_>) -> Result<Option<Kept>, Error> {
+/// What was kept for an earlier request with this key, which must have been the same.
+pub(crate) async fn find(conn: &mut Conn<'_>, claim: &Claim) -> Result<Option<Kept>, Error> {
     let row = sqlx::query!(
         r#"
-        select fingerprint, order_id, status_code, body
+        select fingerprint, order_id, status_code, location, body
         from checkout.idempotency_keys
         where user_id = $1 and key = $2
         "#,
-        claim.user_id,
+        claim.owner,
         claim.key,
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| Kept {
+    let kept = row.map(|row| Kept {
         fingerprint: row.fingerprint,
         order_id: row.order_id,
-        answer: stored(row.order_id, row.status_code, row.body),
-    }))
+        answer: stored(row.order_id, row.status_code, row.location, row.body),
+    });
+    if kept.as_ref().is_some_and(|kept| kept.fingerprint != claim.fingerprint) {
+        return Err(Error::KeyReused);
+    }
+    Ok(kept)
 }
 
 /// True for the one request that may go on with a claim made before `abandoned`.
 pub(crate) async fn take_over(
     conn: &mut Conn<'_>,
-    claim: &Claim<'_>,
+    claim: &Claim,
     abandoned: OffsetDateTime,
-) -> Result<bool, Error> {
+) -> Result<bool, sqlx::Error> {
     let taken = sqlx::query!(
         r#"
         update checkout.idempotency_keys set claimed_at = $3
         where user_id = $1 and key = $2 and state = 'in_flight' and claimed_at < $4
         "#,
-        claim.user_id,
+        claim.owner,
         claim.key,
         claim.now,
         abandoned,
@@ -88,12 +155,17 @@ pub(crate) async fn take_over(
 }
 
 /// Keeps the answer for whoever asks again.
-pub(crate) async fn answer(conn: &mut Conn<'_>, answer: &Answer) -> Result<(), Error> {
+async fn keep(conn: &mut Conn<'_>, claim: &Claim, answer: &Answer) -> Result<(), sqlx::Error> {
     let (status, body) = answer.to_keep();
     sqlx::query!(
-        "update checkout.idempotency_keys set state = 'done', status_code = $2, body = $3 where order_id = $1",
-        answer.order_id,
-        i16::try_from(status.as_u16()).unwrap_or(i16::MAX),
+        r#"
+        update checkout.idempotency_keys set state = 'done', status_code = $3, location = $4, body = $5
+        where user_id = $1 and key = $2
+        "#,
+        claim.owner,
+        claim.key,
+        status,
+        answer.location.as_deref(),
         &*body,
     )
     .execute(conn)
@@ -101,15 +173,26 @@ pub(crate) async fn answer(conn: &mut Conn<'_>, answer: &Answer) -> Result<(), E
     Ok(())
 }
 
-pub(crate) async fn answer_of(conn: &mut Conn<'_>, order_id: Uuid) -> Result<Option<Answer>, Error> {
-    let row = sqlx::query!("select status_code, body from checkout.idempotency_keys where order_id = $1", order_id)
-        .fetch_optional(conn)
-        .await?;
-    Ok(row.and_then(|row| stored(order_id, row.status_code, row.body)))
+/// Keeps the answer to the request that waits for this order's payment: one at most.
+pub(crate) async fn settle(conn: &mut Conn<'_>, order_id: Uuid, answer: &Answer) -> Result<(), sqlx::Error> {
+    let (status, body) = answer.to_keep();
+    sqlx::query!(
+        r#"
+        update checkout.idempotency_keys set state = 'done', status_code = $2, location = $3, body = $4
+        where order_id = $1 and state = 'in_flight'
+        "#,
+        order_id,
+        status,
+        answer.location.as_deref(),
+        &*body,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Deletes a batch of what is past its time. A key without an answer stays until the sweeper has given it one.
-pub(crate) async fn forget(conn: &mut Conn<'_>, now: OffsetDateTime, batch: i64) -> Result<u64, Error> {
+pub(crate) async fn forget(conn: &mut Conn<'_>, now: OffsetDateTime, batch: i64) -> Result<u64, sqlx::Error> {
     let forgotten = sqlx::query!(
         r#"
         with old as materialized (
@@ -127,6 +210,12 @@ pub(crate) async fn forget(conn: &mut Conn<'_>, now: OffsetDateTime, batch: i64)
     Ok(forgotten.rows_affected())
 }
 
-fn stored(order_id: Uuid, status: Option<i16>, body: Option<Vec<u8>>) -> Option<Answer> {
-    Answer::kept(order_id, u16::try_from(status?).ok()?, body?)
+fn stored(
+    order_id: Option<Uuid>,
+    status: Option<i16>,
+    location: Option<String>,
+    body: Option<Vec<u8>>,
+) -> Option<Answer> {
+    let location = location.or_else(|| order_id.map(Answer::location_of));
+    Answer::kept(u16::try_from(status?).ok()?, location, body?)
 }

@@ -1,8 +1,9 @@
 //! What is said to the person who started a command.
 
 use std::{
+    cell::Cell,
     fmt,
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     panic,
     sync::OnceLock,
 };
@@ -24,6 +25,36 @@ pub fn speak_as_logs_do(env: &Env) {
 /// Says one line, or a few, to the person who started the shop. Logs go elsewhere: to standard error.
 pub fn say(line: &str) {
     write(&mut io::stdout(), "INFO", line);
+}
+
+/// Something long, step by step: in a terminal one line that fills, elsewhere a line for each step.
+#[derive(Debug, Default)]
+pub struct Bar(Cell<bool>);
+
+impl Bar {
+    const WIDTH: usize = 24;
+
+    /// A step begins, the first being 1.
+    pub fn show(&self, number: usize, of: usize, doing: &str) {
+        if FORMAT.get() == Some(&LogFormat::Json) || !io::stdout().is_terminal() {
+            return say(&format!("{number}/{of} {doing}"));
+        }
+        self.0.set(true);
+        let done = Self::WIDTH * number.saturating_sub(1) / of.max(1);
+        let (full, empty) = ("#".repeat(done), ".".repeat(Self::WIDTH.saturating_sub(done)));
+        let mut out = io::stdout();
+        _ = write!(out, "\r\x1b[K[{full}{empty}] {number}/{of} {doing}").and_then(|()| out.flush());
+    }
+}
+
+/// What is said next begins on a line of its own.
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if self.0.get() {
+            let mut out = io::stdout();
+            _ = write!(out, "\r\x1b[K").and_then(|()| out.flush());
+        }
+    }
 }
 
 /// Says on standard error why a command failed.

@@ -35,6 +35,6 @@ pub use config::{Config, Purpose};
 
 pub use failure::Failure;
 pub use migrations::{Migrated, migrate};
-pub use seed::{Scale, seed};
+pub use seed::{Factor, Scale, Seeded, Step, seed, seed_anew};
 pub use services::{Service, Services};
 pub use signals::Signals;

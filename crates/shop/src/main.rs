@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use forebay_platform::{config::Env, telemetry};
 use forebay_shop::{
-    Config, Failure, Purpose, Service, Signals,
+    Config, Factor, Failure, Purpose, Scale, Service, Signals,
     admins::{self, Order},
     check, config,
     console::{complain, say, speak_as_logs_do},
     health::Health,
-    schema, serve,
+    schema::{self, SeedOrder},
+    serve,
     settings::Effective,
     trust, up,
 };
@@ -42,8 +43,18 @@ enum Command {
     },
     /// Bring the schema up to date, and end
     Migrate,
-    /// Bring the schema up to date, fill it (FOREBAY_SEED), and end
-    Seed,
+    /// Bring the schema up to date, fill an empty shop, and end
+    Seed {
+        /// How much: so many times the full seed, 0.1 to 10; without it what FOREBAY_SEED says
+        #[arg(long, value_name = "FACTOR")]
+        scale: Option<Factor>,
+        /// Delete all that there is first, but the audit log; asks for --yes-delete-everything
+        #[arg(long)]
+        reset: bool,
+        /// That is meant
+        #[arg(long, requires = "reset")]
+        yes_delete_everything: bool,
+    },
     /// Say who runs the shop: whose access tokens open /v1/admin. Works beside a shop that runs
     Admin {
         #[command(subcommand)]
@@ -76,7 +87,17 @@ async fn main() -> ExitCode {
             work(Purpose::Serve(service), serve).await
         }
         Command::Migrate => work(Purpose::Schema, schema::migrate_only).await,
-        Command::Seed => work(Purpose::Schema, schema::seed_only).await,
+        Command::Seed { reset: true, yes_delete_everything: false, .. } => {
+            complain(
+                &"--reset deletes every product, account, cart and order of this shop. If that is meant, say also --yes-delete-everything",
+            );
+            ExitCode::from(2)
+        }
+        Command::Seed { scale, reset, .. } => {
+            let order = SeedOrder { scale: scale.map(Scale::Times), anew: reset };
+            let seed = async |config, signals| schema::seed_only(config, order, signals).await;
+            work(Purpose::Schema, seed).await
+        }
         Command::Admin { order } => {
             let administer = async |config, signals| admins::administer(config, &order, signals).await;
             work(Purpose::Schema, administer).await

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     Config, Failure, Signals,
-    console::say,
+    console::{Bar, say},
     database::{Database, dial},
     migrations::{Schema, migrate},
-    place, running, seed,
+    place, running,
+    seed::{Scale, Seeded, seed, seed_anew},
 };
 
 /// `shop migrate`: brings the schemas up to date.
@@ -26,18 +27,37 @@ pub async fn migrate_only(config: Config, mut signals: Signals) -> Result<(), Fa
     Ok(())
 }
 
+/// What `shop seed` is asked for beside the settings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SeedOrder {
+    /// In place of what `FOREBAY_SEED` says.
+    pub scale: Option<Scale>,
+    /// Whether to begin by deleting what there is.
+    pub anew: bool,
+}
+
 /// `shop seed`: brings the schemas up to date and fills them.
 ///
 /// # Errors
 ///
 /// See [`Failure`].
-pub async fn seed_only(config: Config, mut signals: Signals) -> Result<(), Failure> {
-    on_database(Box::pin(open(&config)), &mut signals, async |database| bring_up_to_date(&config, database).await)
-        .await?;
-    say(match config.seed {
-        Some(_) => "the shop is filled",
+pub async fn seed_only(config: Config, order: SeedOrder, mut signals: Signals) -> Result<(), Failure> {
+    let scale = order.scale.or(config.seed);
+    let work = async |database: &Database| {
+        bring_schema_up_to_date(database).await?;
+        let filled = match scale {
+            Some(scale) if order.anew => Some(fill_anew(database, scale).await?),
+            Some(scale) => Some(fill(database, scale).await?),
+            None => None,
+        };
+        warn_of_the_seed(database).await;
+        Ok(filled)
+    };
+    say(match on_database(Box::pin(open(&config)), &mut signals, work).await? {
+        Some(Seeded::Filled) => "the shop is filled",
+        Some(Seeded::HadProducts) => "the shop has products already, and nothing was filled in",
         None => {
-            "the schema is up to date, and nothing was filled in: FOREBAY_SEED=full or small does, with accounts whose password is published"
+            "the schema is up to date, and nothing was filled in: --scale, or FOREBAY_SEED=full or small does, with accounts whose password is published"
         }
     });
     Ok(())
@@ -79,12 +99,33 @@ pub(crate) fn folder(config: &Config) -> Result<PathBuf, Failure> {
 
 /// Applies what is missing of the schema, and fills an empty shop. Says whether the accounts of the seed are there.
 pub(crate) async fn bring_up_to_date(config: &Config, database: &Database) -> Result<bool, Failure> {
+    bring_schema_up_to_date(database).await?;
+    if let Some(scale) = config.seed {
+        fill(database, scale).await?;
+    }
+    Ok(warn_of_the_seed(database).await)
+}
+
+async fn bring_schema_up_to_date(database: &Database) -> Result<(), Failure> {
     say("bringing the schema up to date");
     migrate(&database.options).await?;
     say_if_newer(database).await;
-    if let Some(scale) = config.seed {
-        seed(&database.options, scale, say).await?;
-    }
+    Ok(())
+}
+
+async fn fill(database: &Database, scale: Scale) -> Result<Seeded, Failure> {
+    let bar = Bar::default();
+    Ok(seed(&database.options, scale, |step| bar.show(step.number, step.of, &step.doing)).await?)
+}
+
+async fn fill_anew(database: &Database, scale: Scale) -> Result<Seeded, Failure> {
+    let bar = Bar::default();
+    seed_anew(&database.options, scale, |step| bar.show(step.number, step.of, &step.doing)).await?;
+    Ok(Seeded::Filled)
+}
+
+/// Whether its accounts are there.
+async fn warn_of_the_seed(database: &Database) -> bool {
     let seeded = has_accounts_of_the_seed(database).await.unwrap_or(false);
     if seeded && database.server.is_none() {
         say(
@@ -92,7 +133,7 @@ pub(crate) async fn bring_up_to_date(config: &Config, database: &Database) -> Re
              on): keep others from this shop, or begin with an empty database and without FOREBAY_SEED",
         );
     }
-    Ok(seeded)
+    seeded
 }
 
 /// Was it not to be learned, nothing is said: what comes next asks the database too.

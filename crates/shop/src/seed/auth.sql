@@ -1,11 +1,13 @@
 -- user00001@example.test and so on, all with the password correct-horse-battery. They share a few hashes: hashing five
 -- thousand would take minutes.
 
+-- step: registering {users} users
+
 insert into auth.users (id, email, email_key, name, password_hash, created_at)
 select pg_temp.id('a00', n, pg_temp.today() - interval '2 years' + n * interval '1 hour'),
-       'user' || lpad(n::text, 5, '0') || '@example.test',
-       'user' || lpad(n::text, 5, '0') || '@example.test',
-       'User ' || lpad(n::text, 5, '0'),
+       'user' || lpad(n::text, greatest(5, length(n::text)), '0') || '@example.test',
+       'user' || lpad(n::text, greatest(5, length(n::text)), '0') || '@example.test',
+       'User ' || lpad(n::text, greatest(5, length(n::text)), '0'),
        '$argon2id$v=19$m=19456,t=2,p=1$' || (array[
            'l2X5BmKbWnOuu3VsGk7lMQ$e3APqMCDafcMoUzfVQBa8JXxCNk13kEDe/Brs2x4Ao0',
            '2H5D3YywFSh6+LKrNhL31Q$HEUIeGpPiU0Fqg8ZHd6cE5HWrFv+dgVzZza4cFPttDQ',

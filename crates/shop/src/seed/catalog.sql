@@ -1,5 +1,7 @@
 -- 60 categories in two levels, products of 40 brands, three SKUs each.
 
+-- step: filling the catalog with {products} products
+
 create temporary table seed_departments on commit drop as
 select n, name, leaves
 from unnest(
@@ -52,7 +54,7 @@ insert into catalog.products
     (id, slug, name, description, brand, category_id, base_price, currency, popularity, availability,
      availability_as_of, created_at, updated_at)
 select pg_temp.id('b00', p.n, p.created_at),
-       lower(p.brand || '-' || p.look || '-' || l.noun) || '-' || lpad(p.n::text, 5, '0'),
+       lower(p.brand || '-' || p.look || '-' || l.noun) || '-' || lpad(p.n::text, greatest(5, length(p.n::text)), '0'),
        p.brand || ' ' || p.look || ' ' || l.noun,
        'A ' || lower(p.look) || ' ' || lower(l.noun) || ' by ' || p.brand || ', made to be repaired.',
        p.brand, l.id, p.price, 'EUR', p.popularity,

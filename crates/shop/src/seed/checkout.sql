@@ -1,10 +1,15 @@
 -- Stock, one SKU in a hundred scarce (its number ends in 50); and a year of orders, popular products more often.
 
-insert into checkout.inventory (sku, on_hand)
+-- step: stocking {skus} shelves
+
+insert into checkout.inventory (sku, on_hand, updated_at)
 select sku, case when n % 100 = 50 then 5 + floor(15 * pg_temp.draw(13, n))
-                 else 2000 + floor(8000 * pg_temp.draw(17, n)) end
+                 else 2000 + floor(8000 * pg_temp.draw(17, n)) end,
+       pg_temp.today()
 from seed_skus
 order by n;
+
+-- step: choosing who orders what
 
 create temporary table seed_orders on commit drop as
 select o as n, pg_temp.id('e00', o, at) as id, at,
@@ -28,20 +33,9 @@ join seed_skus s
 create temporary table seed_totals on commit drop as
 select order_n, sum(price * quantity)::bigint as total from seed_items group by order_n;
 
--- Foreign keys are checked once at the end, which takes half the time of a check for each row.
-create temporary table seed_foreign_keys on commit drop as
-select conrelid::regclass as owner, conname as name, pg_get_constraintdef(oid) as definition
-from pg_constraint
-where contype = 'f' and connamespace = 'checkout'::regnamespace;
+select pg_temp.set_aside(array['checkout.orders', 'checkout.order_items', 'checkout.payments', 'checkout.order_events']);
 
-do $$
-declare key record;
-begin
-    for key in select * from seed_foreign_keys loop
-        execute format('alter table %s drop constraint %I', key.owner, key.name);
-    end loop;
-end
-$$;
+-- step: placing {orders} orders
 
 insert into checkout.orders (id, user_id, cart_id, status, total, currency, address, placed_at)
 -- A cart of its own that is long gone; its id may as well be the order's.
@@ -54,11 +48,15 @@ from seed_orders o
 join seed_totals t on t.order_n = o.n
 order by o.n desc;
 
+-- step: writing down what was ordered
+
 insert into checkout.order_items (order_id, sku, name, unit_price, quantity)
 select o.id, i.sku, i.name, i.price, i.quantity
 from seed_orders o
 join seed_items i on i.order_n = o.n
 order by o.n desc, i.sku;
+
+-- step: charging {orders} orders
 
 insert into checkout.payments (id, order_id, attempt, provider_ref, amount, currency, state, created_at)
 select pg_temp.id('f00', o.n, o.at), o.id, 1, 'past_' || o.n, t.total, 'EUR',
@@ -67,17 +65,14 @@ from seed_orders o
 join seed_totals t on t.order_n = o.n
 order by o.n desc;
 
+-- step: remembering what happened
+
 -- Nobody has to be told of the past.
 alter table checkout.order_events disable trigger to_outbox;
 insert into checkout.order_events (order_id, kind, at)
 select o.id, 'placed', o.at from seed_orders o order by o.n desc;
 alter table checkout.order_events enable trigger to_outbox;
 
-do $$
-declare key record;
-begin
-    for key in select * from seed_foreign_keys loop
-        execute format('alter table %s add constraint %I %s', key.owner, key.name, key.definition);
-    end loop;
-end
-$$;
+-- step: making their indexes, and checking their keys
+
+select pg_temp.put_back();

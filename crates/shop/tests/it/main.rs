@@ -15,6 +15,7 @@ mod quotas;
 mod random;
 mod readme;
 mod recovery;
+mod seed;
 mod serve;
 mod settings;
 mod slow_clients;

@@ -1,4 +1,4 @@
-//! Deletes carts that were abandoned, and stored answers that nobody may ask for any more.
+//! Deletes carts that were abandoned, stored answers that nobody may ask for any more, and events that were told.
 
 use forebay_platform::cleaning::{self, BATCH, Batches, CleaningError};
 use time::{Duration, OffsetDateTime};
@@ -11,6 +11,9 @@ const ANONYMOUS_CART: Duration = Duration::days(30);
 /// The same, for one of a user.
 const OWNED_CART: Duration = Duration::days(90);
 
+/// An event is kept for so long after it was published, for replays.
+const EVENT: Duration = Duration::days(7);
+
 /// What one cleaning did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cleaned {
@@ -18,10 +21,12 @@ pub struct Cleaned {
     pub carts: u64,
     /// Idempotency keys past their time, with their answers.
     pub keys: u64,
+    /// Events that everybody was told of.
+    pub events: u64,
 }
 
 /// Deletes what is past its time, as of `now`: open carts that have not changed for 30 days, or for 90 where they are a
-/// user's, and answers that were kept for a day.
+/// user's, answers that were kept for a day, and events that were published a week ago and that nobody misses.
 ///
 /// In small batches of class background, each a transaction of its own: dropped or killed at any point, what was deleted
 /// stays deleted, and the next call goes on. May run in several processes at once.
@@ -41,7 +46,12 @@ pub async fn clean(state: &State, now: OffsetDateTime) -> Result<Cleaned, Cleani
     while let Some(mut lease) = owned.next().await? {
         owned.note(store::carts::forget_owned(&mut lease.conn(), now - OWNED_CART, BATCH).await?);
     }
-    Ok(Cleaned { carts: anonymous.deleted() + owned.deleted(), keys: keys.deleted() })
+    let mut events = Batches::of(&state.db);
+    while let Some(mut lease) = events.next().await? {
+        events.note(store::deliveries::forget(&mut lease.conn(), now - EVENT, BATCH).await?);
+    }
+    let carts = anonymous.deleted() + owned.deleted();
+    Ok(Cleaned { carts, keys: keys.deleted(), events: events.deleted() })
 }
 
 /// Cleans every ten minutes. Never returns; dropping the future stops it.

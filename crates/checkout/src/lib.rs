@@ -39,6 +39,7 @@ mod caller;
 mod cleaning;
 mod domain;
 mod error;
+pub mod events;
 mod payments;
 mod placement;
 mod routes;

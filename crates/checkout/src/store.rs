@@ -2,7 +2,9 @@
 //! a lease or a transaction begins and ends.
 
 pub(crate) mod carts;
+pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod orders;
 pub(crate) mod stock;
+pub(crate) mod subscribers;

@@ -20,3 +20,4 @@ pub mod security;
 pub mod serve;
 pub mod telemetry;
 pub mod text;
+pub mod webhook;

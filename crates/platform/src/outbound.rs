@@ -184,7 +184,7 @@ impl Outbound {
 }
 
 impl OutboundError {
-    fn of_exchange(error: hyper_util::client::legacy::Error) -> Self {
+    pub(crate) fn of_exchange(error: hyper_util::client::legacy::Error) -> Self {
         let is_connect = error.is_connect();
         let said = innermost(&error);
         if is_connect { Self::Connect(said) } else { Self::Exchange(said) }

@@ -14,6 +14,9 @@ const OWNED_CART: Duration = Duration::days(90);
 /// An event is kept for so long after it was published, for replays.
 const EVENT: Duration = Duration::days(7);
 
+/// The id of a message is kept for so long: who sent it gave up long before.
+const MESSAGE: Duration = Duration::days(30);
+
 /// What one cleaning did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cleaned {
@@ -23,10 +26,13 @@ pub struct Cleaned {
     pub keys: u64,
     /// Events that everybody was told of.
     pub events: u64,
+    /// Ids of messages that came so long ago that nobody sends them again.
+    pub messages: u64,
 }
 
 /// Deletes what is past its time, as of `now`: open carts that have not changed for 30 days, or for 90 where they are a
-/// user's, answers that were kept for a day, and events that were published a week ago and that nobody misses.
+/// user's, answers that were kept for a day, events that were published a week ago and that nobody misses, and ids of
+/// messages that were kept for 30 days.
 ///
 /// In small batches of class background, each a transaction of its own: dropped or killed at any point, what was deleted
 /// stays deleted, and the next call goes on. May run in several processes at once.
@@ -50,8 +56,12 @@ pub async fn clean(state: &State, now: OffsetDateTime) -> Result<Cleaned, Cleani
     while let Some(mut lease) = events.next().await? {
         events.note(store::deliveries::forget(&mut lease.conn(), now - EVENT, BATCH).await?);
     }
+    let mut messages = Batches::of(&state.db);
+    while let Some(mut lease) = messages.next().await? {
+        messages.note(store::inbox::forget(&mut lease.conn(), now - MESSAGE, BATCH).await?);
+    }
     let carts = anonymous.deleted() + owned.deleted();
-    Ok(Cleaned { carts, keys: keys.deleted(), events: events.deleted() })
+    Ok(Cleaned { carts, keys: keys.deleted(), events: events.deleted(), messages: messages.deleted() })
 }
 
 /// Cleans every ten minutes. Never returns; dropping the future stops it.

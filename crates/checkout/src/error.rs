@@ -5,6 +5,7 @@ use forebay_platform::problem::{Code, FieldError, Problem};
 use forebay_pool::AcquireError;
 
 use crate::domain::Money;
+use crate::payments::Unavailable;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -24,6 +25,8 @@ pub(crate) enum Error {
     InFlight,
     #[error("the key belongs to another request")]
     KeyReused,
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
     #[error(transparent)]
     Acquire(#[from] AcquireError),
     #[error("{}", forebay_pool::describe(.0))]
@@ -49,6 +52,9 @@ impl From<Error> for Problem {
             Error::InsufficientStock(skus) => of_skus(Code::InsufficientStock, &skus),
             Error::InFlight => Code::IdempotencyInFlight.into(),
             Error::KeyReused => Code::IdempotencyKeyReused.into(),
+            Error::Unavailable(Unavailable { retry_after }) => Self::new(Code::DependencyUnavailable)
+                .detail("the payment provider does not answer; nothing was executed")
+                .retry_after(retry_after),
             Error::Acquire(error) => error.into(),
             Error::Store(error) => error.into(),
         }

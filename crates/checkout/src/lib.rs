@@ -18,6 +18,9 @@
 //! with the charge if there was one, and else refuses every later charge for it. So no order is paid twice, none is
 //! charged without becoming paid, and no unit stays reserved. One order that cannot be settled keeps no other from it.
 //!
+//! Money goes back the same way ([`refunds`]): written as `requested`, given by the provider, written down, and asked for again
+//! by the sweeper where any of this was interrupted.
+//!
 //! An order of a buyer whose own unpaid order holds what is short does the same before that minute is over: the old one is
 //! voided at the provider, and makes way in the new one's Tx A.
 
@@ -40,13 +43,16 @@ mod cleaning;
 mod domain;
 mod error;
 pub mod events;
-mod payments;
+pub mod payments;
 mod placement;
+pub mod reconciliation;
+pub mod refunds;
 mod routes;
 mod settlement;
 mod store;
 mod sweeper;
 mod takeover;
+mod webhooks;
 
 /// The names of this service's quotas, as clients see them.
 pub mod quotas {
@@ -99,7 +105,7 @@ impl FromRef<State> for Verifier {
     }
 }
 
-/// The routes of this service. Placing an order is critical: it is what the shop lives on.
+/// The routes of this service. Placing an order, and what its payment came to, are critical: it is what the shop lives on.
 pub fn router(state: State) -> Router {
     let normal = state.admit.class(Class::Normal);
     let critical = state.admit.class(Class::Critical);
@@ -112,6 +118,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/orders/{id}", get(routes::orders::read))
         .route_layer(normal)
         .route("/v1/orders", state.admit.within(quotas::ORDERS, post(routes::orders::place)).layer(critical))
+        .route("/v1/payments/webhook", post(routes::webhooks::payment).layer(state.admit.class(Class::Critical)))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(state)
 }

@@ -1,80 +1,56 @@
-//! The payment provider: a simulator in this process that behaves like an outside one.
-//!
-//! It takes its time, declines some, and keeps its charges in a ledger of its own, over one connection of its own,
-//! never a lease. It is idempotent by order and attempt: the first answer is the answer.
+//! How the shop asks its payment provider: with patience, for as long as somebody waits, and not at all for new orders while
+//! it does not answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use forebay_platform::webhook::Secrets;
 use sqlx::postgres::PgConnectOptions;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-mod ledger;
+mod breaker;
+pub(crate) mod message;
+mod provider;
+mod simulator;
 
-use ledger::Ledger;
+use breaker::Breaker;
+pub(crate) use breaker::{Pass, Unavailable};
+pub use provider::{
+    Bill, Charge, Collected, GivenBack, Outcome, Place, Provider, Refund, RefundBill, RefundOutcome, Reply, Unknown,
+};
+pub use simulator::{InvalidMessageUrl, Knobs, MessageUrl, Messages, Simulator};
+
+const DURATION: &str = "payments_provider_seconds";
 
 /// How long an answer is waited for, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The simulated provider. Cheap to clone.
-///
-/// Tokens: `tok_ok` is charged, save for the given percentage of orders; `tok_decline` is declined; `tok_lost` is
-/// charged, but the answer never arrives; any other is declined.
+/// The payment provider, as the shop asks it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Payments {
-    ledger: Arc<Ledger>,
-    latency: Duration,
+    provider: Arc<dyn Provider>,
     patience: Duration,
-    decline_percent: u8,
-}
-
-/// What is to be collected.
-#[derive(Clone, Debug)]
-pub(crate) struct Bill {
-    pub(crate) order_id: Uuid,
-    pub(crate) attempt: i16,
-    pub(crate) amount: i64,
-    pub(crate) currency: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Approved,
-    Declined,
-    /// Never charged, and never will be.
-    Voided,
-}
-
-/// The provider's final word on a bill.
-#[derive(Clone, Debug)]
-pub(crate) struct Charge {
-    pub(crate) outcome: Outcome,
-    pub(crate) reference: String,
-}
-
-/// No answer: the money may have been taken or not. Ask again later.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unknown {
-    #[error("the provider did not answer in time")]
-    Late,
-    #[error("the provider's answer was lost")]
-    Lost,
-    #[error("the provider cannot be reached")]
-    Unreachable(#[from] sqlx::Error),
+    breaker: Arc<Breaker>,
+    secrets: Option<Secrets>,
 }
 
 impl Payments {
-    /// How many connections the ledger opens at most.
+    /// How many connections the simulated provider opens at most.
     pub const CONNECTIONS: u32 = 1;
 
-    /// A provider that keeps its ledger in `payment_simulator` of the database that `ledger` leads to, takes `latency`
-    /// for each charge and declines `decline_percent` of orders. Connects when it is first asked.
+    /// Asks this provider, and waits 3 s for each answer.
+    #[must_use]
+    pub fn new(provider: Arc<dyn Provider>) -> Self {
+        Self { provider, patience: PATIENCE, breaker: Arc::default(), secrets: None }
+    }
+
+    /// A [`Simulator`] that keeps its ledger in `payment_simulator` of the database that `ledger` leads to, takes `latency`
+    /// for each charge and declines `decline_percent` of them. Connects when it is first asked.
     #[must_use]
     pub fn simulated(ledger: PgConnectOptions, latency: Duration, decline_percent: u8) -> Self {
-        let ledger = Arc::new(Ledger::new(ledger));
-        Self { ledger, latency, patience: PATIENCE, decline_percent }
+        let knobs = Knobs { latency, decline_percent, ..Knobs::default() };
+        Self::new(Arc::new(Simulator::new(ledger, knobs)))
     }
 
     /// Waits this long for each answer, instead of 3 s. Past it the outcome is unknown, not negative.
@@ -84,67 +60,97 @@ impl Payments {
         self
     }
 
+    /// Believes what the provider says by itself, in messages signed with one of these.
+    #[must_use]
+    pub fn believing(mut self, secrets: Secrets) -> Self {
+        self.secrets = Some(secrets);
+        self
+    }
+
+    /// What its messages are signed with; without, none is believed.
+    pub(crate) fn secrets(&self) -> Option<&Secrets> {
+        self.secrets.as_ref()
+    }
+
+    /// The right to ask for one charge or refund, for whoever has begun nothing yet.
+    ///
+    /// # Errors
+    /// The provider has not answered several times in a row. Once every few seconds somebody may try, and as soon as
+    /// anybody is answered, all may ask again.
+    pub(crate) fn pass(&self) -> Result<Pass, Unavailable> {
+        self.breaker.pass(Instant::now())
+    }
+
     /// Collects the bill, or says why not. Dropped half-way, the charge may have happened: that is what
     /// [`Payments::look_up`] is for.
     ///
     /// Waits `within` for the provider, and no longer than its own patience.
-    pub(crate) async fn charge(&self, bill: &Bill, token: &str, within: Duration) -> Result<Charge, Unknown> {
-        let Self { ledger, latency, patience, decline_percent } = self;
-        let outcome = decide(token, bill.order_id, *decline_percent);
-        let answer = async {
-            sleep(*latency).await;
-            ledger.record(bill, outcome).await
-        };
-        let charge = timeout(within.min(*patience), answer).await.map_err(|_elapsed| Unknown::Late)??;
-        if token == "tok_lost" { Err(Unknown::Lost) } else { Ok(charge) }
+    pub(crate) async fn charge(
+        &self,
+        pass: Pass,
+        bill: &Bill,
+        token: &str,
+        within: Duration,
+    ) -> Result<Charge, Unknown> {
+        let limit = within.min(self.patience);
+        let asked = in_time("charge", limit, self.provider.charge(bill, token)).await;
+        // Who could not wait as long as we would learned nothing of the provider.
+        if limit == self.patience || !matches!(asked, Err(Unknown::Late)) {
+            pass.spend(asked.is_ok(), Instant::now());
+        }
+        asked
     }
 
     /// Sees to it that the bill will never be collected, unless it was: then it answers with that charge.
     pub(crate) async fn void(&self, bill: &Bill) -> Result<Charge, Unknown> {
-        let answer = self.ledger.record(bill, Outcome::Voided);
-        Ok(timeout(self.patience, answer).await.map_err(|_elapsed| Unknown::Late)??)
+        self.noted(in_time("void", self.patience, self.provider.void(bill)).await)
     }
 
     /// What became of the bill so far.
     pub(crate) async fn look_up(&self, bill: &Bill) -> Result<Option<Charge>, Unknown> {
-        let answer = self.ledger.find(bill);
-        Ok(timeout(self.patience, answer).await.map_err(|_elapsed| Unknown::Late)??)
+        self.noted(in_time("look_up", self.patience, self.provider.look_up(bill)).await)
+    }
+
+    /// Gives money back, once for each `refund_id` however often it is asked. Dropped half-way, it may have happened: ask
+    /// the same again.
+    pub(crate) async fn refund(&self, bill: &RefundBill) -> Result<Refund, Unknown> {
+        self.noted(in_time("refund", self.patience, self.provider.refund(bill)).await)
+    }
+
+    /// What became of the refund so far.
+    pub(crate) async fn look_up_refund(&self, refund_id: Uuid) -> Result<Option<Refund>, Unknown> {
+        self.noted(in_time("look_up_refund", self.patience, self.provider.look_up_refund(refund_id)).await)
+    }
+
+    /// A page of the charges that ended after that place.
+    pub(crate) async fn charges(&self, after: &Place) -> Result<Vec<Collected>, Unknown> {
+        self.noted(in_time("charges", self.patience, self.provider.charges(after)).await)
+    }
+
+    /// A page of the refunds that ended after that place.
+    pub(crate) async fn refunds(&self, after: &Place) -> Result<Vec<GivenBack>, Unknown> {
+        self.noted(in_time("refunds", self.patience, self.provider.refunds(after)).await)
+    }
+
+    /// Whoever settles what has begun asks also while nobody new may: that is how the provider's return is noticed.
+    fn noted<T>(&self, asked: Result<T, Unknown>) -> Result<T, Unknown> {
+        self.breaker.note(asked.is_ok(), Instant::now());
+        asked
     }
 }
 
-impl Outcome {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Approved => "approved",
-            Self::Declined => "declined",
-            Self::Voided => "voided",
-        }
-    }
-
-    fn named(name: &str) -> Self {
-        match name {
-            "approved" => Self::Approved,
-            "declined" => Self::Declined,
-            _ => Self::Voided,
-        }
-    }
-
-    /// The state of the payment that the outcome makes.
-    pub(crate) fn payment_state(self) -> &'static str {
-        match self {
-            Self::Approved => "succeeded",
-            Self::Declined => "declined",
-            Self::Voided => "voided",
-        }
-    }
+async fn in_time<T>(question: &'static str, limit: Duration, reply: Reply<'_, T>) -> Result<T, Unknown> {
+    let began = Instant::now();
+    let asked = timeout(limit, reply).await.unwrap_or(Err(Unknown::Late));
+    let outcome = match &asked {
+        Ok(_) => "answered",
+        Err(Unknown::Late) => "late",
+        Err(Unknown::Lost) => "lost",
+        Err(Unknown::Unreachable(_)) => "unreachable",
+    };
+    metrics::histogram!(DURATION, "question" => question, "outcome" => outcome).record(began.elapsed().as_secs_f64());
+    asked
 }
 
-/// Drawn from the order's id, so that a run can be repeated.
-fn decide(token: &str, order_id: Uuid, decline_percent: u8) -> Outcome {
-    let drawn = Sha256::digest(order_id)[..4].iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte)) % 100;
-    match token {
-        "tok_lost" => Outcome::Approved,
-        "tok_ok" if drawn >= u32::from(decline_percent) => Outcome::Approved,
-        _ => Outcome::Declined,
-    }
-}
+#[cfg(test)]
+mod tests;

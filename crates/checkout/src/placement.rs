@@ -50,6 +50,10 @@ enum Begun {
 
 /// Dropped at any point, it leaves a state that [the crate's documentation](crate) says is exact.
 pub(crate) async fn place(state: &State, admission: &Admission, placement: Placement) -> Result<Answer, Error> {
+    let pass = match state.payments.pass() {
+        Ok(pass) => pass,
+        Err(unavailable) => return answered_before(state, admission, &placement).await?.ok_or(unavailable.into()),
+    };
     let order = match begin_or_take_over(state, admission, &placement).await? {
         Begun::Pending(order) => order,
         Begun::Answered(answer) => return Ok(answer.replayed()),
@@ -59,7 +63,7 @@ pub(crate) async fn place(state: &State, admission: &Admission, placement: Place
     if left.is_zero() {
         return Ok(pending(&order, &"nobody waits for the payment any more"));
     }
-    let charge = match state.payments.charge(&order.bill(), &placement.request.payment_token, left).await {
+    let charge = match state.payments.charge(pass, &order.bill(), &placement.request.payment_token, left).await {
         Ok(charge) => charge,
         Err(unknown) => return Ok(pending(&order, &unknown)),
     };
@@ -69,6 +73,12 @@ pub(crate) async fn place(state: &State, admission: &Admission, placement: Place
         Err(error) => Err(error),
     };
     Ok(written.unwrap_or_else(|error| pending(&order, &error)))
+}
+
+/// While nobody can pay nothing is begun; what was answered is answered again.
+async fn answered_before(state: &State, admission: &Admission, placement: &Placement) -> Result<Option<Answer>, Error> {
+    let mut lease = state.db.acquire(admission).await?;
+    store::keys::replay(&mut lease.conn(), &placement.claim).await
 }
 
 /// What is short may be held by an unpaid order of the same buyer; then that one makes way.

@@ -4,7 +4,10 @@
 pub(crate) mod carts;
 pub(crate) mod deliveries;
 pub(crate) mod events;
+pub(crate) mod inbox;
 pub(crate) mod keys;
 pub(crate) mod orders;
+pub(crate) mod reconciliation;
+pub(crate) mod refunds;
 pub(crate) mod stock;
 pub(crate) mod subscribers;

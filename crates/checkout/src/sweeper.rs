@@ -8,9 +8,9 @@ use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::error::Error;
 use crate::payments::{Charge, Outcome, Unknown};
-use crate::settlement::write_down;
+use crate::refunds::{self, Refund};
+use crate::settlement::{Unsettled, write_down};
 use crate::store::orders::{Overdue, Place};
 use crate::{State, store};
 
@@ -35,13 +35,15 @@ pub struct Swept {
     pub failed: u64,
     /// Orders that were given up and can never be charged; their stock is free.
     pub expired: u64,
+    /// Refunds that the provider gave or refused.
+    pub refunds: u64,
     /// Orders that wait on: not charged, not given up, or the provider did not say.
     pub waiting: u64,
     /// Orders that the database would not have settled, or not in time; the log says why. The next sweep tries again.
     pub failed_to_settle: u64,
 }
 
-/// A sweep that stopped half-way: it could not learn which orders are pending, or nobody answered. What it settled stays
+/// A sweep that stopped half-way: it could not learn what is pending, or nobody answered. What it settled stays
 /// settled; the next one begins anew. An order that alone cannot be settled is none of these: it is counted, and the
 /// sweep goes on.
 #[derive(Debug, thiserror::Error)]
@@ -55,32 +57,23 @@ pub enum SweepError {
     /// The same, since the database did not answer.
     #[error("a statement of the sweep did not end in time")]
     Late(#[from] Elapsed),
-    /// Neither the provider nor the database answered for several orders in a row.
-    #[error("nobody answered for several orders in a row")]
+    /// Neither the provider nor the database answered, several times in a row.
+    #[error("nobody answered several times in a row")]
     Unanswered,
 }
 
-/// Why an order is still pending.
-#[derive(Debug, thiserror::Error)]
-enum Unsettled {
-    #[error("the provider does not say what became of its payment: {0}")]
-    Unknown(#[from] Unknown),
-    #[error("settling it did not end in time")]
-    Late(#[from] Elapsed),
-    #[error(transparent)]
-    Failed(#[from] Error),
-}
-
-/// Settles every order that is pending for longer than a handler takes, as of `now`. A `now` in the future gives
+/// Settles every order that is pending, and every refund that is asked for, for longer than a handler takes, as of `now`. A `now` in the future gives
 /// orders up whose time has not come, and so settles everything.
 ///
 /// Holds one lease at a time, and none while the provider is asked. May run in several processes at once.
 ///
 /// # Errors
-/// Where the pending orders cannot be read, or nobody answers for several in a row. Dropped at any point, each order is settled or as it was.
+/// Where what is pending cannot be read, or nobody answers for several in a row. Dropped at any point, each is settled or as it was.
 pub async fn sweep(state: &State, now: OffsetDateTime) -> Result<Swept, SweepError> {
     let mut swept = Swept::default();
-    settle_all(state, now, &mut swept).await?;
+    let mut patience = Patience::default();
+    settle_orders(state, now, &mut swept, &mut patience).await?;
+    settle_refunds(state, now, &mut swept, &mut patience).await?;
     Ok(swept)
 }
 
@@ -92,8 +85,8 @@ pub fn spawn_sweeper(state: State) -> JoinHandle<()> {
         loop {
             ticks.tick().await;
             match sweep(&state, instant::now()).await {
-                Ok(Swept { paid: 0, failed: 0, expired: 0, .. }) => {}
-                Ok(swept) => tracing::info!(?swept, "settled orders that were left pending"),
+                Ok(Swept { paid: 0, failed: 0, expired: 0, refunds: 0, .. }) => {}
+                Ok(swept) => tracing::info!(?swept, "settled what was left pending"),
                 Err(error) => tracing::warn!(%error, "the sweep stopped half-way"),
             }
         }
@@ -113,35 +106,78 @@ impl Swept {
     }
 }
 
-impl Unsettled {
-    /// Nothing is wrong with the order, but with those who were asked about it.
-    fn unanswered(&self) -> bool {
-        matches!(self, Self::Unknown(_) | Self::Late(_))
+/// With those who are asked, over a whole sweep.
+#[derive(Debug, Default)]
+struct Patience {
+    unanswered: u32,
+}
+
+impl Patience {
+    fn note<T>(&mut self, settled: &Result<T, Unsettled>) -> Result<(), SweepError> {
+        let unanswered = settled.as_ref().is_err_and(Unsettled::unanswered);
+        self.unanswered = if unanswered { self.unanswered + 1 } else { 0 };
+        if self.unanswered == MOST_UNANSWERED { Err(SweepError::Unanswered) } else { Ok(()) }
     }
 }
 
-async fn settle_all(state: &State, now: OffsetDateTime, swept: &mut Swept) -> Result<(), SweepError> {
+/// No step takes longer than the longest.
+async fn in_time<T>(step: impl Future<Output = Result<T, Unsettled>>) -> Result<T, Unsettled> {
+    timeout(LONGEST_STEP, step).await.unwrap_or_else(|late| Err(late.into()))
+}
+
+async fn settle_orders(
+    state: &State,
+    now: OffsetDateTime,
+    swept: &mut Swept,
+    patience: &mut Patience,
+) -> Result<(), SweepError> {
     let mut place = Place::start();
-    let mut unanswered = 0;
     loop {
         let overdue = timeout(LONGEST_STEP, overdue(&state.db, now, &place)).await??;
         let Some(last) = overdue.last() else { return Ok(()) };
         place = last.place();
         for order in &overdue {
-            let settled =
-                timeout(LONGEST_STEP, settle_one(state, order, now)).await.unwrap_or_else(|late| Err(late.into()));
+            let settled = in_time(settle_one(state, order, now)).await;
             swept.count(&settled);
-            let Err(unsettled) = settled else {
-                unanswered = 0;
-                continue;
-            };
-            tracing::warn!(order = %order.order.id, %unsettled, "an order stays pending until the next sweep");
-            unanswered = if unsettled.unanswered() { unanswered + 1 } else { 0 };
-            if unanswered == MOST_UNANSWERED {
-                return Err(SweepError::Unanswered);
+            if let Err(unsettled) = &settled {
+                tracing::warn!(order = %order.order.id, %unsettled, "an order stays pending until the next sweep");
             }
+            patience.note(&settled)?;
         }
     }
+}
+
+async fn settle_refunds(
+    state: &State,
+    now: OffsetDateTime,
+    swept: &mut Swept,
+    patience: &mut Patience,
+) -> Result<(), SweepError> {
+    let mut place = store::refunds::Place::start();
+    loop {
+        let overdue = timeout(LONGEST_STEP, overdue_refunds(&state.db, now, &place)).await??;
+        let Some(last) = overdue.last() else { return Ok(()) };
+        place = store::refunds::Place::behind(last);
+        for refund in &overdue {
+            let settled = in_time(refunds::try_settle(state, refund)).await;
+            match &settled {
+                Ok(_) => swept.refunds += 1,
+                Err(unsettled) => {
+                    tracing::warn!(refund = %refund.id, %unsettled, "a refund is asked for again in the next sweep");
+                }
+            }
+            patience.note(&settled)?;
+        }
+    }
+}
+
+async fn overdue_refunds(
+    db: &Db,
+    now: OffsetDateTime,
+    after: &store::refunds::Place,
+) -> Result<Vec<Refund>, SweepError> {
+    let mut lease = db.acquire(&Admission::without_deadline(Class::Background)).await?;
+    Ok(store::refunds::overdue(&mut lease.conn(), now - SETTLE_AFTER, after, BATCH).await?)
 }
 
 async fn overdue(db: &Db, now: OffsetDateTime, after: &Place) -> Result<Vec<Overdue>, SweepError> {

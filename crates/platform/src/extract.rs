@@ -50,6 +50,32 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
+/// A body as it was sent, of up to [`BODY_LIMIT`]: for who has to know who sent it before it is read. 413 and 408 as for
+/// [`Json`].
+#[derive(Debug)]
+pub struct Raw(pub Bytes);
+
+impl Raw {
+    /// What it says, read as [`Json`] is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Json`].
+    pub fn json<T: DeserializeOwned>(&self, headers: &HeaderMap) -> Result<T, Problem> {
+        require_json(headers)?;
+        parse(&self.0)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let deadline = request.extensions().get::<Admission>().map(Admission::deadline);
+        read(request.into_body(), deadline).await.map(Self)
+    }
+}
+
 /// The query string; 400 that names the parameter where it does not fit `T`, which should `deny_unknown_fields`. A parameter
 /// stands once.
 #[derive(Debug)]

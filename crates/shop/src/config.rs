@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use forebay_checkout::Payments;
+use forebay_checkout::{
+    Payments,
+    payments::{Knobs, MessageUrl, Messages},
+};
 use forebay_platform::{
     admin::{Guard, Tokens},
     admit::TimeLimits,
@@ -12,6 +15,7 @@ use forebay_platform::{
     quota::Quota,
     serve::Limits,
     telemetry::LogConfig,
+    webhook::Secrets,
 };
 use forebay_pool::{Bouncer, http::TicketKeys};
 
@@ -125,13 +129,16 @@ impl QuotaConfig {
     }
 }
 
-/// The simulated payment provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The simulated payment provider, and its messages.
+#[derive(Clone, Debug)]
 pub struct PaymentConfig {
-    /// `FOREBAY_PAYMENT_LATENCY_MS`: how long it takes to answer. Default 80 ms.
-    pub latency: Duration,
-    /// `FOREBAY_PAYMENT_DECLINE_PERCENT`: how many it declines. Default 0.
-    pub decline_percent: u8,
+    /// `FOREBAY_PAYMENT_LATENCY_MS` (80 ms), `_DECLINE_PERCENT`, `_LOST_PERCENT` (none): how it behaves.
+    pub knobs: Knobs,
+    /// `FOREBAY_PAYMENT_WEBHOOK_SECRET`: what its messages are signed with. Without it none is believed, and none sent.
+    pub secrets: Option<Secrets>,
+    /// `FOREBAY_PAYMENT_WEBHOOK_URL`, `_DELAY_MS`, `_DUPLICATE_PERCENT`: where it sends them, how late, and how many twice.
+    /// Default nowhere.
+    pub messages: Option<Messages>,
 }
 
 impl Purpose {
@@ -325,10 +332,30 @@ fn read_quotas(settings: &mut Reader<'_>) -> QuotaConfig {
 }
 
 fn read_payment(settings: &mut Reader<'_>) -> PaymentConfig {
-    let latency = settings.millis("FOREBAY_PAYMENT_LATENCY_MS", Duration::from_millis(80));
-    let decline_percent = settings.or("FOREBAY_PAYMENT_DECLINE_PERCENT", 0);
-    settings.require(decline_percent <= 100, "FOREBAY_PAYMENT_DECLINE_PERCENT", "is more than 100", 5);
-    PaymentConfig { latency, decline_percent }
+    let knobs = Knobs {
+        latency: settings.millis("FOREBAY_PAYMENT_LATENCY_MS", Duration::from_millis(80)),
+        decline_percent: read_percent(settings, "FOREBAY_PAYMENT_DECLINE_PERCENT"),
+        lost_percent: read_percent(settings, "FOREBAY_PAYMENT_LOST_PERCENT"),
+    };
+    let secret = "whsec_<what `openssl rand -base64 32` says>";
+    let secrets = settings.secret_of::<Secrets>("FOREBAY_PAYMENT_WEBHOOK_SECRET", secret);
+    let url = "http://127.0.0.1:8080/v1/payments/webhook";
+    let to = settings.optional::<MessageUrl>("FOREBAY_PAYMENT_WEBHOOK_URL", url);
+    let delay = settings.millis("FOREBAY_PAYMENT_WEBHOOK_DELAY_MS", Duration::ZERO);
+    let duplicate_percent = read_percent(settings, "FOREBAY_PAYMENT_WEBHOOK_DUPLICATE_PERCENT");
+    settings.require(
+        to.is_none() || secrets.is_some(),
+        "FOREBAY_PAYMENT_WEBHOOK_URL",
+        "the messages have to be signed: set FOREBAY_PAYMENT_WEBHOOK_SECRET to whsec_ and what `openssl rand -base64 32` says",
+        url,
+    );
+    PaymentConfig { knobs, secrets, messages: to.map(|to| Messages { to, delay, duplicate_percent }) }
+}
+
+fn read_percent(settings: &mut Reader<'_>, name: &'static str) -> u8 {
+    let percent = settings.or(name, 0);
+    settings.require(percent <= 100, name, "is more than 100", 5);
+    percent
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use forebay_auth::admins::AdminError;
+use forebay_checkout::reconciliation::ReconciliationError;
 use forebay_embedded::StartError;
 use forebay_platform::config::ConfigFaults;
 
@@ -73,6 +74,9 @@ pub enum Failure {
     /// Making or unmaking an admin.
     #[error("{0}")]
     Admin(#[from] AdminError),
+    /// What `shop reconcile` asked was not answered.
+    #[error("cannot compare: {0}")]
+    Reconciliation(#[from] ReconciliationError),
     /// The signals that end a process.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),

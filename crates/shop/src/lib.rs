@@ -17,6 +17,7 @@ pub mod health;
 pub mod migrations;
 pub mod place;
 pub mod reason;
+pub mod reconcile;
 mod running;
 pub mod schema;
 pub mod seed;

@@ -10,6 +10,7 @@ use forebay_shop::{
     check, config,
     console::{complain, say, speak_as_logs_do},
     health::Health,
+    reconcile,
     schema::{self, SeedOrder},
     serve,
     settings::Effective,
@@ -60,6 +61,12 @@ enum Command {
         #[command(subcommand)]
         order: Order,
     },
+    /// Hold what the payment provider says against our tables. Ends with 1 if they differ, and with 2 if that cannot be told.
+    /// Works beside a shop that runs
+    Reconcile {
+        #[command(flatten)]
+        order: reconcile::Order,
+    },
     /// Ask the process whose admin listener is at FOREBAY_ADMIN whether it is ready, and end with 0 if it is
     Health,
     /// Print the settings in force and where each comes from; secrets are not shown. Ends with 2 if one is wrong
@@ -102,6 +109,7 @@ async fn main() -> ExitCode {
             let administer = async |config, signals| admins::administer(config, &order, signals).await;
             work(Purpose::Schema, administer).await
         }
+        Command::Reconcile { order } => compare(order).await,
         Command::Health => health().await,
         Command::Config { service, json } => show(purpose(service), json),
         Command::Check { service } => check(purpose(service)).await,
@@ -120,6 +128,29 @@ async fn work(purpose: Purpose, job: impl AsyncFnOnce(Config, Signals) -> Result
         Err(error) => {
             complain(&error);
             ExitCode::from(if matches!(error, Failure::Config(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+/// As `diff` ends; and only what was found goes to standard output.
+async fn compare(order: reconcile::Order) -> ExitCode {
+    let env = Env::of_process();
+    speak_as_logs_do(&env);
+    let done = async {
+        let config = Config::read(&env, Purpose::Schema)?;
+        trust::narrow(&config)?;
+        telemetry::install_logs(&config.log);
+        let signals = Signals::take().map_err(Failure::Signals)?;
+        reconcile::reconcile(config, order, signals).await
+    };
+    match Box::pin(done).await {
+        Ok(found) => {
+            say(&found.text);
+            ExitCode::from(u8::from(!found.is_same))
+        }
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(2)
         }
     }
 }

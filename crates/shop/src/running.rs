@@ -2,7 +2,7 @@
 
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
-use forebay_checkout::Payments;
+use forebay_checkout::{Payments, payments::Simulator};
 use forebay_embedded::Server;
 use forebay_platform::{
     admit::Admit,
@@ -77,8 +77,14 @@ pub(crate) fn admit(config: &Config, db: &Db) -> Admit {
 
 /// The payment simulator, whose ledger connects under a name of its own.
 pub(crate) fn payments(config: &Config, options: &PgConnectOptions) -> Payments {
-    let PaymentConfig { latency, decline_percent } = config.payment;
-    Payments::simulated(options.clone().application_name("forebay-payments"), latency, decline_percent)
+    let PaymentConfig { knobs, secrets, messages } = &config.payment;
+    let simulator = Simulator::new(options.clone().application_name("forebay-payments"), *knobs);
+    let Some(secrets) = secrets else { return Payments::new(Arc::new(simulator)) };
+    let simulator = match messages {
+        Some(messages) => simulator.sending(messages.clone(), secrets.clone()),
+        None => simulator,
+    };
+    Payments::new(Arc::new(simulator)).believing(secrets.clone())
 }
 
 /// `127.0.0.1:8080`, also where port 0 was asked for.

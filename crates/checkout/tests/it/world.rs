@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::client::{self, Answer, request, send};
 use crate::tokens::{self, Token};
+use crate::webhooks;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -59,7 +60,8 @@ impl World {
     fn on(database: TestDatabase, db: Db) -> Self {
         let admit = Admit::new(&db, TimeLimits { critical: PATIENCE, normal: PATIENCE });
         let verifier = Verifier::new(tokens::ISSUER, tokens::AUDIENCE, [(tokens::KEY_ID.to_owned(), tokens::PUBLIC)]);
-        let payments = Payments::simulated(database.options(), Duration::ZERO, 0).with_patience(PATIENCE);
+        let payments = Payments::simulated(database.options(), Duration::ZERO, 0);
+        let payments = payments.with_patience(PATIENCE).believing(webhooks::secrets());
         let state = State::new(db.clone(), admit, verifier, payments, Duration::from_secs(600));
         let router = forebay_checkout::router(state.clone());
         Self { router, state, db, database, keys: AtomicU32::new(1) }

@@ -16,6 +16,7 @@ pub enum Code {
     InvalidCredentials,
     RefreshTokenInvalid,
     RefreshTokenReused,
+    SignatureInvalid,
     InsufficientScope,
     ForeignOrigin,
     NotFound,
@@ -62,7 +63,7 @@ pub(super) struct Row {
 
 impl Code {
     /// Every code, in the order of the table.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::InvalidRequest,
         Self::InvalidCursor,
         Self::IdempotencyKeyMissing,
@@ -71,6 +72,7 @@ impl Code {
         Self::InvalidCredentials,
         Self::RefreshTokenInvalid,
         Self::RefreshTokenReused,
+        Self::SignatureInvalid,
         Self::InsufficientScope,
         Self::ForeignOrigin,
         Self::NotFound,
@@ -119,6 +121,7 @@ impl Code {
             Self::InvalidCredentials    => fault(401, "invalid-credentials", "The email or the password is wrong"),
             Self::RefreshTokenInvalid   => fault(401, "refresh-token-invalid", "The refresh token is not valid"),
             Self::RefreshTokenReused    => fault(401, "refresh-token-reused", "The refresh token was used before; its session is revoked"),
+            Self::SignatureInvalid      => fault(401, "signature-invalid", "The signature of the message is missing, wrong or too old"),
             Self::InsufficientScope     => fault(403, "insufficient-scope", "The access token lacks the scope for this"),
             Self::ForeignOrigin         => fault(403, "foreign-origin", "Pages of another origin may not do this"),
             Self::NotFound              => fault(404, "not-found", "Not found"),

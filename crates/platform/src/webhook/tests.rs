@@ -73,3 +73,30 @@ fn a_secret_is_read_as_it_is_written_and_not_shown_otherwise() {
         assert!(wrong.parse::<Secret>().is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn two_secrets_are_read_where_one_takes_the_place_of_the_other() {
+    let (old, new, at) = (Secret::random(), Secret::random(), datetime!(2026-11-27 12:00 UTC));
+    let both: Secrets = format!("{}, {}", new.reveal(), old.reveal()).parse().unwrap();
+    for one in [old, new] {
+        assert!(verify(&both, &sent(&[one], at), BODY.as_bytes(), at).is_ok());
+    }
+    assert_eq!(format!("{both:?}"), "Secrets([Secret(..), Secret(..)])");
+    for wrong in ["", ",", &format!("{},", both[0].reveal())] {
+        assert!(wrong.parse::<Secrets>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_header_that_stands_twice_or_an_id_with_a_dot_is_not_believed() {
+    let (secrets, at) = ([Secret::random()], datetime!(2026-11-27 12:00 UTC));
+    let came = sent(&secrets, at);
+    for name in [ID, TIMESTAMP, SIGNATURE] {
+        let mut twice = came.clone();
+        twice.append(&name, came[&name].clone());
+        assert_eq!(verify(&secrets, &twice, BODY.as_bytes(), at), Err(Unverified::Missing), "{name}");
+    }
+    let dotted = Message { id: "msg.1", body: BODY };
+    let came = headers(dotted.id, &at.unix_timestamp().to_string(), &signatures(&secrets, dotted, at));
+    assert_eq!(verify(&secrets, &came, BODY.as_bytes(), at), Err(Unverified::Forged));
+}

@@ -1,0 +1,32 @@
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, extract};
+use forebay_platform::extract::Raw;
+use forebay_platform::instant;
+use forebay_platform::problem::{Code, Problem};
+use forebay_platform::webhook;
+use forebay_pool::Admission;
+
+use crate::State;
+use crate::error::Error;
+use crate::payments::message::Message;
+use crate::webhooks;
+
+/// `POST /v1/payments/webhook`
+pub(crate) async fn payment(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    headers: HeaderMap,
+    body: Raw,
+) -> Result<StatusCode, Response> {
+    let secrets = state.payments.secrets().ok_or_else(|| Error::NotFound("resource").into_response())?;
+    let id = webhook::verify(secrets, &headers, &body.0, instant::now()).map_err(|unverified| {
+        tracing::warn!(%unverified, "a message of the payment provider is not believed");
+        Problem::new(Code::SignatureInvalid).into_response()
+    })?;
+    // A kind that is not known is taken and passed over, so that it is not sent for ever.
+    if let Some(message) = Message::read(&body, &headers).map_err(Problem::into_response)? {
+        webhooks::take(&state, &admission, id, &message).await.map_err(Error::into_response)?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -67,7 +67,7 @@ const DUPLICATES: &str = "select \
 
 const PAID_WITHOUT_ORDER: &str = "select \
      (select count(*) from payment_simulator.charges c left join checkout.orders o on o.id = c.order_id \
-      where c.outcome = 'approved' and (o.id is null or o.status <> 'paid')) + \
+      where c.outcome = 'approved' and c.provider_ref like 'sim_%' and (o.id is null or o.status <> 'paid')) + \
      (select count(*) from checkout.orders o join checkout.idempotency_keys k on k.order_id = o.id \
       where o.status = 'paid' and not exists ( \
           select 1 from payment_simulator.charges c where c.order_id = o.id and c.outcome = 'approved'))";

@@ -168,6 +168,8 @@ pub(crate) struct PaymentView {
     pub(crate) id: Uuid,
     pub(crate) state: String,
     pub(crate) amount: Money,
+    /// What of it is asked back, or went back.
+    pub(crate) refunded: Money,
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) created_at: OffsetDateTime,
 }

@@ -80,7 +80,7 @@ async fn items_of(conn: &mut Conn<'_>, order: &Row) -> Result<Vec<Item>, Error> 
 pub(crate) async fn payments_of(conn: &mut Conn<'_>, order_id: Uuid) -> Result<Vec<PaymentView>, Error> {
     let rows = sqlx::query!(
         r#"
-        select id, state, amount, currency, created_at from checkout.payments
+        select id, state, amount, refunded, currency, created_at from checkout.payments
         where order_id = $1 order by attempt
         "#,
         order_id,
@@ -90,7 +90,8 @@ pub(crate) async fn payments_of(conn: &mut Conn<'_>, order_id: Uuid) -> Result<V
     let payments = rows.into_iter().map(|row| PaymentView {
         id: row.id,
         state: row.state,
-        amount: Money { amount: row.amount, currency: row.currency },
+        amount: Money { amount: row.amount, currency: row.currency.clone() },
+        refunded: Money { amount: row.refunded, currency: row.currency },
         created_at: row.created_at,
     });
     Ok(payments.collect())

@@ -33,7 +33,8 @@ join seed_skus s
 create temporary table seed_totals on commit drop as
 select order_n, sum(price * quantity)::bigint as total from seed_items group by order_n;
 
-select pg_temp.set_aside(array['checkout.orders', 'checkout.order_items', 'checkout.payments', 'checkout.order_events']);
+select pg_temp.set_aside(array['checkout.orders', 'checkout.order_items', 'checkout.payments', 'checkout.order_events',
+                               'payment_simulator.charges']);
 
 -- step: placing {orders} orders
 
@@ -61,6 +62,15 @@ order by o.n desc, i.sku;
 insert into checkout.payments (id, order_id, attempt, provider_ref, amount, currency, state, created_at)
 select pg_temp.id('f00', o.n, o.at), o.id, 1, 'past_' || o.n, t.total, 'EUR',
        case when o.n % 50 = 7 then 'declined' else 'succeeded' end, o.at
+from seed_orders o
+join seed_totals t on t.order_n = o.n
+order by o.n desc;
+
+-- step: telling the payment provider of them
+
+-- It gives money back, and its books are compared with ours.
+insert into payment_simulator.charges (order_id, attempt, outcome, amount, currency, provider_ref, at)
+select o.id, 1, case when o.n % 50 = 7 then 'declined' else 'approved' end, t.total, 'EUR', 'past_' || o.n, o.at
 from seed_orders o
 join seed_totals t on t.order_n = o.n
 order by o.n desc;

@@ -14,6 +14,7 @@ mod process;
 mod quotas;
 mod random;
 mod readme;
+mod reconcile;
 mod recovery;
 mod seed;
 mod serve;

@@ -42,6 +42,7 @@ impl Payments {
     /// Asks this provider, and waits 3 s for each answer.
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>) -> Self {
+        describe_metrics();
         Self { provider, patience: PATIENCE, breaker: Arc::default(), secrets: None }
     }
 
@@ -137,6 +138,12 @@ impl Payments {
         self.breaker.note(asked.is_ok(), Instant::now());
         asked
     }
+}
+
+fn describe_metrics() {
+    let seconds = metrics::Unit::Seconds;
+    metrics::describe_histogram!(DURATION, seconds, "How long the payment provider took, or was waited for in vain");
+    breaker::describe_metrics();
 }
 
 async fn in_time<T>(question: &'static str, limit: Duration, reply: Reply<'_, T>) -> Result<T, Unknown> {

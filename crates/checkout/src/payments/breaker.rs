@@ -102,6 +102,11 @@ impl Drop for Pass {
     }
 }
 
+pub(super) fn describe_metrics() {
+    metrics::describe_gauge!(STATE, "Who may ask the payment provider: 0 all, 1 one who tries, 2 nobody for a moment");
+    metrics::gauge!(STATE).set(0.0);
+}
+
 fn change(state: &mut State, next: State) {
     if std::mem::discriminant(state) != std::mem::discriminant(&next) {
         match next {

@@ -11,6 +11,7 @@ use axum::extract::FromRef;
 use axum::routing::{delete, get, post, put};
 use forebay_platform::admit::Admit;
 use forebay_platform::db::Db;
+use forebay_platform::etag::Document;
 use forebay_platform::identity::{RevokedSessions, Verifier};
 use forebay_platform::problem;
 use forebay_pool::Class;
@@ -23,6 +24,7 @@ mod domain;
 mod ended;
 mod error;
 mod lane;
+mod openapi;
 mod passwords;
 mod published;
 mod routes;
@@ -42,7 +44,8 @@ pub mod quotas {
 
 pub use cleaning::{Cleaned, clean, keep_clean};
 pub use ended::keep_told;
-use published::{Document, EndedSessions};
+pub use openapi::openapi;
+use published::EndedSessions;
 pub use signing::{AUDIENCE, ISSUER, SigningKey};
 
 /// The schema `auth`. The three services share one table of applied migrations, so each ignores the others' rows.
@@ -78,7 +81,7 @@ impl State {
             db: db.named("auth"),
             admit,
             verifier: signing_key.verifier().refusing(revoked.clone()),
-            key_set: Arc::new(Document::of_keys(signing_key.accepted())),
+            key_set: Arc::new(published::of_keys(signing_key.accepted())),
             ended_sessions: Arc::new(EndedSessions::new(revoked.clone())),
             passwords: Arc::new(passwords::Passwords::new()),
             devices: device::Devices::new(&signing_key.secret_for("device cookies")),

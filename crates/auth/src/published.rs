@@ -4,15 +4,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use axum::body::Bytes;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use forebay_platform::etag;
+use forebay_platform::etag::Document;
 use forebay_platform::identity::RevokedSessions;
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::signing::PublicKey;
 
@@ -27,35 +26,40 @@ const SESSIONS_POLICY: HeaderValue = HeaderValue::from_static("no-cache");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A body, and the headers that go with it.
-#[derive(Debug)]
-pub(crate) struct Document {
-    body: Bytes,
-    headers: HeaderMap,
+fn document(content: &impl Serialize, media_type: HeaderValue, policy: HeaderValue) -> Document {
+    let body = Bytes::from(serde_json::to_vec(content).expect("strings and ids always serialize"));
+    Document::new(body, media_type, policy)
 }
 
-impl Document {
-    fn new(content: &impl Serialize, media_type: HeaderValue, policy: HeaderValue) -> Self {
-        let body = Bytes::from(serde_json::to_vec(content).expect("strings and ids always serialize"));
-        let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, policy), (ETAG, etag::tag_of(&body))];
-        Self { body, headers: headers.into_iter().collect() }
-    }
-
-    /// Made once: keys change only with the process.
-    pub(crate) fn of_keys(keys: &[PublicKey]) -> Self {
-        let keys: Vec<_> = keys.iter().map(published).collect();
-        Self::new(&json!({ "keys": keys }), KEYS_TYPE, KEYS_POLICY)
-    }
-
-    /// 200, or 304 where the client has exactly this.
-    pub(crate) fn answer(&self, request: &HeaderMap) -> Response {
-        etag::unless_known(request, self.headers.clone(), self.body.clone())
-    }
+/// Made once: keys change only with the process.
+pub(crate) fn of_keys(keys: &[PublicKey]) -> Document {
+    let keys = keys.iter().map(Key::of).collect();
+    document(&KeySet { keys }, KEYS_TYPE, KEYS_POLICY)
 }
 
-fn published(key: &PublicKey) -> Value {
-    let x = URL_SAFE_NO_PAD.encode(key.bytes);
-    json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": key.id, "x": x })
+/// A JSON Web Key Set.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeySet {
+    keys: Vec<Key>,
+}
+
+/// A JSON Web Key of Ed25519 (RFC 8037).
+#[derive(Serialize, ToSchema)]
+#[schema(as = PublicKey)]
+struct Key {
+    kty: &'static str,
+    crv: &'static str,
+    r#use: &'static str,
+    alg: &'static str,
+    kid: String,
+    x: String,
+}
+
+impl Key {
+    fn of(key: &PublicKey) -> Self {
+        let x = URL_SAFE_NO_PAD.encode(key.bytes);
+        Self { kty: "OKP", crv: "Ed25519", r#use: "sig", alg: "EdDSA", kid: key.id.clone(), x }
+    }
 }
 
 /// The list of ended sessions, rendered once for each change, whoever asks and how often.
@@ -82,5 +86,5 @@ impl EndedSessions {
 
 fn render(sessions: &RevokedSessions) -> (u64, Document) {
     let (version, list) = sessions.list();
-    (version, Document::new(&list, JSON, SESSIONS_POLICY))
+    (version, document(&list, JSON, SESSIONS_POLICY))
 }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use forebay_platform::client::Client;
 use forebay_platform::db::Tx;
 use forebay_platform::extract::Json;
+use forebay_platform::identity::RevokedList;
 use forebay_platform::security::{self, Event, Outcome};
 use forebay_pool::Admission;
 use secrecy::SecretString;
@@ -23,6 +24,7 @@ use crate::domain::{
 use crate::error::Error;
 use crate::lane::Rank;
 use crate::passwords::Comparison;
+use crate::published::KeySet;
 use crate::signing::SigningKey;
 use crate::throttle::{Attempt, Sender};
 use crate::{State, quotas, store};
@@ -31,7 +33,15 @@ pub(crate) mod addresses;
 pub(crate) mod me;
 pub(crate) mod sessions;
 
-/// `POST /v1/auth/register`
+/// Opens an account, and a session of it.
+#[utoipa::path(
+    post, path = "/v1/auth/register", operation_id = "register", tag = "auth",
+    responses(
+        (status = 201, description = "The account, and tokens for its first session", body = Registered),
+        (status = 409, description = "`email-taken`: the address has an account"),
+        (status = 429),
+    )
+)]
 pub(crate) async fn register(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -69,7 +79,15 @@ async fn open_account(
     store::sessions::open(&mut tx.conn(), login, now).await?.ok_or(Error::AccountClosed)
 }
 
-/// `POST /v1/auth/login`
+/// Opens a session.
+#[utoipa::path(
+    post, path = "/v1/auth/login", operation_id = "login", tag = "auth",
+    responses(
+        (status = 200, description = "Tokens, and a cookie by which the device is known again", body = Tokens),
+        (status = 401, description = "`invalid-credentials`: no such account, or another password"),
+        (status = 429),
+    )
+)]
 pub(crate) async fn login(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -152,7 +170,15 @@ async fn account(state: &State, admission: &Admission, email: &str) -> Result<Op
     Ok(store::users::account_by_email(&mut lease.conn(), &email).await?)
 }
 
-/// `POST /v1/auth/refresh`
+/// Gives new tokens for a refresh token, which is spent by it.
+#[utoipa::path(
+    post, path = "/v1/auth/refresh", operation_id = "refresh", tag = "auth",
+    responses(
+        (status = 200, description = "The next tokens of the session", body = Tokens),
+        (status = 401, description = "`refresh-token-invalid`, or `refresh-token-reused`: the session has ended"),
+        (status = 429),
+    )
+)]
 pub(crate) async fn refresh(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -210,12 +236,23 @@ async fn rotate(
     }
 }
 
-/// `GET /.well-known/jwks.json`
+/// The keys that verify access tokens.
+#[utoipa::path(
+    get, path = "/.well-known/jwks.json", operation_id = "key_set", tag = "verification",
+    responses(
+        (status = 200, description = "A JSON Web Key Set (RFC 7517), of Ed25519 keys", body = KeySet, content_type = "application/jwk-set+json"),
+        (status = 304),
+    )
+)]
 pub(crate) async fn key_set(extract::State(state): extract::State<State>, headers: HeaderMap) -> Response {
     state.key_set.answer(&headers)
 }
 
-/// `GET /.well-known/revoked-sessions.json`
+/// The sessions that have ended while access tokens of theirs may still be good.
+#[utoipa::path(
+    get, path = "/.well-known/revoked-sessions.json", operation_id = "revoked_sessions", tag = "verification",
+    responses((status = 200, description = "Ids of sessions", body = RevokedList), (status = 304))
+)]
 pub(crate) async fn revoked_sessions(extract::State(state): extract::State<State>, headers: HeaderMap) -> Response {
     state.ended_sessions.answer(&headers)
 }

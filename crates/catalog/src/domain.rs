@@ -2,19 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::cursor::{self, After};
 use crate::error::Error;
 
 /// Minor units (cents) and an ISO 4217 code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Money {
     pub(crate) amount: i64,
     pub(crate) currency: String,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Sort {
     #[default]
@@ -26,7 +27,8 @@ pub(crate) enum Sort {
 }
 
 /// A product as a line of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ListedProduct)]
 pub(crate) struct Listed {
     pub(crate) id: Uuid,
     pub(crate) slug: String,
@@ -53,7 +55,7 @@ impl Listed {
 }
 
 /// A product with all that its page shows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Product {
     pub(crate) id: Uuid,
     pub(crate) slug: String,
@@ -70,22 +72,24 @@ pub(crate) struct Product {
 }
 
 /// A projection: `as_of` says how old it is. Checkout has the exact number.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Availability {
     pub(crate) state: String,
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) as_of: OffsetDateTime,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Sku {
     pub(crate) sku: String,
+    #[schema(value_type = BTreeMap<String, String>)]
     pub(crate) attributes: serde_json::Value,
     pub(crate) price: Money,
 }
 
 /// The answer about one product.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductDetail)]
 pub(crate) struct Detail {
     availability: Availability,
     product: Product,
@@ -99,8 +103,9 @@ impl Detail {
 }
 
 /// The query string of a list, as it is sent.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     limit: Option<i64>,
     cursor: Option<String>,
@@ -136,14 +141,17 @@ impl ListQuery {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductPage)]
 pub(crate) struct Page {
     pub(crate) data: Vec<Listed>,
     pub(crate) page: PageInfo,
 }
 
-#[derive(Debug, Serialize)]
+/// Which part of a list it is.
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PageInfo {
+    /// The `cursor` of the next page; null on the last one.
     pub(crate) next_cursor: Option<String>,
     pub(crate) limit: i64,
 }

@@ -18,9 +18,12 @@ mod caching;
 mod cursor;
 mod domain;
 mod error;
+mod openapi;
 mod pages;
 mod routes;
 mod store;
+
+pub use openapi::openapi;
 
 /// The schema `catalog`. The three services share one table of applied migrations, so each ignores the others' rows.
 pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {

@@ -14,7 +14,15 @@ use crate::domain::{Detail, ListQuery, Page, PageRequest, Sort};
 use crate::error::Error;
 use crate::{State, store};
 
-/// `GET /v1/products`
+/// A page of products.
+#[utoipa::path(
+    get, path = "/v1/products", operation_id = "products", tag = "products",
+    responses(
+        (status = 200, description = "The page", body = Page, headers(("Link" = String, description = "The next page, as `rel=\"next\"`"))),
+        (status = 304),
+        (status = 400, description = "`invalid-cursor`: it is of another list; or a parameter is malformed"),
+    )
+)]
 pub(crate) async fn list(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -29,7 +37,11 @@ pub(crate) async fn list(
     Ok(linked(caching::answer(&headers, &page), &page, &request))
 }
 
-/// `GET /v1/products/{id_or_slug}`
+/// One product, by its id or slug.
+#[utoipa::path(
+    get, path = "/v1/products/{id_or_slug}", operation_id = "product", tag = "products",
+    responses((status = 200, description = "The product", body = Detail), (status = 304))
+)]
 pub(crate) async fn product(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,

@@ -1,6 +1,7 @@
 //! Money, carts and orders.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 mod cart;
 mod order;
@@ -9,7 +10,7 @@ pub(crate) use cart::{Cart, CartStatus, CartToken, CartView, Line, NewCart, Quan
 pub(crate) use order::{Event, Item, Order, OrderDetail, PaymentView, PlaceOrder, Status};
 
 /// Minor units (cents) and an ISO 4217 code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Money {
     pub(crate) amount: i64,

@@ -43,6 +43,7 @@ mod cleaning;
 mod domain;
 mod error;
 pub mod events;
+mod openapi;
 pub mod payments;
 mod placement;
 pub mod reconciliation;
@@ -63,6 +64,7 @@ pub mod quotas {
 }
 
 pub use cleaning::{Cleaned, clean, keep_clean};
+pub use openapi::openapi;
 pub use payments::Payments;
 pub use sweeper::{SweepError, Swept, spawn_sweeper, sweep};
 

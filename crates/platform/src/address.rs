@@ -1,11 +1,12 @@
 //! Postal addresses, as whoever delivers to one needs them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::text::Check;
 
 /// A postal address as it is written in a request, in an answer, and on a label.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
     /// Of whoever receives it.

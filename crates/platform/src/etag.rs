@@ -5,7 +5,7 @@ use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 
@@ -16,6 +16,28 @@ use crate::problem::{Code, Problem};
 pub fn tag_of(body: &[u8]) -> HeaderValue {
     let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(body)[..16]);
     HeaderValue::from_str(&format!("\"{digest}\"")).expect("base64 is plain ASCII")
+}
+
+/// A body that is sent as it is kept, with the headers that go with it.
+#[derive(Debug)]
+pub struct Document {
+    body: Bytes,
+    headers: HeaderMap,
+}
+
+impl Document {
+    /// Of this media type, for caches to keep as `policy` (a `Cache-Control`) says.
+    #[must_use]
+    pub fn new(body: Bytes, media_type: HeaderValue, policy: HeaderValue) -> Self {
+        let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, policy), (ETAG, tag_of(&body))];
+        Self { body, headers: headers.into_iter().collect() }
+    }
+
+    /// 200, or 304 where the client has exactly this.
+    #[must_use]
+    pub fn answer(&self, request: &HeaderMap) -> Response {
+        unless_known(request, self.headers.clone(), self.body.clone())
+    }
 }
 
 /// The answer 200 with these headers and this body, or 304 where the client has the body of this `ETag`.

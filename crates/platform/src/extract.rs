@@ -112,6 +112,9 @@ pub struct IdempotencyKey(String);
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 impl IdempotencyKey {
+    /// As the field's name is written.
+    pub(crate) const HEADER: &str = "Idempotency-Key";
+
     /// The key without its quotes.
     #[must_use]
     pub fn as_str(&self) -> &str {

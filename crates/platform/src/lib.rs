@@ -12,6 +12,7 @@ pub mod etag;
 pub mod extract;
 pub mod identity;
 pub mod instant;
+pub mod openapi;
 pub mod outbound;
 pub mod page;
 pub mod problem;

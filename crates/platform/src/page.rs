@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::extract::Json;
 use crate::problem::{Code, Problem};
@@ -39,8 +40,8 @@ pub struct PageRequest<K> {
     limit: i64,
 }
 
-/// The answer: some rows of a list, with `Link` to the next ones.
-#[derive(Debug, Serialize)]
+/// Some rows of a list, with `Link` to the next ones.
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
     data: Vec<T>,
     page: PageInfo,
@@ -48,8 +49,10 @@ pub struct Page<T> {
     list: String,
 }
 
-#[derive(Debug, Serialize)]
+/// Which part of a list it is.
+#[derive(Debug, Serialize, ToSchema)]
 struct PageInfo {
+    /// The `cursor` of the next page; null on the last one.
     next_cursor: Option<String>,
     limit: i64,
 }

@@ -15,6 +15,8 @@ use forebay_pool::http::Shed;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::{identity::ADMIN_SCOPE, quota::Spent};
 
@@ -84,26 +86,66 @@ impl FieldError {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Problem details (RFC 9457). More codes and fields may come; none changes its meaning.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body<'a> {
+    /// A URI that names the kind of problem.
+    #[schema(value_type = String)]
     r#type: Cow<'static, str>,
+    /// The same for people.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What went wrong, stable and in kebab-case: what programs should look at.
+    #[schema(example = "overloaded")]
     code: &'static str,
+    /// What happened here, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     detail: Option<&'a str>,
+    /// Whether the same request may succeed when it is sent again.
     retryable: bool,
+    /// Why the request was refused before anything was executed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<&'static str>,
+    /// When to come back, in whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     retry_after_s: Option<u64>,
+    /// The faults, one by one.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    #[schema(value_type = Vec<FieldError>, required = false)]
     errors: &'a [FieldError],
+    /// The quota that was used up.
     #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>, nullable = false)]
     violated_policies: Option<[&'static str; 1]>,
+    /// The request's id: it finds the request in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
     trace_id: Option<Arc<str>>,
 }
+
+impl PartialSchema for FieldError {
+    fn schema() -> RefOr<Schema> {
+        let text = |description: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(description));
+        let object = ObjectBuilder::new()
+            .description(Some(
+                "One fault in a request, with the place where it is: of a `pointer` and a `parameter` it has one",
+            ))
+            .property("pointer", text("A JSON pointer (RFC 6901) into the body; empty for the whole body"))
+            .property("parameter", text("The name of a parameter of the query"))
+            .property("code", text("Stable, in kebab-case"))
+            .required("code")
+            .property("detail", text("For people"))
+            .required("detail");
+        object.into()
+    }
+}
+
+impl ToSchema for FieldError {}
 
 impl Problem {
     /// The bare line of the table.

@@ -15,6 +15,7 @@ pub mod database;
 pub mod failure;
 pub mod health;
 pub mod migrations;
+pub mod openapi;
 pub mod place;
 pub mod reason;
 pub mod reconcile;

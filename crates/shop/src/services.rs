@@ -7,6 +7,8 @@ use forebay_auth::SigningKey;
 use forebay_checkout::Payments;
 use forebay_platform::{admin::Writes, admit::Admit, client::Proxies, db::Db, identity::Verifier, serve};
 
+use crate::openapi;
+
 /// One of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Service {
@@ -82,7 +84,7 @@ impl Services {
         }
     }
 
-    /// Their public API. What none of them knows is a 404.
+    /// Their public API, and the description of the whole one. What none of them knows is a 404.
     pub fn router(&self) -> Router {
         let services = [
             ("catalog", self.catalog.clone().map(forebay_catalog::router)),
@@ -91,6 +93,7 @@ impl Services {
         ];
         let served = services.into_iter().filter_map(|(name, router)| Some((name, router?)));
         let all = served.fold(Router::new(), |all, (name, router)| all.merge(serve::measured(router, name)));
+        let all = all.merge(serve::measured(openapi::router(), "openapi"));
         serve::public(all, self.proxies.clone())
     }
 }

@@ -3,6 +3,7 @@
 use forebay_platform::text::Check;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{EmailAddress, Tokens, password};
@@ -11,24 +12,27 @@ use crate::error::Error;
 /// In characters.
 const LONGEST_NAME: usize = 100;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Registration {
     email: String,
+    #[schema(value_type = String, format = Password)]
     pub(crate) password: SecretString,
     pub(crate) name: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credentials {
     pub(crate) email: String,
+    #[schema(value_type = String, format = Password)]
     pub(crate) password: SecretString,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Presented {
+    #[schema(value_type = String, format = Password)]
     pub(crate) refresh_token: SecretString,
 }
 
@@ -45,17 +49,19 @@ pub(crate) fn name_of_account(email: &str) -> String {
 }
 
 /// The body of `PATCH /v1/me`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewName {
     pub(crate) name: String,
 }
 
 /// The body of `PUT /v1/me/password`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordChange {
+    #[schema(value_type = String, format = Password)]
     pub(crate) current: SecretString,
+    #[schema(value_type = String, format = Password)]
     pub(crate) new: SecretString,
 }
 
@@ -131,7 +137,7 @@ impl Role {
 }
 
 /// An account as its own user sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct User {
     pub(crate) id: Uuid,
     pub(crate) email: String,
@@ -151,7 +157,7 @@ fn words(email: &str, name: &str) -> Vec<String> {
 }
 
 /// The answer to a registration.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Registered {
     pub(crate) user: User,
     #[serde(flatten)]

@@ -2,12 +2,13 @@
 
 use forebay_platform::address::Address;
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// How many an account holds.
 pub(crate) const MOST_ADDRESSES: i64 = 50;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SavedAddress {
     pub(crate) id: Uuid,
     #[serde(flatten)]

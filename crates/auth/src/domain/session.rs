@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Role;
@@ -157,7 +158,7 @@ pub(crate) fn judge(session: &Session, kept: &Kept, now: OffsetDateTime) -> Verd
 }
 
 /// The answer to whoever may come in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Tokens {
     access_token: String,
     token_type: &'static str,
@@ -189,7 +190,8 @@ impl Tokens {
 }
 
 /// The answer of `GET /v1/me/sessions`, one for each.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
 pub(crate) struct SessionView {
     id: Uuid,
     #[serde(serialize_with = "forebay_platform::instant::serialize")]

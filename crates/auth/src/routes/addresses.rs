@@ -17,7 +17,11 @@ use crate::domain::{MOST_ADDRESSES, SavedAddress};
 use crate::error::Error;
 use crate::{State, store};
 
-/// `GET /v1/me/addresses`
+/// The addresses of the account, the oldest first.
+#[utoipa::path(
+    get, path = "/v1/me/addresses", operation_id = "addresses", tag = "account", security(("bearer" = [])),
+    responses((status = 200, description = "The addresses", body = Vec<SavedAddress>))
+)]
 pub(crate) async fn list(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -27,7 +31,11 @@ pub(crate) async fn list(
     Ok(Json(store::addresses::all(&mut lease.conn(), principal.user_id).await?))
 }
 
-/// `POST /v1/me/addresses`
+/// Adds an address, of at most 50.
+#[utoipa::path(
+    post, path = "/v1/me/addresses", operation_id = "add_address", tag = "account", security(("bearer" = [])),
+    responses((status = 201, description = "The address", body = SavedAddress, headers(("Location" = String))))
+)]
 pub(crate) async fn create(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -54,7 +62,11 @@ async fn insert(tx: &mut Tx<'_>, user_id: Uuid, saved: &SavedAddress) -> Result<
     Ok(store::addresses::insert(&mut tx.conn(), user_id, saved).await?)
 }
 
-/// `GET /v1/me/addresses/{id}`
+/// One address of the account.
+#[utoipa::path(
+    get, path = "/v1/me/addresses/{id}", operation_id = "address", tag = "account", security(("bearer" = [])),
+    responses((status = 200, description = "The address", body = SavedAddress))
+)]
 pub(crate) async fn read(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -66,7 +78,11 @@ pub(crate) async fn read(
     Ok(Json(saved.ok_or(Error::NotFound("address"))?))
 }
 
-/// `PUT /v1/me/addresses/{id}`
+/// Puts another address in the place of this one.
+#[utoipa::path(
+    put, path = "/v1/me/addresses/{id}", operation_id = "replace_address", tag = "account", security(("bearer" = [])),
+    responses((status = 200, description = "The address as it is now", body = SavedAddress))
+)]
 pub(crate) async fn replace(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -84,7 +100,11 @@ pub(crate) async fn replace(
     Ok(Json(saved))
 }
 
-/// `DELETE /v1/me/addresses/{id}`
+/// Forgets an address.
+#[utoipa::path(
+    delete, path = "/v1/me/addresses/{id}", operation_id = "remove_address", tag = "account", security(("bearer" = [])),
+    responses((status = 204, description = "It is forgotten"))
+)]
 pub(crate) async fn remove(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,

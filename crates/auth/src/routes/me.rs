@@ -25,7 +25,11 @@ use crate::passwords::Comparison;
 use crate::throttle::{Attempt, Sender};
 use crate::{State, quotas, store};
 
-/// `GET /v1/me`
+/// The account of the bearer.
+#[utoipa::path(
+    get, path = "/v1/me", operation_id = "me", tag = "account", security(("bearer" = [])),
+    responses((status = 200, description = "The account", body = User), (status = 304))
+)]
 pub(crate) async fn read(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -39,7 +43,11 @@ pub(crate) async fn read(
     Ok(etag::unless_known(&headers, answer, body))
 }
 
-/// `PATCH /v1/me`
+/// Changes the name of the account.
+#[utoipa::path(
+    patch, path = "/v1/me", operation_id = "change_me", tag = "account", security(("bearer" = [])),
+    responses((status = 200, description = "The account as it is now", body = User), (status = 412))
+)]
 pub(crate) async fn change(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -71,7 +79,15 @@ fn tagged(user: &User) -> (HeaderMap, Bytes) {
     (headers.into_iter().collect(), body)
 }
 
-/// `PUT /v1/me/password`
+/// Changes the password, and ends all other sessions.
+#[utoipa::path(
+    put, path = "/v1/me/password", operation_id = "change_password", tag = "account", security(("bearer" = [])),
+    responses(
+        (status = 204, description = "It is changed"),
+        (status = 401, description = "`invalid-credentials`: `current` is not the password; or no good access token"),
+        (status = 429),
+    )
+)]
 pub(crate) async fn change_password(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,

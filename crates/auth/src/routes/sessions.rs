@@ -17,7 +17,11 @@ use crate::{State, store};
 /// How many are listed.
 const MOST_LISTED: i64 = 100;
 
-/// `POST /v1/auth/logout`
+/// Ends this session.
+#[utoipa::path(
+    post, path = "/v1/auth/logout", operation_id = "logout", tag = "auth", security(("bearer" = [])),
+    responses((status = 204, description = "It has ended"))
+)]
 pub(crate) async fn logout(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -33,7 +37,11 @@ pub(crate) async fn logout(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /v1/auth/logout-all`
+/// Ends all sessions of the account.
+#[utoipa::path(
+    post, path = "/v1/auth/logout-all", operation_id = "logout_all", tag = "auth", security(("bearer" = [])),
+    responses((status = 204, description = "They have ended"))
+)]
 pub(crate) async fn logout_all(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -48,7 +56,11 @@ pub(crate) async fn logout_all(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /v1/me/sessions`
+/// The sessions of the account, the last seen first, 100 at most.
+#[utoipa::path(
+    get, path = "/v1/me/sessions", operation_id = "sessions", tag = "account", security(("bearer" = [])),
+    responses((status = 200, description = "The sessions", body = Vec<SessionView>))
+)]
 pub(crate) async fn list(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -61,7 +73,11 @@ pub(crate) async fn list(
     Ok(Json(live.into_iter().map(|listed| SessionView::new(listed, session_id)).collect()))
 }
 
-/// `DELETE /v1/me/sessions/{id}`
+/// Ends one session of the account.
+#[utoipa::path(
+    delete, path = "/v1/me/sessions/{id}", operation_id = "end_session", tag = "account", security(("bearer" = [])),
+    responses((status = 204, description = "It has ended"))
+)]
 pub(crate) async fn end(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,

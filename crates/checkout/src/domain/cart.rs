@@ -2,6 +2,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Money;
@@ -32,7 +33,7 @@ impl CartToken {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CartStatus {
     Open,
@@ -49,7 +50,8 @@ pub(crate) struct Cart {
 }
 
 /// A line of a cart at today's price.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = CartLine)]
 pub(crate) struct Line {
     pub(crate) sku: String,
     /// Null, as the price, once the catalog does not know it any more.
@@ -61,7 +63,7 @@ pub(crate) struct Line {
 }
 
 /// What a line holds after `PUT`: 0 removes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Quantity {
     quantity: i64,
@@ -75,7 +77,8 @@ impl Quantity {
 }
 
 /// The answer about a cart.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Cart)]
 pub(crate) struct CartView {
     id: Uuid,
     status: CartStatus,
@@ -108,7 +111,7 @@ pub(super) fn sum<'a>(lines: impl IntoIterator<Item = (&'a Money, i32)>) -> Opti
 }
 
 /// The answer to `POST /v1/carts`: the only time the token is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NewCart {
     #[serde(flatten)]
     pub(crate) cart: CartView,

@@ -2,6 +2,7 @@ use forebay_platform::address::Address;
 use forebay_platform::text::Check;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::cart::{Line, sum};
@@ -10,7 +11,7 @@ use crate::error::Error;
 use crate::payments::{Bill, Outcome};
 
 /// The body of `POST /v1/orders`.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlaceOrder {
     pub(crate) cart_id: Uuid,
@@ -31,7 +32,8 @@ impl PlaceOrder {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = OrderStatus)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     /// Leaves for one of the next three, once.
@@ -81,7 +83,8 @@ impl Status {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = OrderItem)]
 pub(crate) struct Item {
     pub(crate) sku: String,
     pub(crate) name: String,
@@ -90,7 +93,7 @@ pub(crate) struct Item {
 }
 
 /// An order, as it is kept and as it is answered.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Order {
     pub(crate) id: Uuid,
     #[serde(skip)]
@@ -101,6 +104,7 @@ pub(crate) struct Order {
     pub(crate) total: Money,
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) placed_at: OffsetDateTime,
+    #[schema(value_type = Address)]
     pub(crate) address: serde_json::Value,
     /// Ascending by SKU: the order in which every transaction locks stock, so that none waits for another in a circle.
     pub(crate) items: Vec<Item>,
@@ -155,7 +159,7 @@ fn items_of(lines: Vec<Line>) -> Result<Vec<Item>, Error> {
 }
 
 /// The answer of `GET /v1/orders/{id}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrderDetail {
     #[serde(flatten)]
     pub(crate) order: Order,
@@ -163,7 +167,8 @@ pub(crate) struct OrderDetail {
     pub(crate) events: Vec<Event>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Payment)]
 pub(crate) struct PaymentView {
     pub(crate) id: Uuid,
     pub(crate) state: String,
@@ -174,7 +179,8 @@ pub(crate) struct PaymentView {
     pub(crate) created_at: OffsetDateTime,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrderEvent)]
 pub(crate) struct Event {
     pub(crate) kind: String,
     #[serde(serialize_with = "forebay_platform::instant::serialize")]

@@ -14,7 +14,14 @@ use crate::domain::{CartToken, CartView, NewCart, Quantity};
 use crate::error::Error;
 use crate::{State, store};
 
-/// `POST /v1/carts`
+/// Makes an empty cart.
+#[utoipa::path(
+    post, path = "/v1/carts", operation_id = "create_cart", tag = "carts",
+    responses(
+        (status = 201, description = "The cart, with the token that opens it: shown only now", body = NewCart, headers(("Location" = String))),
+        (status = 429),
+    )
+)]
 pub(crate) async fn create(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -28,7 +35,11 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, location, Json(NewCart { cart, cart_token: token.secret })))
 }
 
-/// `GET /v1/carts/{id}`
+/// A cart, at the prices of today.
+#[utoipa::path(
+    get, path = "/v1/carts/{id}", operation_id = "cart", tag = "carts", security(("bearer" = []), ("cart" = [])),
+    responses((status = 200, description = "The cart", body = CartView))
+)]
 pub(crate) async fn read(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -42,7 +53,14 @@ pub(crate) async fn read(
     Ok(Json(CartView::new(&cart, lines)?))
 }
 
-/// `PUT /v1/carts/{id}/items/{sku}`
+/// Puts so many of a SKU into the cart; 0 takes them out.
+#[utoipa::path(
+    put, path = "/v1/carts/{id}/items/{sku}", operation_id = "put_item", tag = "carts", security(("bearer" = []), ("cart" = [])),
+    responses(
+        (status = 200, description = "The cart as it is now", body = CartView),
+        (status = 409, description = "`cart-already-ordered`"),
+    )
+)]
 pub(crate) async fn put_item(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -55,7 +73,14 @@ pub(crate) async fn put_item(
     apply(&state, &admission, id, &caller, &change).await
 }
 
-/// `DELETE /v1/carts/{id}/items/{sku}`
+/// Takes a SKU out of the cart.
+#[utoipa::path(
+    delete, path = "/v1/carts/{id}/items/{sku}", operation_id = "remove_item", tag = "carts", security(("bearer" = []), ("cart" = [])),
+    responses(
+        (status = 200, description = "The cart as it is now", body = CartView),
+        (status = 409, description = "`cart-already-ordered`"),
+    )
+)]
 pub(crate) async fn remove_item(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -65,7 +90,15 @@ pub(crate) async fn remove_item(
     apply(&state, &admission, id, &caller, &Change::Delete(sku)).await
 }
 
-/// `POST /v1/carts/{id}/claim`
+/// Makes a cart the account's own. Its token opens it no more.
+#[utoipa::path(
+    post, path = "/v1/carts/{id}/claim", operation_id = "claim_cart", tag = "carts",
+    security(("bearer" = []), ("bearer" = [], "cart" = [])),
+    responses(
+        (status = 200, description = "The cart", body = CartView),
+        (status = 409, description = "`cart-already-ordered`"),
+    )
+)]
 pub(crate) async fn claim(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,

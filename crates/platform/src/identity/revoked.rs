@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{ACCESS_LIFE, LEEWAY};
@@ -31,7 +32,8 @@ struct Known {
 }
 
 /// The document in which an issuer publishes them.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = RevokedSessions)]
 pub struct RevokedList {
     /// Ids of sessions.
     pub revoked: Vec<Uuid>,

@@ -110,6 +110,18 @@ impl Code {
         self.row().code
     }
 
+    /// The status that it is answered with.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        self.row().status
+    }
+
+    /// What it means, for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.row().title
+    }
+
     #[rustfmt::skip]
     pub(super) fn row(self) -> Row {
         match self {

@@ -10,6 +10,7 @@ mod drain;
 mod faults;
 mod health;
 mod metrics;
+mod openapi;
 mod process;
 mod quotas;
 mod random;

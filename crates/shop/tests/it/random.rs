@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::admins::Administrator;
 use crate::process::{Shop, home};
-use documented::{Documented, Endpoint};
+pub(crate) use documented::{Documented, Endpoint};
 use larder::Larder;
 use request::Draft;
 use wire::{Line, Outcome};

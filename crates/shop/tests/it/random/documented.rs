@@ -8,19 +8,19 @@ const API: &str = include_str!("../../../../../docs/api.md");
 
 /// One line of the table of endpoints.
 #[derive(Clone, Debug)]
-pub(super) struct Endpoint {
-    pub(super) method: String,
+pub(crate) struct Endpoint {
+    pub(crate) method: String,
     /// With its parameters in braces.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// Names of the query's parameters.
-    pub(super) query: Vec<String>,
+    pub(crate) query: Vec<String>,
     /// Names of the body's fields, with a question mark behind those that it may leave out; nothing where it takes no body.
-    pub(super) fields: Vec<String>,
+    pub(crate) fields: Vec<String>,
     /// `bearer`, `cart`, `admin`, and names of headers.
-    pub(super) needs: String,
-    pub(super) statuses: BTreeSet<u16>,
+    pub(crate) needs: String,
+    pub(crate) statuses: BTreeSet<u16>,
     /// Whether it is on the admin listener, of which the table says nothing.
-    pub(super) admin: bool,
+    pub(crate) admin: bool,
 }
 
 impl fmt::Display for Endpoint {
@@ -31,20 +31,20 @@ impl fmt::Display for Endpoint {
 
 impl Endpoint {
     /// Whether only those who run the shop may ask it.
-    pub(super) fn is_for_admins(&self) -> bool {
+    pub(crate) fn is_for_admins(&self) -> bool {
         self.needs.split(',').any(|need| need.trim() == "admin")
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Documented {
-    pub(super) endpoints: Vec<Endpoint>,
+pub(crate) struct Documented {
+    pub(crate) endpoints: Vec<Endpoint>,
     /// The problems, by status and code.
     problems: HashSet<(u16, String)>,
 }
 
 impl Documented {
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let endpoints: Vec<_> = rows("## Endpoints").flat_map(|cells| endpoints(&cells)).collect();
         let problems: HashSet<_> = rows("## Errors").flat_map(|cells| problems(&cells)).collect();
         assert!(
@@ -54,11 +54,11 @@ impl Documented {
         Self { endpoints: [endpoints, admin()].concat(), problems }
     }
 
-    pub(super) fn has_problem(&self, status: u16, code: &str) -> bool {
+    pub(crate) fn has_problem(&self, status: u16, code: &str) -> bool {
         self.problems.contains(&(status, code.to_owned()))
     }
 
-    pub(super) fn has_status(&self, status: u16) -> bool {
+    pub(crate) fn has_status(&self, status: u16) -> bool {
         let failed = self.problems.iter().any(|(known, _)| *known == status);
         failed || self.endpoints.iter().any(|endpoint| endpoint.statuses.contains(&status))
     }

@@ -1,0 +1,26 @@
+//! The description of this service: its operations, as their handlers say them.
+
+use utoipa::OpenApi;
+
+use crate::routes;
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    routes::carts::create,
+    routes::carts::read,
+    routes::carts::put_item,
+    routes::carts::remove_item,
+    routes::carts::claim,
+    routes::orders::place,
+    routes::orders::read,
+), tags(
+    (name = "carts", description = "What is to be bought"),
+    (name = "orders", description = "What was bought"),
+))]
+struct Described;
+
+/// What of the API is this service's own; `platform::openapi::complete` adds what all operations have in common.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Described::openapi()
+}

@@ -1,0 +1,242 @@
+//! The API's description (OpenAPI 3.1), made from the code: what all operations have in common is said here, once.
+//!
+//! A handler says what is its own, and nothing else:
+//!
+//! ```text
+//! /// Changes the user's name.
+//! #[utoipa::path(patch, path = "/v1/me", operation_id = "rename_me", tag = "account", security(("bearer" = [])),
+//!     responses((status = 200, description = "The account", body = User), (status = 412)))]
+//! ```
+//!
+//! [`complete`] adds what follows from that: the failures that go with a body, a token, a scope or an id in the path, the fields
+//! that go with `ETag`s, the shape of every problem, and what each of its statuses means.
+
+use std::collections::BTreeSet;
+
+use http::StatusCode;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{
+    Components, ContentBuilder, Header, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Type,
+};
+use utoipa::{IntoParams, PartialSchema as _, ToSchema as _};
+
+use crate::extract::IdempotencyKey;
+use crate::problem::{Body, Code, FieldError};
+
+mod flat;
+
+/// The security scheme of access tokens; its "scopes" are what a token must have.
+const BEARER: &str = "bearer";
+/// The security scheme of carts without an account.
+const CART: &str = "cart";
+
+/// Any request can meet these: a head that is none, one that is too slow or too large, a fault, a refusal, a deadline.
+const ALWAYS: [u16; 7] = [400, 408, 414, 431, 500, 503, 504];
+
+const JSON_PROBLEM: &str = "application/problem+json";
+
+/// Completes a description whose operations say what is their own.
+pub fn complete(document: &mut OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        for operation in operations(item) {
+            complete_operation(operation);
+        }
+    }
+    let components = document.components.get_or_insert_default();
+    components.schemas.insert(Body::name().into_owned(), Body::schema());
+    components.schemas.insert(FieldError::name().into_owned(), FieldError::schema());
+    add_headers(components);
+    add_parameters(components);
+    add_problems(components);
+    add_security(components);
+    flat::flatten(&mut components.schemas);
+}
+
+/// The operations of a path.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    [get, put, post, delete, patch].into_iter().filter_map(Option::as_mut)
+}
+
+fn complete_operation(operation: &mut Operation) {
+    for status in failures(operation) {
+        operation.responses.responses.entry(status.to_string()).or_insert_with(|| Response::new("").into());
+    }
+    let has = |status: &str| operation.responses.responses.contains_key(status);
+    let (cached, guarded, keyed) = (has("304"), has("412"), is_keyed(operation));
+    let mut fields = vec!["X-Request-Id"];
+    if cached || guarded {
+        fields.push("ETag");
+    }
+    if keyed {
+        fields.push("Idempotent-Replayed");
+    }
+    for (status, response) in &mut operation.responses.responses {
+        if status.starts_with(['4', '5']) {
+            *response = RefOr::Ref(problem(status, response));
+        } else if let RefOr::T(response) = response {
+            response
+                .headers
+                .extend(fields.iter().map(|name| ((*name).to_owned(), RefOr::Ref(component("headers", name)))));
+            if status == "304" && response.description.is_empty() {
+                "It is what the client has".clone_into(&mut response.description);
+            }
+        }
+    }
+    let parameters = [(cached, "If-None-Match"), (guarded, "If-Match")];
+    let added = parameters.into_iter().filter(|(is, _)| *is).map(|(_, name)| RefOr::Ref(component("parameters", name)));
+    operation.parameters.get_or_insert_default().extend(added);
+}
+
+/// The statuses with which an operation can fail because of what it takes.
+fn failures(operation: &Operation) -> BTreeSet<u16> {
+    let security = operation.security.as_deref().unwrap_or_default();
+    let has = |status: &str| operation.responses.responses.contains_key(status);
+    let rules: [(bool, &[u16]); 6] = [
+        (operation.request_body.is_some(), &[413, 415, 422]),
+        (parameters(operation).any(|parameter| parameter.parameter_in == ParameterIn::Path), &[404]),
+        (!security.is_empty(), &[401]),
+        (security.iter().any(wants_scope), &[403]),
+        (is_keyed(operation), &[409, 422]),
+        (has("412"), &[428]),
+    ];
+    let apply = rules.into_iter().filter(|(applies, _)| *applies).flat_map(|(_, statuses)| statuses);
+    apply.chain(&ALWAYS).copied().collect()
+}
+
+fn parameters(operation: &Operation) -> impl Iterator<Item = &Parameter> {
+    operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+        RefOr::T(parameter) => Some(parameter),
+        RefOr::Ref(_) => None,
+    })
+}
+
+fn is_keyed(operation: &Operation) -> bool {
+    parameters(operation).any(|parameter| parameter.name == IdempotencyKey::HEADER)
+}
+
+fn wants_scope(requirement: &SecurityRequirement) -> bool {
+    let requirement = serde_json::to_value(requirement).unwrap_or_default();
+    requirement[BEARER].as_array().is_some_and(|scopes| !scopes.is_empty())
+}
+
+/// The common answer with this status, in the words of the operation where it has some.
+fn problem(status: &str, said: &RefOr<Response>) -> Ref {
+    let status = status.parse().ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let mut reference = component("responses", &status.map(name_of).unwrap_or_default());
+    if let RefOr::T(said) = said {
+        reference.description.clone_from(&said.description);
+    }
+    reference
+}
+
+/// `NotFound` for 404.
+fn name_of(status: StatusCode) -> String {
+    status.canonical_reason().unwrap_or(status.as_str()).split([' ', '-']).collect()
+}
+
+fn component(kind: &str, name: &str) -> Ref {
+    Ref::new(format!("#/components/{kind}/{name}"))
+}
+
+/// What each status of the table of problems means, and the fields that it comes with.
+fn add_problems(components: &mut Components) {
+    let statuses: BTreeSet<StatusCode> = Code::ALL.into_iter().map(Code::status).collect();
+    for status in statuses {
+        let codes = Code::ALL.into_iter().filter(|code| code.status() == status);
+        let described: Vec<_> = codes.map(|code| format!("`{}`: {}", code.as_str(), code.title())).collect();
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Body::name()))).build();
+        let mut response =
+            ResponseBuilder::new().description(described.join("; ")).content(JSON_PROBLEM, content).build();
+        let fields = fields_of(status).iter().chain(&["X-Request-Id"]);
+        response.headers = fields.map(|name| ((*name).to_owned(), RefOr::Ref(component("headers", name)))).collect();
+        components.responses.insert(name_of(status), response.into());
+    }
+}
+
+fn fields_of(status: StatusCode) -> &'static [&'static str] {
+    match status.as_u16() {
+        401 => &["WWW-Authenticate"],
+        405 => &["Allow"],
+        409 => &["Retry-After", "Retry-After-Ms"],
+        429 => &["Retry-After", "Retry-After-Ms", "RateLimit", "RateLimit-Policy"],
+        503 => &["Retry-After", "Retry-After-Ms", "Retry-Ticket"],
+        _ => &[],
+    }
+}
+
+fn add_headers(components: &mut Components) {
+    let texts = [
+        ("Allow", "The methods that the resource has"),
+        ("ETag", "Names this version of the answer: for `If-None-Match` and `If-Match`"),
+        (
+            "Idempotent-Replayed",
+            "`true` where an earlier request with the same key did it, and this is its answer again",
+        ),
+        ("RateLimit", "What is left of the quota, and in how many seconds there is more"),
+        ("RateLimit-Policy", "The quota"),
+        ("Retry-Ticket", "Sent along after `Retry-After`, it has the request served before others"),
+        ("WWW-Authenticate", "Which token is wanted, and what is wrong with the one that was sent (RFC 6750)"),
+        ("X-Request-Id", "Of this request; a problem has it as `trace_id`"),
+    ];
+    let numbers =
+        [("Retry-After", "When to come back, in whole seconds"), ("Retry-After-Ms", "The same in milliseconds")];
+    let texts = texts.map(|(name, description)| (name, header(Type::String, description)));
+    let numbers = numbers.map(|(name, description)| (name, header(Type::Integer, description)));
+    for (name, header) in texts.into_iter().chain(numbers) {
+        components.headers.insert(name.to_owned(), header.into());
+    }
+}
+
+fn header(kind: Type, description: &str) -> Header {
+    let schema = ObjectBuilder::new().schema_type(kind).build();
+    HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
+}
+
+fn add_parameters(components: &mut Components) {
+    let known = [
+        (
+            "If-None-Match",
+            Required::False,
+            "The `ETag` of the answer that the client has: 304 where it is still the same",
+        ),
+        (
+            "If-Match",
+            Required::True,
+            "The `ETag` of the version that is to be changed: 412 where it is another one now",
+        ),
+    ];
+    for (name, required, description) in known {
+        components.parameters.insert(name.to_owned(), request_header(name, required, description).build().into());
+    }
+}
+
+fn request_header(name: &str, required: Required, description: &str) -> ParameterBuilder {
+    let schema = ObjectBuilder::new().schema_type(Type::String).build();
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).required(required);
+    parameter.description(Some(description)).schema(Some(schema))
+}
+
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));
+        let schema = schema.pattern(Some(r"^[ !#-\[\]-~]+$")).build();
+        let description = "Made by the client for what it wants done once, and sent again with each repeat";
+        vec![request_header(Self::HEADER, Required::True, description).schema(Some(schema)).build()]
+    }
+}
+
+fn add_security(components: &mut Components) {
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("at+jwt");
+    let bearer = bearer.description(Some("An access token of `POST /v1/auth/login`")).build();
+    let cart = ApiKeyValue::with_description("X-Cart-Token", "The `cart_token` that `POST /v1/carts` gave");
+    let schemes = [(BEARER, SecurityScheme::Http(bearer)), (CART, SecurityScheme::ApiKey(ApiKey::Header(cart)))];
+    components.security_schemes.extend(schemes.map(|(name, scheme)| (name.to_owned(), scheme.into())));
+}
+
+#[cfg(test)]
+mod tests;

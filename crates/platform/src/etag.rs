@@ -33,6 +33,13 @@ impl Document {
         Self { body, headers: headers.into_iter().collect() }
     }
 
+    /// The same, with one more header.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
     /// 200, or 304 where the client has exactly this.
     #[must_use]
     pub fn answer(&self, request: &HeaderMap) -> Response {

@@ -2,13 +2,15 @@
 
 use std::sync::LazyLock;
 
+use axum::Router;
 use axum::body::Bytes;
+use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::{HeaderMap, HeaderValue};
-use axum::response::Response;
 use axum::routing::get;
-use axum::{Router, extract::State};
 use forebay_platform::{etag::Document, openapi, problem};
 use utoipa::openapi::{Info, OpenApi, OpenApiBuilder};
+
+mod page;
 
 /// It changes with the program only.
 const POLICY: HeaderValue = HeaderValue::from_static("public, max-age=300");
@@ -21,10 +23,27 @@ Every failure is problem details (RFC 9457) with a stable `code`. 503 `overloade
 Every request may have `X-Request-Id` (a UUID, which the answer repeats), `Request-Timeout-Ms` (for how long its sender waits), and \
 `Retry-Ticket` (of the refusal before it).";
 
-/// Rendered when it is first asked for.
-static RENDERED: LazyLock<Document> = LazyLock::new(|| {
-    let json = serde_json::to_vec(&described()).expect("a description always serializes");
-    Document::new(Bytes::from(json), HeaderValue::from_static("application/json"), POLICY)
+/// The page takes what is its own, and nothing runs in it.
+const PAGE_POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What is answered, rendered when it is first asked for.
+struct Rendered {
+    json: Document,
+    page: Document,
+    style: Document,
+}
+
+static RENDERED: LazyLock<Rendered> = LazyLock::new(|| {
+    let described = serde_json::to_value(described()).expect("a description always serializes");
+    let kept =
+        |text: String, media_type| Document::new(Bytes::from(text), HeaderValue::from_static(media_type), POLICY);
+    let page = kept(page::render(&described), "text/html; charset=utf-8");
+    Rendered {
+        json: kept(described.to_string(), "application/json"),
+        page: page.with(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY)),
+        style: kept(page::STYLE.to_owned(), "text/css; charset=utf-8"),
+    }
 });
 
 /// All operations of all services.
@@ -40,13 +59,11 @@ pub fn described() -> OpenApi {
     whole
 }
 
-/// `GET /openapi.json`.
+/// `GET /openapi.json`, and the page that shows it to people.
 pub(crate) fn router() -> Router {
     Router::new()
-        .route("/openapi.json", get(answer).with_state(&RENDERED))
+        .route("/openapi.json", get(async |request: HeaderMap| RENDERED.json.answer(&request)))
+        .route("/docs", get(async |request: HeaderMap| RENDERED.page.answer(&request)))
+        .route("/docs/style.css", get(async |request: HeaderMap| RENDERED.style.answer(&request)))
         .method_not_allowed_fallback(problem::method_not_allowed)
-}
-
-async fn answer(State(rendered): State<&'static LazyLock<Document>>, request: HeaderMap) -> Response {
-    rendered.answer(&request)
 }

@@ -20,7 +20,7 @@ use crate::random::{Documented, Endpoint};
 type Operation = (String, String);
 
 /// What is served beside the API, and is no operation of it.
-const PAGES: [&str; 1] = ["/openapi.json"];
+const PAGES: [&str; 3] = ["/openapi.json", "/docs", "/docs/style.css"];
 
 /// Follows from what an operation takes, so that no table has to say it.
 const COMMON: [u16; 13] = [400, 401, 403, 404, 408, 413, 414, 415, 422, 431, 500, 503, 504];
@@ -45,7 +45,7 @@ fn statuses(operation: &Value) -> BTreeSet<u16> {
 /// Every route of the public router, as axum tells them to who debugs it: it has no other way to list them.
 fn routes() -> BTreeSet<Operation> {
     let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(1);
-    let db = Db::forebay(Pool::builder(options.clone(), forebay_pool::Config::default()).connect().unwrap());
+    let db = Db::forebay(Pool::builder(options.clone(), forebay_pool::Config::named("described")).connect().unwrap());
     let payments = Payments::simulated(options, Duration::ZERO, 0);
     let admit = Admit::new(&db, TimeLimits::default());
     let services = Services::all(&db, &admit, SigningKey::generate(), payments, Duration::from_secs(60));

@@ -16,7 +16,7 @@ use crate::{State, store};
 
 /// A page of products.
 #[utoipa::path(
-    get, path = "/v1/products", operation_id = "products", tag = "products",
+    get, path = "/v1/products", operation_id = "products", tag = "products", params(ListQuery),
     responses(
         (status = 200, description = "The page", body = Page, headers(("Link" = String, description = "The next page, as `rel=\"next\"`"))),
         (status = 304),

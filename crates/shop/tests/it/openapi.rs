@@ -42,6 +42,13 @@ fn statuses(operation: &Value) -> BTreeSet<u16> {
     operation["responses"].as_object().unwrap().keys().map(|status| status.parse().unwrap()).collect()
 }
 
+/// The names of the parameters of its query.
+fn queried(operation: &Value) -> BTreeSet<String> {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let queried = parameters.filter(|parameter| parameter["in"] == "query");
+    queried.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect()
+}
+
 /// Every route of the public router, as axum tells them to who debugs it: it has no other way to list them.
 fn routes() -> BTreeSet<Operation> {
     let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(1);
@@ -98,9 +105,10 @@ fn the_table_for_people_says_the_same() {
         // People read `{id or slug}`.
         let path = path.replace(" or ", "_or_");
         let mut all = BTreeSet::new();
-        for Endpoint { method, .. } in endpoints {
+        for Endpoint { method, query, .. } in endpoints {
             let operation = (method, path.clone());
             let found = operations.get(&operation).unwrap_or_else(|| panic!("{operation:?} is only in docs/api.md"));
+            assert_eq!(queried(found), query.into_iter().collect(), "{operation:?}: the parameters of its query");
             let statuses = statuses(found);
             let untold: Vec<_> = statuses.difference(&told).filter(|status| !COMMON.contains(status)).collect();
             assert!(untold.is_empty(), "{operation:?}: docs/api.md does not say {untold:?}");

@@ -13,6 +13,7 @@ use crate::routes;
     routes::carts::claim,
     routes::orders::place,
     routes::orders::read,
+    routes::webhooks::payment,
 ), tags(
     (name = "carts", description = "What is to be bought"),
     (name = "orders", description = "What was bought"),

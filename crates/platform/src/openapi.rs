@@ -34,6 +34,9 @@ const BEARER: &str = "bearer";
 /// The security scheme of carts without an account.
 const CART: &str = "cart";
 
+/// The security scheme of messages that others send.
+const SIGNATURE: &str = "signature";
+
 /// Any request can meet these: a head that is none, one that is too slow or too large, a fault, a refusal, a deadline.
 const ALWAYS: [u16; 7] = [400, 408, 414, 431, 500, 503, 504];
 
@@ -234,7 +237,13 @@ fn add_security(components: &mut Components) {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("at+jwt");
     let bearer = bearer.description(Some("An access token of `POST /v1/auth/login`")).build();
     let cart = ApiKeyValue::with_description("X-Cart-Token", "The `cart_token` that `POST /v1/carts` gave");
-    let schemes = [(BEARER, SecurityScheme::Http(bearer)), (CART, SecurityScheme::ApiKey(ApiKey::Header(cart)))];
+    let signature = "Over `webhook-id`, `webhook-timestamp` and the body (Standard Webhooks)";
+    let signature = ApiKeyValue::with_description("webhook-signature", signature);
+    let schemes = [
+        (BEARER, SecurityScheme::Http(bearer)),
+        (CART, SecurityScheme::ApiKey(ApiKey::Header(cart))),
+        (SIGNATURE, SecurityScheme::ApiKey(ApiKey::Header(signature))),
+    ];
     components.security_schemes.extend(schemes.map(|(name, scheme)| (name.to_owned(), scheme.into())));
 }
 

@@ -12,7 +12,17 @@ use crate::error::Error;
 use crate::payments::message::Message;
 use crate::webhooks;
 
-/// `POST /v1/payments/webhook`
+/// Takes a message of the payment provider, signed as Standard Webhooks has it.
+#[utoipa::path(
+    post, path = "/v1/payments/webhook", operation_id = "payment_message", tag = "orders",
+    security(("signature" = [])),
+    request_body(content = serde_json::Value, description = "`{type, timestamp, data}`", content_type = "application/json"),
+    responses(
+        (status = 204, description = "It is taken, also where it came before or is of no interest here"),
+        (status = 401, description = "`signature-invalid`"),
+        (status = 404, description = "No secret is set"),
+    )
+)]
 pub(crate) async fn payment(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,

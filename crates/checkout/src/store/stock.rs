@@ -1,4 +1,6 @@
-//! Stock, always locked in ascending order of SKU, which is the order of an order's items.
+//! Stock, always locked in ascending order of SKU. One statement for an order, however many lines it has.
+
+use std::collections::HashSet;
 
 use forebay_platform::db::Conn;
 use sqlx::Error;
@@ -8,30 +10,36 @@ use crate::domain::Order;
 
 /// Reserves every item, and answers with the SKUs that are short; then the caller rolls back.
 pub(crate) async fn reserve(conn: &mut Conn<'_>, order: &Order, until: OffsetDateTime) -> Result<Vec<String>, Error> {
-    let mut short = Vec::new();
-    for item in &order.items {
-        let reserved = sqlx::query!(
-            r#"
-            with taken as (
-                update checkout.inventory set reserved = reserved + $3, updated_at = now()
-                where sku = $2 and reserved + $3 <= on_hand
-                returning sku
-            )
-            insert into checkout.reservations (order_id, sku, quantity, expires_at)
-            select $1, sku, $3, $4 from taken
-            "#,
-            order.id,
-            item.sku,
-            item.quantity,
-            until,
+    let quantities: Vec<_> = order.items.iter().map(|item| item.quantity).collect();
+    // Whoever waited for a lock judges the row by what it has become.
+    let reserved = sqlx::query_scalar!(
+        r#"
+        with locked as materialized (
+            select i.sku, w.quantity
+            from checkout.inventory i
+            join unnest($2::text[], $3::int[]) as w (sku, quantity) on w.sku = i.sku
+            order by i.sku collate "C"
+            for no key update of i
+        ),
+        taken as (
+            update checkout.inventory i set reserved = i.reserved + l.quantity, updated_at = now()
+            from locked l
+            where i.sku = l.sku and i.reserved + l.quantity <= i.on_hand
+            returning i.sku, l.quantity
         )
-        .execute(&mut *conn)
-        .await?;
-        if reserved.rows_affected() == 0 {
-            short.push(item.sku.clone());
-        }
-    }
-    Ok(short)
+        insert into checkout.reservations (order_id, sku, quantity, expires_at)
+        select $1, sku, quantity, $4 from taken
+        returning sku
+        "#,
+        order.id,
+        &skus_of(order),
+        &quantities,
+        until,
+    )
+    .fetch_all(conn)
+    .await?;
+    let reserved: HashSet<_> = reserved.into_iter().collect();
+    Ok(skus_of(order).into_iter().filter(|sku| !reserved.contains(sku)).collect())
 }
 
 /// Locks these rows in the order in which they always are: for who frees some of them before it reserves others.
@@ -47,47 +55,53 @@ pub(crate) async fn lock(conn: &mut Conn<'_>, skus: &[String]) -> Result<(), Err
 
 /// What the order holds leaves the shelf.
 pub(crate) async fn consume(conn: &mut Conn<'_>, order: &Order) -> Result<(), Error> {
-    for item in &order.items {
-        sqlx::query!(
-            r#"
-            with consumed as (
-                update checkout.reservations set state = 'consumed'
-                where order_id = $1 and sku = $2 and state = 'held'
-                returning sku, quantity
-            )
-            update checkout.inventory i
-            set on_hand = i.on_hand - c.quantity, reserved = i.reserved - c.quantity, updated_at = now()
-            from consumed c
-            where i.sku = c.sku
-            "#,
-            order.id,
-            item.sku,
+    sqlx::query!(
+        r#"
+        with locked as materialized (
+            select sku from checkout.inventory where sku = any($2) order by sku collate "C" for no key update
+        ),
+        consumed as (
+            update checkout.reservations set state = 'consumed'
+            where order_id = $1 and state = 'held'
+            returning sku, quantity
         )
-        .execute(&mut *conn)
-        .await?;
-    }
+        update checkout.inventory i
+        set on_hand = i.on_hand - c.quantity, reserved = i.reserved - c.quantity, updated_at = now()
+        from locked l, consumed c
+        where i.sku = l.sku and c.sku = l.sku
+        "#,
+        order.id,
+        &skus_of(order),
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
 /// What the order holds is free again.
 pub(crate) async fn release(conn: &mut Conn<'_>, order: &Order) -> Result<(), Error> {
-    for item in &order.items {
-        sqlx::query!(
-            r#"
-            with released as (
-                update checkout.reservations set state = 'released'
-                where order_id = $1 and sku = $2 and state = 'held'
-                returning sku, quantity
-            )
-            update checkout.inventory i set reserved = i.reserved - r.quantity, updated_at = now()
-            from released r
-            where i.sku = r.sku
-            "#,
-            order.id,
-            item.sku,
+    sqlx::query!(
+        r#"
+        with locked as materialized (
+            select sku from checkout.inventory where sku = any($2) order by sku collate "C" for no key update
+        ),
+        released as (
+            update checkout.reservations set state = 'released'
+            where order_id = $1 and state = 'held'
+            returning sku, quantity
         )
-        .execute(&mut *conn)
-        .await?;
-    }
+        update checkout.inventory i set reserved = i.reserved - r.quantity, updated_at = now()
+        from locked l, released r
+        where i.sku = l.sku and r.sku = l.sku
+        "#,
+        order.id,
+        &skus_of(order),
+    )
+    .execute(conn)
+    .await?;
     Ok(())
+}
+
+fn skus_of(order: &Order) -> Vec<String> {
+    order.items.iter().map(|item| item.sku.clone()).collect()
 }

@@ -26,6 +26,8 @@ const SORTS: [&str; 3] = ["newest", "popular", "price_asc"];
 struct Cart {
     id: Uuid,
     token: String,
+    /// What it costs, in minor units, and in which currency.
+    total: (i64, String),
 }
 
 /// Everything a schedule needs. Built once per arm.
@@ -66,8 +68,8 @@ impl Prepared {
             .execute(&mut *conn)
             .await?;
         let owners: Vec<Uuid> = users.iter().map(|(id, _)| *id).collect();
-        let carts = insert_carts(conn, needs.carts, &skus, &[]).await?;
-        let order_carts = insert_carts(conn, needs.orders, &skus, &owners).await?;
+        let carts = insert_carts(conn, needs.carts, &skus).await?;
+        let order_carts = insert_carts(conn, needs.orders, &skus).await?;
         let refresh_tokens = insert_sessions(conn, needs.refreshes, &owners).await?;
         sqlx::query("analyze").execute(&mut *conn).await?;
         Ok(Self {
@@ -119,6 +121,8 @@ impl Prepared {
         let cart = chosen(&self.order_carts, key);
         let body = json!({
             "cart_id": cart.id,
+            "cart_version": 1,
+            "expected_total": { "amount": cart.total.0, "currency": cart.total.1 },
             "payment_token": "tok_ok",
             "address": {
                 "name": "A. Buyer", "line1": "1 Canal Street", "city": "Forebay", "postal_code": "10115", "country": "DE",
@@ -126,6 +130,7 @@ impl Prepared {
         });
         Ask::json(Method::POST, "/v1/orders", &body)
             .header(AUTHORIZATION, format!("Bearer {}", chosen(&self.bearers, key)))
+            .header(CART_TOKEN, cart.token.clone())
             .header(IDEMPOTENCY_KEY, format!("replay-{}-{key}", self.run))
     }
 }
@@ -139,38 +144,32 @@ async fn strings(conn: &mut PgConnection, sql: &'static str) -> Result<Vec<Strin
     sqlx::query_scalar(sql).fetch_all(conn).await
 }
 
-/// Carts with one or two units of one SKU, owned in turn by `owners` as [`chosen`] takes them. Without owners a cart
-/// belongs to whoever has its token.
-async fn insert_carts(
-    conn: &mut PgConnection,
-    count: u32,
-    skus: &[String],
-    owners: &[Uuid],
-) -> Result<Vec<Cart>, sqlx::Error> {
-    let carts: Vec<Cart> =
-        (0..count.max(1)).map(|_| Cart { id: Uuid::now_v7(), token: Uuid::now_v7().simple().to_string() }).collect();
-    let ids: Vec<Uuid> = carts.iter().map(|cart| cart.id).collect();
-    let tokens: Vec<&str> = carts.iter().map(|cart| cart.token.as_str()).collect();
-    let buyers: Vec<Option<Uuid>> =
-        (0..count.max(1)).map(|key| (!owners.is_empty()).then(|| *chosen(owners, key))).collect();
-    let wanted: Vec<&str> = (0..count.max(1)).map(|key| chosen(skus, key.wrapping_mul(3)).as_str()).collect();
-    sqlx::query(
+/// Carts with one or two units of one SKU, which belong to whoever has their token: an account has one open cart alone.
+async fn insert_carts(conn: &mut PgConnection, count: u32, skus: &[String]) -> Result<Vec<Cart>, sqlx::Error> {
+    let count = count.max(1);
+    let ids: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
+    let tokens: Vec<String> = (0..count).map(|_| Uuid::now_v7().simple().to_string()).collect();
+    let wanted: Vec<&str> = (0..count).map(|key| chosen(skus, key.wrapping_mul(3)).as_str()).collect();
+    let totals: Vec<(i64, String)> = sqlx::query_as(
         "with given as (
-             select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[]) as g(id, token, buyer, sku)
+             select g.*, (1 + place % 2)::int as quantity
+             from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality as g(id, token, sku, place)
          ), made as (
-             insert into checkout.carts (id, user_id, token_hash)
-             select id, buyer, sha256(convert_to(token, 'UTF8')) from given returning id
+             insert into checkout.carts (id, token_hash)
+             select id, sha256(convert_to(token, 'UTF8')) from given
+         ), filled as (
+             insert into checkout.cart_items (cart_id, sku, quantity) select id, sku, quantity from given
          )
-         insert into checkout.cart_items (cart_id, sku, quantity)
-         select given.id, given.sku, 1 + (row_number() over ()) % 2 from given join made using (id)",
+         select p.price * given.quantity, p.currency
+         from given join catalog.sku_prices p using (sku) order by given.place",
     )
-    .bind(ids)
-    .bind(tokens)
-    .bind(buyers)
-    .bind(wanted)
-    .execute(conn)
+    .bind(&ids)
+    .bind(&tokens)
+    .bind(&wanted)
+    .fetch_all(conn)
     .await?;
-    Ok(carts)
+    let carts = ids.into_iter().zip(tokens).zip(totals);
+    Ok(carts.map(|((id, token), total)| Cart { id, token, total }).collect())
 }
 
 /// One session with one unused refresh token each.

@@ -19,7 +19,8 @@ pub(crate) struct Caller {
 impl Caller {
     /// The cart, if it exists and is the caller's: nobody learns of another's.
     pub(crate) fn admitted_to(&self, cart: Option<Cart>) -> Result<Cart, Error> {
-        cart.filter(|cart| self.owns(cart)).ok_or(Error::NotFound("cart"))
+        let shown = cart.filter(|cart| cart.status != CartStatus::Merged && self.owns(cart));
+        shown.ok_or(Error::NotFound("cart"))
     }
 
     /// The same, for a change: an ordered cart stays as it was ordered.

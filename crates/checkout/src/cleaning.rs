@@ -17,10 +17,13 @@ const EVENT: Duration = Duration::days(7);
 /// The id of a message is kept for so long: who sent it gave up long before.
 const MESSAGE: Duration = Duration::days(30);
 
+/// The same, for one that was merged into another.
+const MERGED_CART: Duration = Duration::days(1);
+
 /// What one cleaning did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cleaned {
-    /// Carts that were never ordered, with their lines.
+    /// Carts that were never ordered, with their lines, and those that were merged into others.
     pub carts: u64,
     /// Idempotency keys past their time, with their answers.
     pub keys: u64,
@@ -31,8 +34,8 @@ pub struct Cleaned {
 }
 
 /// Deletes what is past its time, as of `now`: open carts that have not changed for 30 days, or for 90 where they are a
-/// user's, answers that were kept for a day, events that were published a week ago and that nobody misses, and ids of
-/// messages that were kept for 30 days.
+/// user's, carts that were merged a day ago, answers that were kept for a day, events that were published a week ago and that nobody
+/// misses, and ids of messages that were kept for 30 days.
 ///
 /// In small batches of class background, each a transaction of its own: dropped or killed at any point, what was deleted
 /// stays deleted, and the next call goes on. May run in several processes at once.
@@ -52,6 +55,10 @@ pub async fn clean(state: &State, now: OffsetDateTime) -> Result<Cleaned, Cleani
     while let Some(mut lease) = owned.next().await? {
         owned.note(store::carts::forget_owned(&mut lease.conn(), now - OWNED_CART, BATCH).await?);
     }
+    let mut merged = Batches::of(&state.db);
+    while let Some(mut lease) = merged.next().await? {
+        merged.note(store::carts::forget_merged(&mut lease.conn(), now - MERGED_CART, BATCH).await?);
+    }
     let mut events = Batches::of(&state.db);
     while let Some(mut lease) = events.next().await? {
         events.note(store::deliveries::forget(&mut lease.conn(), now - EVENT, BATCH).await?);
@@ -60,7 +67,7 @@ pub async fn clean(state: &State, now: OffsetDateTime) -> Result<Cleaned, Cleani
     while let Some(mut lease) = messages.next().await? {
         messages.note(store::inbox::forget(&mut lease.conn(), now - MESSAGE, BATCH).await?);
     }
-    let carts = anonymous.deleted() + owned.deleted();
+    let carts = anonymous.deleted() + owned.deleted() + merged.deleted();
     Ok(Cleaned { carts, keys: keys.deleted(), events: events.deleted(), messages: messages.deleted() })
 }
 

@@ -6,7 +6,9 @@ use utoipa::ToSchema;
 mod cart;
 mod order;
 
-pub(crate) use cart::{Cart, CartStatus, CartToken, CartView, Line, NewCart, Quantity, TokenHash};
+pub(crate) use cart::{
+    Cart, CartStatus, CartToken, CartView, ClaimedCart, Line, MAX_QUANTITY, NewCart, Quantity, TokenHash,
+};
 pub(crate) use order::{Event, Item, Order, OrderDetail, PaymentView, PlaceOrder, Status};
 
 /// Minor units (cents) and an ISO 4217 code.
@@ -15,4 +17,18 @@ pub(crate) use order::{Event, Item, Order, OrderDetail, PaymentView, PlaceOrder,
 pub(crate) struct Money {
     pub(crate) amount: i64,
     pub(crate) currency: String,
+}
+
+impl Money {
+    /// Nothing where that is beyond all money.
+    pub(crate) fn times(&self, quantity: i32) -> Option<Self> {
+        let amount = self.amount.checked_mul(i64::from(quantity))?;
+        Some(Self { amount, currency: self.currency.clone() })
+    }
+}
+
+impl std::fmt::Display for Money {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.amount, self.currency)
+    }
 }

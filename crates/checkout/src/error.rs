@@ -17,8 +17,10 @@ pub(crate) enum Error {
     CartAlreadyOrdered,
     #[error("{0:?} are not sold any more")]
     ItemUnavailable(Vec<String>),
-    #[error("the cart costs {0:?} now")]
-    CartChanged(Money),
+    #[error("the cart costs {total} now, and is not what the buyer saw: {changes:?}")]
+    CartChanged { total: Money, changes: Vec<FieldError> },
+    #[error("it has changed since it was read")]
+    OtherVersion(Problem),
     #[error("not enough units of {0:?}")]
     InsufficientStock(Vec<String>),
     #[error("the first request with this key is still running")]
@@ -47,8 +49,10 @@ impl From<Error> for Problem {
             Error::CartAlreadyOrdered => Code::CartAlreadyOrdered.into(),
             Error::ItemUnavailable(skus) => of_skus(Code::ItemUnavailable, &skus)
                 .detail("nothing was ordered; remove these lines from the cart, and order the rest"),
-            Error::CartChanged(Money { amount, currency }) => Self::new(Code::CartChanged)
-                .detail(format!("nothing was ordered; the cart costs {amount} {currency} (in minor units) now")),
+            Error::CartChanged { total, changes } => Self::new(Code::CartChanged)
+                .detail(format!("nothing was ordered; the cart costs {total} (in minor units) now"))
+                .errors(changes),
+            Error::OtherVersion(problem) => problem,
             Error::InsufficientStock(skus) => of_skus(Code::InsufficientStock, &skus),
             Error::InFlight => Code::IdempotencyInFlight.into(),
             Error::KeyReused => Code::IdempotencyKeyReused.into(),

@@ -114,6 +114,7 @@ pub fn router(state: State) -> Router {
     let item = put(routes::carts::put_item).delete(routes::carts::remove_item);
     Router::new()
         .route("/v1/carts", state.admit.within(quotas::CARTS, post(routes::carts::create)))
+        .route("/v1/cart", get(routes::carts::read_own))
         .route("/v1/carts/{id}", get(routes::carts::read))
         .route("/v1/carts/{id}/items/{sku}", item)
         .route("/v1/carts/{id}/claim", post(routes::carts::claim))

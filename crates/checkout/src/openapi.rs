@@ -8,6 +8,7 @@ use crate::routes;
 #[openapi(paths(
     routes::carts::create,
     routes::carts::read,
+    routes::carts::read_own,
     routes::carts::put_item,
     routes::carts::remove_item,
     routes::carts::claim,

@@ -130,7 +130,7 @@ async fn write(
     }
     let cart = caller.may_change(store::carts::lock(&mut tx.conn(), request.cart_id).await?)?;
     let lines = store::carts::lines(&mut tx.conn(), cart.id).await?;
-    let order = Order::place(*order_id, *user_id, &cart, lines, request, now)?;
+    let order = Order::place(*order_id, *user_id, &cart, &lines, request, now)?;
     store::carts::mark_ordered(&mut tx.conn(), cart.id, *user_id).await?;
     store::orders::insert(&mut tx.conn(), &order).await?;
     takeover::make_way(tx, given_up, &order, now).await?;

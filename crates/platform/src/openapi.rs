@@ -70,9 +70,9 @@ fn complete_operation(operation: &mut Operation) {
         operation.responses.responses.entry(status.to_string()).or_insert_with(|| Response::new("").into());
     }
     let has = |status: &str| operation.responses.responses.contains_key(status);
-    let (cached, guarded, keyed) = (has("304"), has("412"), is_keyed(operation));
+    let (cached, guarded, keyed) = (has("304"), is_guarded(operation), is_keyed(operation));
     let mut fields = vec!["X-Request-Id"];
-    if cached || guarded {
+    if cached || has("412") {
         fields.push("ETag");
     }
     if keyed {
@@ -98,14 +98,13 @@ fn complete_operation(operation: &mut Operation) {
 /// The statuses with which an operation can fail because of what it takes.
 fn failures(operation: &Operation) -> BTreeSet<u16> {
     let security = operation.security.as_deref().unwrap_or_default();
-    let has = |status: &str| operation.responses.responses.contains_key(status);
     let rules: [(bool, &[u16]); 6] = [
         (operation.request_body.is_some(), &[413, 415, 422]),
         (parameters(operation).any(|parameter| parameter.parameter_in == ParameterIn::Path), &[404]),
         (!security.is_empty(), &[401]),
         (security.iter().any(wants_scope), &[403]),
         (is_keyed(operation), &[409, 422]),
-        (has("412"), &[428]),
+        (is_guarded(operation), &[428]),
     ];
     let apply = rules.into_iter().filter(|(applies, _)| *applies).flat_map(|(_, statuses)| statuses);
     apply.chain(&ALWAYS).copied().collect()
@@ -120,6 +119,12 @@ fn parameters(operation: &Operation) -> impl Iterator<Item = &Parameter> {
 
 fn is_keyed(operation: &Operation) -> bool {
     parameters(operation).any(|parameter| parameter.name == IdempotencyKey::HEADER)
+}
+
+/// Whether it wants `If-Match`: one that may be left out is said by the operation itself.
+fn is_guarded(operation: &Operation) -> bool {
+    let is_optional = parameters(operation).any(|parameter| parameter.name == "If-Match");
+    operation.responses.responses.contains_key("412") && !is_optional
 }
 
 fn wants_scope(requirement: &SecurityRequirement) -> bool {

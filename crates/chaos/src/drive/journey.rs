@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::arrivals::{Arrival, Errand};
@@ -12,7 +11,7 @@ use super::patience::{Meaning, Repeat, Seen};
 use super::purchase::{Ended, Promise, Purchase};
 use super::route::Route;
 use super::session::{Session, login};
-use super::wire::{self, Listed, NewCart, OrderView, Page, ProductPage, Tokens, Word};
+use super::wire::{self, Listed, NewCart, OrderView, Page, ProductPage, Shown, Tokens, Word};
 
 const SORTS: [&str; 5] = ["newest", "popular", "price_asc", "price_desc", "name"];
 
@@ -74,20 +73,20 @@ impl Travellers {
         let cart = self.customer.request(Route::NewCart, &wire::new_cart(), Repeat::Unexecuted).await;
         let cart: NewCart = cart.success()?;
         let put = wire::put_item(&cart, sku, quantity);
-        let _filled: IgnoredAny = self.customer.request(Route::PutItem, &put, Repeat::Idempotent).await.success()?;
-        self.order(Purchase::new(cart.id, cart.cart_token, user, sku, quantity)).await;
+        let shown: Shown = self.customer.request(Route::PutItem, &put, Repeat::Idempotent).await.success()?;
+        self.order(Purchase::new(cart, shown, user, sku, quantity)).await;
         Some(())
     }
 
     /// Written down before it is sent, so that it is known however this ends.
     async fn order(&self, purchase: Purchase) {
         let (cart, user) = (purchase.cart, purchase.user);
-        let (token, key) = (purchase.cart_token.clone(), purchase.key());
+        let (token, shown, key) = (purchase.cart_token.clone(), purchase.shown.clone(), purchase.key());
         let index = self.customer.notebook.with(|record| {
             record.purchases.push(purchase);
             record.purchases.len() - 1
         });
-        let end = self.as_user(user, |bearer| wire::order(cart, &token, &key, bearer)).await;
+        let end = self.as_user(user, |bearer| wire::order(cart, &token, &shown, &key, bearer)).await;
         let ended = ended(&end);
         self.customer.notebook.with(|record| {
             if let Some(purchase) = record.purchases.get_mut(index) {

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::wire::{Money, OrderView, Word, mark_of};
+use super::wire::{Money, NewCart, OrderView, Shown, Word, mark_of};
 
 /// One cart that somebody tried to order. Its idempotency key is the cart's id.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct Purchase {
     pub cart: Uuid,
     /// Opens the cart.
     pub(crate) cart_token: Word,
+    /// What its buyer was shown of it.
+    pub(crate) shown: Shown,
     /// Index of the session whose user orders.
     pub(crate) user: usize,
     /// What was put into the cart.
@@ -97,11 +99,12 @@ impl OrderView {
 
 impl Purchase {
     /// Before it is ordered.
-    pub(crate) fn new(cart: Uuid, cart_token: Word, user: usize, sku: &Word, quantity: u32) -> Self {
+    pub(crate) fn new(cart: NewCart, shown: Shown, user: usize, sku: &Word, quantity: u32) -> Self {
         let nothing = || "it was not asked for".to_owned();
         Self {
-            cart,
-            cart_token,
+            cart: cart.id,
+            cart_token: cart.cart_token,
+            shown,
             user,
             sku: sku.as_str().to_owned(),
             quantity,

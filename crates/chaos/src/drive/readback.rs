@@ -181,7 +181,8 @@ impl Desk<'_> {
     }
 
     async fn send_order(&self, purchase: &Purchase, key: &str) -> Seen<OrderView> {
-        self.ask(purchase.user, |bearer| wire::order(purchase.cart, &purchase.cart_token, key, bearer)).await
+        self.ask(purchase.user, |bearer| wire::order(purchase.cart, &purchase.cart_token, &purchase.shown, key, bearer))
+            .await
     }
 
     /// Once: whatever has no answer is asked again in the next round.

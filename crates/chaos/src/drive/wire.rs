@@ -76,6 +76,21 @@ pub(crate) struct NewCart {
     pub(crate) cart_token: Word,
 }
 
+/// What a buyer is shown of the cart, and names in the order: what is in it, and what that costs.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Shown {
+    version: i64,
+    total: Money,
+}
+
+#[cfg(test)]
+impl Shown {
+    /// Of a new cart with one line.
+    pub(crate) fn first(total: Money) -> Self {
+        Self { version: 2, total }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct Tokens {
     pub(crate) access_token: Word,
@@ -176,9 +191,11 @@ pub(crate) fn put_item(cart: &NewCart, sku: &Word, quantity: u32) -> Ask {
 }
 
 /// The same arguments make the same order.
-pub(crate) fn order(cart: Uuid, cart_token: &Word, key: &str, bearer: &Word) -> Ask {
+pub(crate) fn order(cart: Uuid, cart_token: &Word, shown: &Shown, key: &str, bearer: &Word) -> Ask {
     let body = json!({
         "cart_id": cart,
+        "cart_version": shown.version,
+        "expected_total": shown.total,
         "payment_token": "tok_ok",
         "address": {
             "name": "A. Buyer", "line1": "1 Canal Street", "line2": mark_of(cart), "city": "Forebay",

@@ -9,8 +9,9 @@ use super::Money;
 use crate::error::Error;
 
 /// How many different SKUs a cart holds.
-const MAX_LINES: usize = 50;
-const MAX_QUANTITY: i64 = 99;
+const MAX_LINES: usize = 100;
+/// How many units of one.
+pub(crate) const MAX_QUANTITY: i32 = 99;
 
 pub(crate) type TokenHash = [u8; 32];
 
@@ -38,6 +39,9 @@ impl CartToken {
 pub(crate) enum CartStatus {
     Open,
     Ordered,
+    /// What was in it is in the open cart of its account; nobody is shown it any more.
+    #[serde(skip)]
+    Merged,
 }
 
 #[derive(Debug)]
@@ -58,8 +62,18 @@ pub(crate) struct Line {
     pub(crate) name: Option<String>,
     pub(crate) quantity: i32,
     pub(crate) unit_price: Option<Money>,
+    /// Null without a price.
+    pub(crate) line_total: Option<Money>,
     /// False once the shop no longer sells it; such a cart cannot be ordered before the line is removed.
     pub(crate) sellable: bool,
+    /// Units that could be ordered now: as many as a line may hold, at most.
+    pub(crate) available: i32,
+    /// The cart's version when the line was last changed; 0 where that was not written down.
+    #[serde(skip)]
+    pub(crate) changed_in: i64,
+    /// What one cost then, in minor units.
+    #[serde(skip)]
+    pub(crate) shown_price: Option<i64>,
 }
 
 /// What a line holds after `PUT`: 0 removes it.
@@ -71,7 +85,7 @@ pub(crate) struct Quantity {
 
 impl Quantity {
     pub(crate) fn parse(&self) -> Result<i32, Error> {
-        let allowed = i32::try_from(self.quantity).ok().filter(|_| (0..=MAX_QUANTITY).contains(&self.quantity));
+        let allowed = i32::try_from(self.quantity).ok().filter(|quantity| (0..=MAX_QUANTITY).contains(quantity));
         allowed.ok_or_else(|| Error::invalid("/quantity", "must be between 0 and 99"))
     }
 }
@@ -89,13 +103,18 @@ pub(crate) struct CartView {
 }
 
 impl CartView {
-    pub(crate) fn new(cart: &Cart, items: Vec<Line>) -> Result<Self, Error> {
-        if items.len() > MAX_LINES {
-            return Err(Error::invalid("", "a cart holds at most 50 different SKUs"));
-        }
+    pub(crate) fn new(cart: &Cart, items: Vec<Line>) -> Self {
         let sellable = items.iter().filter(|line| line.sellable);
         let total = sum(sellable.filter_map(|line| Some((line.unit_price.as_ref()?, line.quantity))));
-        Ok(Self { id: cart.id, status: cart.status, version: cart.version, items, total })
+        Self { id: cart.id, status: cart.status, version: cart.version, items, total }
+    }
+
+    /// The same, after something was put into it.
+    pub(crate) fn within_bounds(self) -> Result<Self, Error> {
+        if self.items.len() > MAX_LINES {
+            return Err(Error::invalid("", "a cart holds at most 100 different SKUs; nothing was changed"));
+        }
+        Ok(self)
     }
 }
 
@@ -115,5 +134,16 @@ pub(super) fn sum<'a>(lines: impl IntoIterator<Item = (&'a Money, i32)>) -> Opti
 pub(crate) struct NewCart {
     #[serde(flatten)]
     pub(crate) cart: CartView,
-    pub(crate) cart_token: String,
+    /// None where it is an account's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cart_token: Option<String>,
+}
+
+/// The answer to `POST /v1/carts/{id}/claim`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ClaimedCart {
+    #[serde(flatten)]
+    pub(crate) cart: CartView,
+    /// SKUs of which both carts together had more than a line may hold.
+    pub(crate) capped: Vec<String>,
 }

@@ -1,4 +1,5 @@
 use forebay_platform::address::Address;
+use forebay_platform::problem::FieldError;
 use forebay_platform::text::Check;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -15,11 +16,12 @@ use crate::payments::{Bill, Outcome};
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlaceOrder {
     pub(crate) cart_id: Uuid,
+    /// What was in the cart that the buyer was shown: there is no order of any other.
+    pub(crate) cart_version: i64,
+    /// What it cost, since prices change without the cart: nothing else is charged.
+    pub(crate) expected_total: Money,
     pub(crate) payment_token: String,
     pub(crate) address: Address,
-    /// What the buyer was shown that it costs: at any other total there is no order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) expected_total: Option<Money>,
 }
 
 impl PlaceOrder {
@@ -116,16 +118,18 @@ impl Order {
         id: Uuid,
         user_id: Uuid,
         cart: &Cart,
-        lines: Vec<Line>,
+        lines: &[Line],
         request: &PlaceOrder,
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
+        let seen = Seen { version: request.cart_version, total: &request.expected_total };
         let mut items = items_of(lines)?;
         items.sort_unstable_by(|a, b| a.sku.cmp(&b.sku));
         let total = sum(items.iter().map(|item| (&item.unit_price, item.quantity)))
             .ok_or_else(|| Error::invalid("/cart_id", "the cart has no lines that can be summed up"))?;
-        if request.expected_total.as_ref().is_some_and(|expected| *expected != total) {
-            return Err(Error::CartChanged(total));
+        let changes = seen.changes(cart.version, lines, &total);
+        if !changes.is_empty() {
+            return Err(Error::CartChanged { total, changes });
         }
         let address = serde_json::to_value(&request.address).expect("strings always serialize");
         Ok(Self {
@@ -147,16 +151,58 @@ impl Order {
 }
 
 /// All of them, or which are not sold any more: nobody pays for a part of what the cart showed.
-fn items_of(lines: Vec<Line>) -> Result<Vec<Item>, Error> {
+fn items_of(lines: &[Line]) -> Result<Vec<Item>, Error> {
     let (mut items, mut gone) = (Vec::with_capacity(lines.len()), Vec::new());
-    for Line { sku, name, quantity, unit_price, sellable } in lines {
-        match (name, unit_price) {
-            (Some(name), Some(unit_price)) if sellable => items.push(Item { sku, name, quantity, unit_price }),
-            _ => gone.push(sku),
+    for line in lines {
+        match (&line.name, &line.unit_price) {
+            (Some(name), Some(unit_price)) if line.sellable => items.push(Item {
+                sku: line.sku.clone(),
+                name: name.clone(),
+                quantity: line.quantity,
+                unit_price: unit_price.clone(),
+            }),
+            _ => gone.push(line.sku.clone()),
         }
     }
     if gone.is_empty() { Ok(items) } else { Err(Error::ItemUnavailable(gone)) }
 }
+
+/// What the buyer was shown: the version is what is in the cart, the total what that cost.
+struct Seen<'a> {
+    version: i64,
+    total: &'a Money,
+}
+
+impl Seen<'_> {
+    /// What is different now; nothing where nothing is. Of a line it is known since which version it is as it is, and what
+    /// one cost then.
+    fn changes(&self, version: i64, lines: &[Line], total: &Money) -> Vec<FieldError> {
+        let mut changes = Vec::new();
+        if version != self.version {
+            let named = format!("version {} was named, and it is at version {version}", self.version);
+            changes.push(FieldError::new(CART_VERSION, "cart-changed", named));
+            for line in lines.iter().filter(|line| line.changed_in > self.version) {
+                let now = format!("{}: {} now", line.sku, line.quantity);
+                changes.push(FieldError::new(CART_VERSION, "line-changed", now));
+            }
+        }
+        if total != self.total {
+            let named = format!("{} was named, and it costs {total}", self.total);
+            changes.push(FieldError::new(EXPECTED_TOTAL, "total-changed", named));
+            for line in lines {
+                let Some((shown, price)) = line.shown_price.zip(line.unit_price.as_ref()) else { continue };
+                if shown != price.amount {
+                    let detail = format!("{}: {shown} when it was put into the cart, {price} now", line.sku);
+                    changes.push(FieldError::new(EXPECTED_TOTAL, "price-changed", detail));
+                }
+            }
+        }
+        changes
+    }
+}
+
+const CART_VERSION: &str = "/cart_version";
+const EXPECTED_TOTAL: &str = "/expected_total";
 
 /// The answer of `GET /v1/orders/{id}`.
 #[derive(Debug, Serialize, ToSchema)]

@@ -3,13 +3,36 @@ use sqlx::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::{Cart, CartStatus, Line, Money, TokenHash};
+use crate::domain::{Cart, CartStatus, Line, MAX_QUANTITY, Money, TokenHash};
 
 pub(crate) async fn insert(conn: &mut Conn<'_>, id: Uuid, token: &TokenHash) -> Result<Cart, Error> {
     let row = sqlx::query_as!(
         Row,
         "insert into checkout.carts (id, token_hash) values ($1, $2) returning id, user_id, token_hash, status, version",
         id,
+        token,
+    )
+    .fetch_one(conn)
+    .await?;
+    row.try_into()
+}
+
+/// The account's open cart, which is made with this id where there is none; `token` is one that nobody was shown.
+pub(crate) async fn open_or_insert(
+    conn: &mut Conn<'_>,
+    user_id: Uuid,
+    id: Uuid,
+    token: &TokenHash,
+) -> Result<Cart, Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        insert into checkout.carts (id, user_id, token_hash) values ($1, $2, $3)
+        on conflict (user_id) where status = 'open' and user_id is not null do update set updated_at = now()
+        returning id, user_id, token_hash, status, version
+        "#,
+        id,
+        user_id,
         token,
     )
     .fetch_one(conn)
@@ -25,13 +48,29 @@ pub(crate) async fn find(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Cart>, 
     row.map(Cart::try_from).transpose()
 }
 
-/// The cart, locked, with the version that the change to come gives it. Roll back where nothing may change.
+/// The one cart of the account that was not ordered yet.
+pub(crate) async fn open_of(conn: &mut Conn<'_>, user_id: Uuid) -> Result<Option<Cart>, Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        select id, user_id, token_hash, status, version from checkout.carts
+        where user_id = $1 and status = 'open'
+        "#,
+        user_id,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Cart::try_from).transpose()
+}
+
+/// The cart, locked for a change. Whoever locks two locks the one that is claimed first, then its account, and the account's
+/// cart last.
 pub(crate) async fn lock(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Cart>, Error> {
     let row = sqlx::query_as!(
         Row,
         r#"
-        update checkout.carts set version = version + 1, updated_at = now() where id = $1
-        returning id, user_id, token_hash, status, version
+        select id, user_id, token_hash, status, version from checkout.carts where id = $1
+        for no key update
         "#,
         id,
     )
@@ -40,46 +79,89 @@ pub(crate) async fn lock(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Cart>, 
     row.map(Cart::try_from).transpose()
 }
 
-/// The lines at today's prices; without them where the catalog does not know what it is any more.
+/// Until the transaction ends nobody else gives the account a cart that was somebody's.
+pub(crate) async fn lock_account(conn: &mut Conn<'_>, user_id: Uuid) -> Result<(), Error> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0))", user_id).execute(conn).await?;
+    Ok(())
+}
+
+/// The account's open cart, locked.
+pub(crate) async fn lock_open_of(conn: &mut Conn<'_>, user_id: Uuid) -> Result<Option<Cart>, Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        select id, user_id, token_hash, status, version from checkout.carts
+        where user_id = $1 and status = 'open'
+        for no key update
+        "#,
+        user_id,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Cart::try_from).transpose()
+}
+
+/// The lines at today's prices and stock; without a price where the catalog does not know it any more.
 pub(crate) async fn lines(conn: &mut Conn<'_>, cart_id: Uuid) -> Result<Vec<Line>, Error> {
     let rows = sqlx::query!(
         r#"
-        select i.sku, i.quantity, p.name as "name?", p.price as "price?", p.currency as "currency?",
-               coalesce(p.active, false) as "active!"
+        select i.sku, i.quantity, i.changed_in, i.shown_price,
+               p.name as "name?", p.price as "price?", p.currency as "currency?",
+               coalesce(p.active, false) as "sellable!",
+               least(coalesce(s.on_hand - s.reserved, 0), $2) as "available!"
         from checkout.cart_items i
         left join catalog.sku_prices p on p.sku = i.sku
+        left join checkout.inventory s on s.sku = i.sku
         where i.cart_id = $1
         order by i.added_at, i.sku
         "#,
         cart_id,
+        MAX_QUANTITY,
     )
     .fetch_all(conn)
     .await?;
-    let lines = rows.into_iter().map(|row| Line {
-        sku: row.sku,
-        name: row.name,
-        quantity: row.quantity,
-        unit_price: row.price.zip(row.currency).map(|(amount, currency)| Money { amount, currency }),
-        sellable: row.active,
+    let lines = rows.into_iter().map(|row| {
+        let unit_price = row.price.zip(row.currency).map(|(amount, currency)| Money { amount, currency });
+        Line {
+            sku: row.sku,
+            name: row.name,
+            quantity: row.quantity,
+            line_total: unit_price.as_ref().and_then(|price| price.times(row.quantity)),
+            unit_price,
+            sellable: row.sellable,
+            available: row.available,
+            changed_in: row.changed_in,
+            shown_price: row.shown_price,
+        }
     });
     Ok(lines.collect())
 }
 
-/// False where nothing with this SKU is sold.
-pub(crate) async fn put(conn: &mut Conn<'_>, cart_id: Uuid, sku: &str, quantity: i32) -> Result<bool, Error> {
+/// Whether anything has changed by it; none where nothing with this SKU is sold.
+pub(crate) async fn put(conn: &mut Conn<'_>, cart: &Cart, sku: &str, quantity: i32) -> Result<Option<bool>, Error> {
     let put = sqlx::query!(
         r#"
-        insert into checkout.cart_items (cart_id, sku, quantity)
-        select $1, p.sku, $3 from catalog.sku_prices p where p.sku = $2 and p.active
-        on conflict (cart_id, sku) do update set quantity = excluded.quantity
+        with sold as (
+            select sku, price from catalog.sku_prices where sku = $2 and active
+        ),
+        put as (
+            insert into checkout.cart_items as line (cart_id, sku, quantity, changed_in, shown_price)
+            select $1, sku, $3, $4, price from sold
+            on conflict (cart_id, sku) do update
+            set quantity = excluded.quantity, changed_in = excluded.changed_in, shown_price = excluded.shown_price
+            where line.quantity <> excluded.quantity
+            returning sku
+        )
+        select exists (select from sold) as "sold!", exists (select from put) as "changed!"
         "#,
-        cart_id,
+        cart.id,
         sku,
         quantity,
+        cart.version + 1,
     )
-    .execute(conn)
+    .fetch_one(conn)
     .await?;
-    Ok(put.rows_affected() == 1)
+    Ok(put.sold.then_some(put.changed))
 }
 
 /// False where there is no such line.
@@ -88,19 +170,95 @@ pub(crate) async fn remove(conn: &mut Conn<'_>, cart_id: Uuid, sku: &str) -> Res
     Ok(removed.execute(conn).await?.rows_affected() == 1)
 }
 
-/// From now on `token` opens it, which nobody was shown.
-pub(crate) async fn give_to(conn: &mut Conn<'_>, cart_id: Uuid, user_id: Uuid, token: &TokenHash) -> Result<(), Error> {
-    sqlx::query!("update checkout.carts set user_id = $2, token_hash = $3 where id = $1", cart_id, user_id, token)
-        .execute(conn)
-        .await?;
-    Ok(())
+/// The cart, which has changed, at its next version.
+pub(crate) async fn touch(conn: &mut Conn<'_>, cart: Cart) -> Result<Cart, Error> {
+    let version = sqlx::query_scalar!(
+        "update checkout.carts set version = version + 1, updated_at = now() where id = $1 returning version",
+        cart.id,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Cart { version, ..cart })
+}
+
+/// The cart, of the account from now on; `token` opens it, which nobody was shown.
+pub(crate) async fn give_to(conn: &mut Conn<'_>, cart: Cart, user_id: Uuid, token: &TokenHash) -> Result<Cart, Error> {
+    sqlx::query!(
+        "update checkout.carts set user_id = $2, token_hash = $3, updated_at = now() where id = $1",
+        cart.id,
+        user_id,
+        token
+    )
+    .execute(conn)
+    .await?;
+    Ok(Cart { user_id: Some(user_id), token_hash: *token, ..cart })
+}
+
+/// What a cart was merged into.
+#[derive(Debug)]
+pub(crate) struct Merged {
+    pub(crate) cart: Cart,
+    /// SKUs of which both had more than a line may hold.
+    pub(crate) capped: Vec<String>,
+}
+
+/// All lines of `cart` go into `own`, both of them locked; `token` opens the empty one, which nobody was shown.
+pub(crate) async fn merge(conn: &mut Conn<'_>, cart: &Cart, own: Cart, token: &TokenHash) -> Result<Merged, Error> {
+    let moved = sqlx::query!(
+        r#"
+        with capped as (
+            select i.sku from checkout.cart_items i
+            join checkout.cart_items line on line.cart_id = $2 and line.sku = i.sku
+            where i.cart_id = $1 and i.quantity + line.quantity > $4
+        ),
+        moved as (
+            delete from checkout.cart_items where cart_id = $1
+            returning sku, quantity, added_at, shown_price
+        ),
+        put as (
+            insert into checkout.cart_items as line (cart_id, sku, quantity, added_at, changed_in, shown_price)
+            select $2, sku, quantity, added_at, $3, shown_price from moved
+            on conflict (cart_id, sku) do update
+            set quantity = least(line.quantity + excluded.quantity, $4),
+                changed_in = excluded.changed_in, shown_price = excluded.shown_price
+        )
+        select count(*) as "lines!", array(select sku from capped order by sku) as "capped!" from moved
+        "#,
+        cart.id,
+        own.id,
+        own.version + 1,
+        MAX_QUANTITY,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    sqlx::query!(
+        r#"
+        update checkout.carts
+        set status = 'merged', user_id = $2, token_hash = $3, version = version + 1, updated_at = now()
+        where id = $1
+        "#,
+        cart.id,
+        own.user_id,
+        token,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let cart = if moved.lines > 0 { touch(conn, own).await? } else { own };
+    Ok(Merged { cart, capped: moved.capped })
 }
 
 /// The cart becomes its buyer's, and changes no more.
 pub(crate) async fn mark_ordered(conn: &mut Conn<'_>, cart_id: Uuid, user_id: Uuid) -> Result<(), Error> {
-    sqlx::query!("update checkout.carts set user_id = $2, status = 'ordered' where id = $1", cart_id, user_id)
-        .execute(conn)
-        .await?;
+    sqlx::query!(
+        r#"
+        update checkout.carts set user_id = $2, status = 'ordered', version = version + 1, updated_at = now()
+        where id = $1
+        "#,
+        cart_id,
+        user_id
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -149,6 +307,28 @@ pub(crate) async fn forget_owned(
     Ok(forgotten.rows_affected())
 }
 
+/// The same, of carts whose lines are in another one: nobody claims them again any more.
+pub(crate) async fn forget_merged(
+    conn: &mut Conn<'_>,
+    unchanged_since: OffsetDateTime,
+    batch: i64,
+) -> Result<u64, Error> {
+    let forgotten = sqlx::query!(
+        r#"
+        with merged as materialized (
+            select id from checkout.carts where status = 'merged' and updated_at < $1
+            order by updated_at limit $2 for update skip locked
+        )
+        delete from checkout.carts c using merged where c.id = merged.id
+        "#,
+        unchanged_since,
+        batch,
+    )
+    .execute(conn)
+    .await?;
+    Ok(forgotten.rows_affected())
+}
+
 struct Row {
     id: Uuid,
     user_id: Option<Uuid>,
@@ -163,7 +343,12 @@ impl TryFrom<Row> for Cart {
     fn try_from(row: Row) -> Result<Self, Error> {
         let Row { id, user_id, token_hash, status, version } = row;
         let token_hash = token_hash.try_into().map_err(|_other| Error::Decode("a token's hash has 32 bytes".into()))?;
-        let status = if status == "open" { CartStatus::Open } else { CartStatus::Ordered };
+        let status = match status.as_str() {
+            "open" => CartStatus::Open,
+            "ordered" => CartStatus::Ordered,
+            "merged" => CartStatus::Merged,
+            other => return Err(Error::Decode(format!("unknown status {other} of a cart").into())),
+        };
         Ok(Self { id, user_id, token_hash, status, version })
     }
 }

@@ -2,20 +2,30 @@ use axum::body::Body;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::client::{Answer, request};
-use crate::tokens::Token;
+use crate::client::{self, Answer, request};
 use crate::world::{Cart, World};
 
 async fn read(world: &World, cart: &Cart) -> Answer {
-    let asked = request("GET", &format!("/v1/carts/{}", cart.id)).header("x-cart-token", &cart.token);
-    world.send(asked.body(Body::empty()).unwrap()).await
+    world.look(cart).await
 }
 
 async fn claim(world: &World, cart: &Cart, user: Uuid) -> Answer {
-    let asked = request("POST", &format!("/v1/carts/{}/claim", cart.id))
-        .header("x-cart-token", &cart.token)
-        .header("authorization", Token::of(user).bearer());
-    world.send(asked.body(Body::empty()).unwrap()).await
+    world.send(world.claim(cart, user)).await
+}
+
+/// The cart's own request with this header more.
+async fn with(world: &World, cart: &Cart, method: &str, header: (&str, &str), sku: Option<(&str, i64)>) -> Answer {
+    let path = match sku {
+        Some((sku, _)) => format!("/v1/carts/{}/items/{sku}", cart.id),
+        None => format!("/v1/carts/{}", cart.id),
+    };
+    let asked = request(method, &path).header("x-cart-token", &cart.token).header(header.0, header.1);
+    match sku {
+        Some((_, quantity)) if method == "PUT" => {
+            world.send(client::json(asked, &json!({ "quantity": quantity }))).await
+        }
+        _ => world.send(asked.body(Body::empty()).unwrap()).await,
+    }
 }
 
 #[tokio::test]
@@ -97,25 +107,88 @@ async fn what_is_not_sold_is_404() {
 }
 
 #[tokio::test]
-async fn a_cart_holds_fifty_skus_and_no_more() {
+async fn a_cart_holds_a_hundred_skus_and_no_more() {
     let world = World::with(5).await;
-    let lines: Vec<_> = (1..=50).map(|sku| (sku, 1)).collect();
-    let cart = world.cart(&lines).await;
-    assert_eq!(world.put(&cart, "SKU-51", &json!({ "quantity": 1 })).await.problem(), (422, "validation-failed"));
+    let cart = world.cart(&[]).await;
+    world.fill(&cart, 1..=99, 1).await;
+    assert_eq!(world.put(&cart, "SKU-100", &json!({ "quantity": 1 })).await.status, 200);
+    assert_eq!(world.put(&cart, "SKU-101", &json!({ "quantity": 1 })).await.problem(), (422, "validation-failed"));
     assert_eq!(world.put(&cart, "SKU-50", &json!({ "quantity": 2 })).await.status, 200);
-    assert_eq!(read(&world, &cart).await.body["items"].as_array().unwrap().len(), 50);
+    assert_eq!(read(&world, &cart).await.body["items"].as_array().unwrap().len(), 100);
+    assert_eq!(world.place(Uuid::now_v7(), &cart, "tok_ok").await.status, 201);
+    assert_eq!(world.faults(5).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_line_says_what_it_costs_and_how_many_there_are() {
+    let world = World::with(500).await;
+    let cart = world.cart(&[(2, 3), (1, 1)]).await;
+    world.execute("update checkout.inventory set on_hand = 7, reserved = 5 where sku = 'SKU-2'").await;
+    world.execute("delete from checkout.inventory where sku = 'SKU-1'").await;
+    world.put(&cart, "SKU-3", &json!({ "quantity": 1 })).await;
+    let seen = read(&world, &cart).await.body;
+    let eur = |amount: i64| json!({ "amount": amount, "currency": "EUR" });
+    assert_eq!(
+        seen["items"][0],
+        json!({
+            "sku": "SKU-2", "name": "Thing", "quantity": 3, "unit_price": eur(200), "line_total": eur(600),
+            "sellable": true, "available": 2,
+        })
+    );
+    let available: Vec<_> = seen["items"].as_array().unwrap().iter().map(|line| &line["available"]).collect();
+    assert_eq!(available, [2, 0, 99], "as many as a line may hold, at most");
+}
+
+#[tokio::test]
+async fn a_carts_etag_is_another_one_whenever_what_its_buyer_sees_is() {
+    let world = World::with(500).await;
+    let cart = world.cart(&[(1, 1)]).await;
+    let tag = async || read(&world, &cart).await.header("etag").to_owned();
+    let first = tag().await;
+    assert_eq!(with(&world, &cart, "GET", ("if-none-match", &first), None).await.status, 304);
+    let same = world.put(&cart, "SKU-1", &json!({ "quantity": 1 })).await;
+    assert_eq!((same.header("etag"), &same.body["version"]), (&*first, &json!(2)), "nothing has changed");
+    let edited = world.put(&cart, "SKU-1", &json!({ "quantity": 2 })).await;
+    let second = tag().await;
+    assert_eq!((edited.header("etag"), &edited.body["version"]), (&*second, &json!(3)));
+    world.execute("update catalog.skus set price = 777 where sku = 'SKU-1'").await;
+    let third = tag().await;
+    world.execute("update checkout.inventory set on_hand = 2 where sku = 'SKU-1'").await;
+    let fourth = tag().await;
+    let all = std::collections::BTreeSet::from([&first, &second, &third, &fourth]);
+    assert_eq!(all.len(), 4, "edits, prices and stock");
+    for old in [first, second, third] {
+        assert_eq!(with(&world, &cart, "GET", ("if-none-match", &old), None).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_change_may_be_for_the_cart_that_was_read_and_no_other() {
+    let world = World::with(500).await;
+    let cart = world.cart(&[(1, 1)]).await;
+    let tag = read(&world, &cart).await.header("etag").to_owned();
+    let changed = with(&world, &cart, "PUT", ("if-match", &tag), Some(("SKU-2", 1))).await;
+    assert_eq!(changed.status, 200);
+    for method in ["PUT", "DELETE"] {
+        let stale = with(&world, &cart, method, ("if-match", &tag), Some(("SKU-2", 5))).await;
+        assert_eq!(stale.problem(), (412, "precondition-failed"), "{method}");
+    }
+    let seen = read(&world, &cart).await;
+    assert_eq!((seen.header("etag"), &seen.body["items"][1]["quantity"]), (changed.header("etag"), &json!(1)));
+    let deleted = with(&world, &cart, "DELETE", ("if-match", changed.header("etag")), Some(("SKU-2", 0))).await;
+    assert_eq!(deleted.status, 200);
 }
 
 #[tokio::test]
 async fn nobody_learns_of_anothers_cart() {
     let world = World::with(5).await;
     let (mine, other) = (world.cart(&[]).await, world.cart(&[]).await);
-    let crossed = Cart { id: mine.id.clone(), token: other.token };
+    let crossed = Cart::of(&mine.id, other.token);
     assert_eq!(read(&world, &crossed).await.problem(), (404, "not-found"));
     assert_eq!(world.put(&crossed, "SKU-1", &json!({ "quantity": 1 })).await.problem(), (404, "not-found"));
-    let unreal = Cart { id: Uuid::now_v7().to_string(), token: mine.token.clone() };
+    let unreal = Cart::of(Uuid::now_v7().to_string(), &mine.token);
     assert_eq!(read(&world, &unreal).await.problem(), (404, "not-found"));
-    let misspelt = Cart { id: "not-an-id".into(), token: mine.token };
+    let misspelt = Cart::of("not-an-id", mine.token);
     assert_eq!(read(&world, &misspelt).await.problem(), (404, "not-found"));
     let asked = request("GET", &format!("/v1/carts/{}", mine.id)).body(Body::empty()).unwrap();
     assert_eq!(world.send(asked).await.problem(), (401, "unauthenticated"));

@@ -50,6 +50,20 @@ async fn an_ordered_cart_is_kept_however_old_it_is() {
 }
 
 #[tokio::test]
+async fn a_cart_that_was_merged_is_kept_for_a_day() {
+    let world = World::with(10).await;
+    let ada = Uuid::now_v7();
+    for cart in world.carts(2, &[(1, 1)]).await {
+        assert_eq!(world.send(world.claim(&cart, ada)).await.status, 200);
+    }
+    world.execute("update checkout.carts set updated_at = now() - interval '23 hours'").await;
+    assert_eq!(world.clean().await, Cleaned::default());
+    world.execute("update checkout.carts set updated_at = now() - interval '25 hours'").await;
+    assert_eq!(world.clean().await, Cleaned { carts: 1, ..Cleaned::default() });
+    assert_eq!(world.count("select sum(quantity) from checkout.cart_items").await, 2, "what was in it is kept");
+}
+
+#[tokio::test]
 async fn a_cleaning_that_is_cut_off_is_gone_on_with() {
     let world = World::with(10).await;
     world.execute(OLD).await;

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod carts;
+mod claims;
 mod cleaning;
 mod client;
 mod crashes;
 mod events;
+mod migration;
 mod orders;
 mod outbox;
 mod races;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::client::{self, request};
 use crate::tokens::Token;
-use crate::world::{World, order_body};
+use crate::world::World;
 
 #[tokio::test]
 async fn a_paid_order_takes_its_units_off_the_shelf_and_can_be_read() {
@@ -148,21 +148,79 @@ async fn a_cart_with_something_that_is_sold_no_more_is_refused_with_the_line_nam
     assert_eq!((placed.status.as_u16(), &placed.body["total"]["amount"]), (201, &json!(300)));
 }
 
+/// What the catalog did to the price does not change the cart's version, and what the buyer did to the cart may leave the total.
 #[tokio::test]
-async fn an_order_costs_what_its_buyer_was_shown_where_that_is_said() {
-    let world = World::with(5).await;
+async fn an_order_costs_what_its_buyer_was_shown() {
+    let world = World::with(500).await;
     let (ada, cart) = (Uuid::now_v7(), world.cart(&[(1, 2)]).await);
-    let order = |amount: i64| {
-        let mut body = order_body(&cart.id, "tok_ok");
-        body["expected_total"] = json!({ "amount": amount, "currency": "EUR" });
-        let order = request("POST", "/v1/orders").header("authorization", Token::of(ada).bearer());
-        client::json(order.header("x-cart-token", &cart.token).header("idempotency-key", world.key()), &body)
-    };
     world.execute("update catalog.skus set price = 777 where sku = 'SKU-1'").await;
-    let refused = world.send(order(200)).await;
+    let refused = world.place(ada, &cart, "tok_ok").await;
     assert_eq!(refused.problem(), (409, "cart-changed"));
     assert!(refused.body["detail"].as_str().unwrap().contains("1554 EUR"), "{refused:?}");
-    assert_eq!(world.send(order(1554)).await.status, 201);
+    let told = [
+        json!({ "pointer": "/expected_total", "code": "total-changed", "detail": "200 EUR was named, and it costs 1554 EUR" }),
+        json!({
+            "pointer": "/expected_total", "code": "price-changed",
+            "detail": "SKU-1: 100 when it was put into the cart, 777 EUR now",
+        }),
+    ];
+    assert_eq!(refused.body["errors"], json!(told));
+    world.look(&cart).await;
+    assert_eq!(world.place(ada, &cart, "tok_ok").await.status, 201);
+    assert_eq!(world.count("select count(*) from checkout.orders").await, 1);
+}
+
+#[tokio::test]
+async fn an_order_is_of_what_its_buyer_was_shown_also_where_that_costs_the_same() {
+    let world = World::with(500).await;
+    let (ada, cart) = (Uuid::now_v7(), world.cart(&[(1, 4), (2, 1)]).await);
+    let shown = world.order(ada, &world.key(), &cart, "tok_ok");
+    world.put(&cart, "SKU-1", &json!({ "quantity": 2 })).await;
+    world.put(&cart, "SKU-2", &json!({ "quantity": 2 })).await;
+    let refused = world.send(shown).await;
+    assert_eq!(refused.problem(), (409, "cart-changed"));
+    let told = [
+        json!({
+            "pointer": "/cart_version", "code": "cart-changed",
+            "detail": "version 3 was named, and it is at version 5",
+        }),
+        json!({ "pointer": "/cart_version", "code": "line-changed", "detail": "SKU-1: 2 now" }),
+        json!({ "pointer": "/cart_version", "code": "line-changed", "detail": "SKU-2: 2 now" }),
+    ];
+    assert_eq!(refused.body["errors"], json!(told));
+    assert_eq!(world.count("select count(*) from checkout.orders").await, 0);
+}
+
+/// 18.79 were shown, and 2,057.20 would have been charged.
+#[tokio::test]
+async fn an_edit_between_the_look_and_the_order_is_not_charged() {
+    let world = World::with(500).await;
+    world.execute("update catalog.skus set price = 1879 where sku = 'SKU-1'").await;
+    world.execute("update catalog.skus set price = 203841 where sku = 'SKU-2'").await;
+    let (ada, cart) = (Uuid::now_v7(), world.cart(&[(1, 1)]).await);
+    let shown = world.order(ada, &world.key(), &cart, "tok_ok");
+    let edited = world.put(&cart, "SKU-2", &json!({ "quantity": 1 })).await;
+    assert_eq!(edited.body["total"]["amount"], 205_720);
+    let refused = world.send(shown).await;
+    assert_eq!(refused.problem(), (409, "cart-changed"));
+    let codes: Vec<_> = refused.body["errors"].as_array().unwrap().iter().map(|error| &error["code"]).collect();
+    assert_eq!(codes, ["cart-changed", "line-changed", "total-changed"]);
+    assert_eq!(world.count("select count(*) from payment_simulator.charges").await, 0);
+    assert_eq!(world.place(ada, &cart, "tok_ok").await.body["total"]["amount"], 205_720);
+}
+
+#[tokio::test]
+async fn an_order_names_what_its_buyer_was_shown() {
+    let world = World::with(5).await;
+    let (ada, cart) = (Uuid::now_v7(), world.cart(&[(1, 1)]).await);
+    for field in ["cart_version", "expected_total"] {
+        let mut body = cart.order_body("tok_ok");
+        body.as_object_mut().unwrap().remove(field);
+        let order = request("POST", "/v1/orders").header("authorization", Token::of(ada).bearer());
+        let order = order.header("x-cart-token", &cart.token).header("idempotency-key", world.key());
+        let refused = world.send(client::json(order, &body)).await;
+        assert_eq!(refused.problem(), (422, "validation-failed"), "{field}");
+    }
 }
 
 #[tokio::test]
@@ -193,6 +251,7 @@ async fn the_price_is_the_servers_at_the_moment_of_the_order() {
     let world = World::with(5).await;
     let cart = world.cart(&[(1, 1)]).await;
     world.execute("update catalog.skus set price = 777 where sku = 'SKU-1'").await;
+    world.look(&cart).await;
     let placed = world.place(Uuid::now_v7(), &cart, "tok_ok").await;
     assert_eq!(placed.body["items"][0]["unit_price"]["amount"], 777);
     assert_eq!(world.count("select amount from checkout.payments").await, 777);
@@ -207,7 +266,7 @@ async fn an_order_needs_one_key() {
             .header("authorization", Token::of(Uuid::now_v7()).bearer())
             .header("x-cart-token", &cart.token)
     };
-    let body = order_body(&cart.id, "tok_ok");
+    let body = cart.order_body("tok_ok");
     assert_eq!(world.send(client::json(bare(), &body)).await.problem(), (400, "idempotency-key-missing"));
     let two = bare().header("idempotency-key", "a").header("idempotency-key", "b");
     assert_eq!(world.send(client::json(two, &body)).await.problem(), (400, "invalid-request"));

@@ -41,6 +41,9 @@ async fn an_order_of_another_shape_is_422_and_points_at_the_field() {
     for (pointer, value) in [
         ("/discount", json!(100)),
         ("/cart_id", json!("not-an-id")),
+        ("/cart_version", json!("1")),
+        ("/expected_total", json!(100)),
+        ("/expected_total/amount", json!(1.5)),
         ("/payment_token", json!(7)),
         ("/payment_token", json!("4111 1111 1111 1111")),
         ("/address/country", json!("Germany")),
@@ -66,7 +69,7 @@ async fn an_order_of_another_shape_is_422_and_points_at_the_field() {
 async fn an_array_is_no_order_and_no_quantity() {
     let world = World::with(1).await;
     let cart = world.cart(&[(1, 1)]).await;
-    let body = order_body(&cart.id, "tok_ok");
+    let body = cart.order_body("tok_ok");
     let by_position = json!([body["cart_id"], body["payment_token"], body["address"]]);
     for answer in [order(&world, &by_position).await, world.put(&cart, "SKU-1", &json!([1])).await] {
         assert_eq!(answer.problem(), (422, "validation-failed"));
@@ -80,7 +83,7 @@ async fn text_that_no_database_keeps_is_refused_before_it_is_asked() {
     let world = World::with(1).await;
     let cart = world.cart(&[]).await;
     assert_eq!(world.put(&cart, "SKU%00", &json!({ "quantity": 1 })).await.problem(), (404, "not-found"));
-    let mut body = order_body(&cart.id, "tok_ok");
+    let mut body = cart.order_body("tok_ok");
     body["address"]["name"] = json!("A\u{0}");
     let answer = order(&world, &body).await;
     assert_eq!(
@@ -118,7 +121,7 @@ async fn a_refused_request_leaves_nothing() {
 async fn a_refusal_gives_its_connection_back_clean() {
     let world = World::with(0).await;
     let (mine, other) = (world.cart(&[(1, 1)]).await, world.cart(&[]).await);
-    let crossed = Cart { id: mine.id.clone(), token: other.token };
+    let crossed = Cart::of(&mine.id, other.token);
     for _ in 0..20 {
         assert_eq!(world.put(&crossed, "SKU-1", &json!({ "quantity": 1 })).await.problem(), (404, "not-found"));
         assert_eq!(world.put(&mine, "SKU-999", &json!({ "quantity": 1 })).await.problem(), (404, "not-found"));

@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -24,7 +25,7 @@ use crate::webhooks;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A checkout of its own, which sells `SKU-1` to `SKU-60`, a unit of `SKU-n` for n euros.
+/// A checkout of its own, which sells `SKU-1` to `SKU-120`, a unit of `SKU-n` for n euros.
 pub(crate) struct World {
     pub(crate) router: Router,
     pub(crate) state: State,
@@ -37,6 +38,31 @@ pub(crate) struct World {
 pub(crate) struct Cart {
     pub(crate) id: String,
     pub(crate) token: String,
+    /// The cart, as its buyer was shown it last.
+    seen: Mutex<Value>,
+}
+
+impl Cart {
+    /// One that nobody was shown.
+    pub(crate) fn of(id: impl Into<String>, token: impl Into<String>) -> Self {
+        Self { id: id.into(), token: token.into(), seen: Mutex::new(Value::Null) }
+    }
+
+    /// An order of what its buyer was shown last.
+    pub(crate) fn order_body(&self, payment: &str) -> Value {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut body = order_body(&self.id, payment);
+        for (name, shown) in [("cart_version", &seen["version"]), ("expected_total", &seen["total"])] {
+            if !shown.is_null() {
+                body[name] = shown.clone();
+            }
+        }
+        body
+    }
+
+    pub(crate) fn saw(&self, answer: &Answer) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = answer.body.clone();
+    }
 }
 
 impl World {
@@ -76,7 +102,8 @@ impl World {
         let made = self.send(request("POST", "/v1/carts").body(Body::empty()).unwrap()).await;
         assert_eq!(made.status, 201, "{made:?}");
         let text = |name: &str| made.body[name].as_str().unwrap().to_owned();
-        let cart = Cart { id: text("id"), token: text("cart_token") };
+        let cart = Cart::of(text("id"), text("cart_token"));
+        cart.saw(&made);
         for (sku, quantity) in lines {
             let put = self.put(&cart, &format!("SKU-{sku}"), &json!({ "quantity": quantity })).await;
             assert_eq!(put.status, 200, "{put:?}");
@@ -86,7 +113,35 @@ impl World {
 
     pub(crate) async fn put(&self, cart: &Cart, sku: &str, body: &Value) -> Answer {
         let path = format!("/v1/carts/{}/items/{sku}", cart.id);
-        self.send(client::json(request("PUT", &path).header("x-cart-token", &cart.token), body)).await
+        let put = self.send(client::json(request("PUT", &path).header("x-cart-token", &cart.token), body)).await;
+        if put.status == 200 {
+            cart.saw(&put);
+        }
+        put
+    }
+
+    /// The cart as its token shows it, which is what its buyer has seen from now on.
+    pub(crate) async fn look(&self, cart: &Cart) -> Answer {
+        let asked = request("GET", &format!("/v1/carts/{}", cart.id)).header("x-cart-token", &cart.token);
+        let shown = self.send(asked.body(Body::empty()).unwrap()).await;
+        if shown.status == 200 {
+            cart.saw(&shown);
+        }
+        shown
+    }
+
+    /// One line more for each of these SKUs, behind the back of the program.
+    pub(crate) async fn fill(&self, cart: &Cart, skus: std::ops::RangeInclusive<i32>, quantity: i32) {
+        let lines = "insert into checkout.cart_items (cart_id, sku, quantity) \
+                     select $1::uuid, 'SKU-' || n, $4 from generate_series($2, $3) n";
+        let lines = sqlx::query(lines).bind(&cart.id).bind(skus.start()).bind(skus.end()).bind(quantity);
+        lines.execute(&mut self.connection().await).await.unwrap();
+    }
+
+    /// The request of somebody who has logged in, and takes the cart along.
+    pub(crate) fn claim(&self, cart: &Cart, user: Uuid) -> Request<Body> {
+        let asked = request("POST", &format!("/v1/carts/{}/claim", cart.id)).header("x-cart-token", &cart.token);
+        asked.header("authorization", Token::of(user).bearer()).body(Body::empty()).unwrap()
     }
 
     /// A key that was never used before.
@@ -100,7 +155,7 @@ impl World {
             .header("authorization", Token::of(user).bearer())
             .header("x-cart-token", &cart.token)
             .header("idempotency-key", format!("\"{key}\""));
-        client::json(order, &order_body(&cart.id, payment))
+        client::json(order, &cart.order_body(payment))
     }
 
     pub(crate) async fn place(&self, user: Uuid, cart: &Cart, payment: &str) -> Answer {
@@ -178,10 +233,14 @@ impl World {
     }
 }
 
+/// An order of an empty cart.
 pub(crate) fn order_body(cart_id: &str, payment: &str) -> Value {
     let address =
         json!({ "name": "Ada", "line1": "1 Mill Lane", "city": "Forebay", "postal_code": "12345", "country": "DE" });
-    json!({ "cart_id": cart_id, "payment_token": payment, "address": address })
+    let nothing = json!({ "amount": 0, "currency": "EUR" });
+    json!({
+        "cart_id": cart_id, "cart_version": 1, "expected_total": nothing, "payment_token": payment, "address": address,
+    })
 }
 
 async fn prepared(units: i32) -> TestDatabase {
@@ -193,7 +252,7 @@ async fn prepared(units: i32) -> TestDatabase {
     forebay_platform::audit::MIGRATOR.run(&mut connection).await.unwrap();
     forebay_checkout::MIGRATOR.run(&mut connection).await.unwrap();
     sqlx::raw_sql(CATALOG).execute(&mut connection).await.unwrap();
-    let stock = "insert into checkout.inventory (sku, on_hand) select 'SKU-' || n, $1 from generate_series(1, 60) n";
+    let stock = "insert into checkout.inventory (sku, on_hand) select 'SKU-' || n, $1 from generate_series(1, 120) n";
     sqlx::query(stock).bind(units).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     database
@@ -206,7 +265,7 @@ const CATALOG: &str = "insert into catalog.categories (id, slug, name, position)
              '00000000-0000-7000-8000-000000000000', 100, 'EUR'); \
      insert into catalog.skus (id, sku, product_id, price) \
      select gen_random_uuid(), 'SKU-' || n, '00000000-0000-7000-8000-000000000001', 100 * n \
-     from generate_series(1, 60) n";
+     from generate_series(1, 120) n";
 
 /// Each counts what must not be there; `$1` is what every SKU had at the start.
 const FAULTS: [(&str, &str); 5] = [

@@ -119,10 +119,13 @@ impl Client {
         let sku = if sku % 100 == SCARCE { sku + 1 } else { sku };
         let path = format!("/v1/carts/{id}/items/SKU-{sku:06}");
         let opens = ("x-cart-token", token.as_str());
-        ask(&mut self.line, "PUT", &path, &[opens], Some(json!({ "quantity": 1 })), 200).await?;
+        let shown = ask(&mut self.line, "PUT", &path, &[opens], Some(json!({ "quantity": 1 })), 200).await?;
         let address =
             json!({ "name": "Ada", "line1": "1 Mill Lane", "city": "Ulm", "postal_code": "89073", "country": "DE" });
-        let order = json!({ "cart_id": id, "payment_token": "tok_ok", "address": address });
+        let order = json!({
+            "cart_id": id, "cart_version": shown["version"], "expected_total": shown["total"],
+            "payment_token": "tok_ok", "address": address,
+        });
         let headers = [("authorization", self.bearer.as_str()), opens, ("idempotency-key", id.as_str())];
         ask(&mut self.line, "POST", "/v1/orders", &headers, Some(order), 201).await.map(drop)
     }

@@ -84,12 +84,12 @@ impl Http {
         let (status, cart) = self.json(Method::POST, "/v1/carts", &[], None).await?;
         assert_eq!(status, 201, "{cart}");
         let text = |field: &str| cart[field].as_str().unwrap().to_owned();
-        let cart = Cart { id: text("id"), token: text("cart_token") };
-        let path = format!("/v1/carts/{}/items/{sku}", cart.id);
-        let headers = [("x-cart-token", cart.token.as_str())];
+        let (id, token) = (text("id"), text("cart_token"));
+        let path = format!("/v1/carts/{id}/items/{sku}");
+        let headers = [("x-cart-token", token.as_str())];
         let (status, answer) = self.json(Method::PUT, &path, &headers, Some(json!({"quantity": 1}))).await?;
         assert_eq!(status, 200, "{answer}");
-        Some(cart)
+        Some(Cart { id, token, version: answer["version"].clone(), total: answer["total"].clone() })
     }
 
     /// Places an order for the cart, with the cart's id as idempotency key.
@@ -102,7 +102,10 @@ impl Http {
         ];
         let address =
             json!({"name": "Ada", "line1": "1 Mill Lane", "city": "Ulm", "postal_code": "89073", "country": "DE"});
-        let body = json!({"cart_id": cart.id, "payment_token": "tok_ok", "address": address});
+        let body = json!({
+            "cart_id": cart.id, "cart_version": cart.version, "expected_total": cart.total,
+            "payment_token": "tok_ok", "address": address,
+        });
         self.post("/v1/orders", &headers, body).await
     }
 }
@@ -111,4 +114,7 @@ impl Http {
 pub(crate) struct Cart {
     pub(crate) id: String,
     pub(crate) token: String,
+    /// What its buyer was shown.
+    pub(crate) version: Value,
+    pub(crate) total: Value,
 }

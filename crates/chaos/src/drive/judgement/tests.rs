@@ -3,7 +3,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::*;
-use crate::drive::wire::{Address, Item, Money, Payment, Word, mark_of};
+use crate::drive::wire::{Address, Item, Money, NewCart, Payment, Shown, Word, mark_of};
 
 fn eur(amount: i64) -> Money {
     Money { amount, currency: "EUR".to_owned() }
@@ -13,7 +13,8 @@ fn eur(amount: i64) -> Money {
 fn promised(status: &str) -> Purchase {
     let cart_token = Word::try_from("secret".to_owned()).unwrap();
     let sku = Word::try_from("SKU-000001".to_owned()).unwrap();
-    let mut purchase = Purchase::new(Uuid::now_v7(), cart_token, 0, &sku, 2);
+    let cart = NewCart { id: Uuid::now_v7(), cart_token };
+    let mut purchase = Purchase::new(cart, Shown::first(eur(1_000)), 0, &sku, 2);
     purchase.ended = Ended::Promised(Promise { id: Uuid::now_v7(), total: eur(1_998), status: status.to_owned() });
     purchase
 }

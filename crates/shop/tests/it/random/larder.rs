@@ -18,6 +18,8 @@ pub(super) struct Larder {
     refresh_tokens: Vec<String>,
     /// Ids and tokens.
     carts: Vec<(String, String)>,
+    /// Versions and totals of carts by their ids, as they were shown last.
+    shown: HashMap<String, (Value, Value)>,
     /// Ids by the collection that they were found in.
     ids: HashMap<String, Vec<String>>,
     pub(super) skus: Vec<String>,
@@ -30,6 +32,9 @@ impl Larder {
         put(&mut self.refresh_tokens, answer["refresh_token"].as_str().map(str::to_owned), dice);
         let cart = answer["id"].as_str().zip(answer["cart_token"].as_str());
         put(&mut self.carts, cart.map(|(id, token)| (id.to_owned(), token.to_owned())), dice);
+        if let (Some(id), Some(_)) = (answer["id"].as_str(), answer["version"].as_u64()) {
+            self.shown.insert(id.to_owned(), (answer["version"].clone(), answer["total"].clone()));
+        }
         let collection = path.split('/').filter(|part| !part.is_empty()).nth(1).unwrap_or_default();
         let last = path.rsplit('/').next().unwrap_or_default();
         for name in [collection, last] {
@@ -51,6 +56,11 @@ impl Larder {
 
     pub(super) fn cart(&self, dice: &mut Rng) -> (String, String) {
         dice.choice(&self.carts).cloned().unwrap_or_default()
+    }
+
+    /// What an order of the cart names: its version and its total.
+    pub(super) fn shown(&self, cart: &str) -> (Value, Value) {
+        self.shown.get(cart).cloned().unwrap_or_else(|| (1.into(), Value::Null))
     }
 
     pub(super) fn sku(&self, dice: &mut Rng) -> String {

@@ -328,6 +328,8 @@ fn valid(name: &str, endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mu
         name if name.contains("password") => Json::text(PASSWORD),
         "refresh_token" => Json::text(&larder.refresh_token(dice)),
         "cart_id" => Json::text(cart),
+        "cart_version" => Json::plain(&larder.shown(cart).0.to_string()),
+        "expected_total" => Json::plain(&larder.shown(cart).1.to_string()),
         "payment_token" => Json::text(dice.choice(&["tok_ok", "tok_ok", "tok_decline", "tok_lost"]).unwrap()),
         "quantity" => Json::plain(&dice.u8(..10).to_string()),
         "address" => address(),

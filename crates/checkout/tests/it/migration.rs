@@ -1,0 +1,58 @@
+//! What migrations make of data that was there before.
+
+use std::path::Path;
+
+use forebay_embedded::testing::database;
+use sqlx::migrate::Migrator;
+use sqlx::{Connection as _, PgConnection};
+
+/// The last version before an account had one open cart.
+const SEVERAL_OPEN: i64 = 20_261_128_000_319;
+
+/// Ada has three open carts and one that was ordered, Eve one, and one is nobody's.
+const CARTS: &str = "
+insert into checkout.carts (id, user_id, token_hash, status, updated_at) values
+    ('00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-00000000000a', sha256('1'), 'open', now() - interval '3 days'),
+    ('00000000-0000-7000-8000-0000000000a2', '00000000-0000-7000-8000-00000000000a', sha256('2'), 'open', now() - interval '1 day'),
+    ('00000000-0000-7000-8000-0000000000a3', '00000000-0000-7000-8000-00000000000a', sha256('3'), 'open', now() - interval '1 day'),
+    ('00000000-0000-7000-8000-0000000000a4', '00000000-0000-7000-8000-00000000000a', sha256('4'), 'ordered', now()),
+    ('00000000-0000-7000-8000-0000000000e1', '00000000-0000-7000-8000-00000000000e', sha256('5'), 'open', now()),
+    ('00000000-0000-7000-8000-0000000000f1', null, sha256('6'), 'open', now());
+insert into checkout.cart_items (cart_id, sku, quantity) values
+    ('00000000-0000-7000-8000-0000000000a1', 'SKU-1', 40),
+    ('00000000-0000-7000-8000-0000000000a2', 'SKU-1', 40),
+    ('00000000-0000-7000-8000-0000000000a3', 'SKU-1', 40),
+    ('00000000-0000-7000-8000-0000000000a1', 'SKU-2', 1),
+    ('00000000-0000-7000-8000-0000000000a2', 'SKU-2', 2),
+    ('00000000-0000-7000-8000-0000000000a3', 'SKU-3', 3),
+    ('00000000-0000-7000-8000-0000000000a4', 'SKU-4', 4),
+    ('00000000-0000-7000-8000-0000000000e1', 'SKU-5', 5),
+    ('00000000-0000-7000-8000-0000000000f1', 'SKU-6', 6);";
+
+const FOUND: &str = "select right(c.id::text, 2) || ' ' || c.status || ' ' || c.version || \
+    coalesce((select string_agg(' ' || i.sku || ' x ' || i.quantity, ',' order by i.sku) \
+              from checkout.cart_items i where i.cart_id = c.id), '') \
+    from checkout.carts c order by c.id";
+
+#[tokio::test]
+async fn of_several_open_carts_of_an_account_one_is_left_with_all_that_was_in_them() {
+    let database = database().await;
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/catalog");
+    Migrator::new(catalog).await.unwrap().run(&mut connection).await.unwrap();
+    forebay_checkout::MIGRATOR.run_to(SEVERAL_OPEN, &mut connection).await.unwrap();
+    sqlx::raw_sql(CARTS).execute(&mut connection).await.unwrap();
+    forebay_checkout::MIGRATOR.run(&mut connection).await.unwrap();
+    let found: Vec<String> = sqlx::query_scalar(FOUND).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(
+        found,
+        [
+            "a1 merged 2",
+            "a2 merged 2",
+            "a3 open 2 SKU-1 x 99, SKU-2 x 3, SKU-3 x 3",
+            "a4 ordered 1 SKU-4 x 4",
+            "e1 open 1 SKU-5 x 5",
+            "f1 open 1 SKU-6 x 6",
+        ]
+    );
+}

@@ -138,3 +138,6 @@ fn drawn(what: &str, id: Uuid, attempt: i16) -> u32 {
     let digest = Sha256::new().chain_update(what).chain_update(id).chain_update(attempt.to_be_bytes()).finalize();
     digest[..4].iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte)) % 100
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ mod crashes;
 mod events;
 mod migration;
 mod orders;
+mod outages;
 mod outbox;
 mod races;
 mod receiver;

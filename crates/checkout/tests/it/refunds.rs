@@ -1,5 +1,6 @@
 use forebay_checkout::refunds::{self, Refund, RefundError, RefundState};
 use forebay_pool::{Admission, Class};
+use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -48,6 +49,9 @@ async fn money_goes_back_in_parts_and_never_more_than_was_paid() {
         (text(&world, STATUS).await, text(&world, BOOKS).await),
         ("partially_refunded".into(), "700 200 200 200 200".into())
     );
+    let buyer = text(&world, "select user_id::text from checkout.orders").await.parse().unwrap();
+    let shown = world.get(&format!("/v1/orders/{order}"), buyer).await;
+    assert_eq!(shown.body["payments"][0]["refunded"], json!({ "amount": 200, "currency": "EUR" }), "{shown:?}");
     let too_much = request(&world, order, Some(501)).await.unwrap_err();
     assert!(matches!(too_much, RefundError::TooMuch { left: 500, .. }), "{too_much:?}");
     let rest = give(&world, order, None).await;

@@ -51,6 +51,7 @@ async fn whatever_is_asked_the_answer_is_one_that_is_documented() {
     // A slow machine is no fault, and a payment takes as long as it takes.
     let settings = [
         ("FOREBAY_PAYMENT_LATENCY_MS", "0"),
+        ("FOREBAY_PAYMENT_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         ("FOREBAY_DEADLINE_NORMAL_MS", "8000"),
         ("FOREBAY_DEADLINE_CRITICAL_MS", "8000"),
         ("FOREBAY_LOG", "error"),

@@ -76,6 +76,7 @@ async fn the_settings_in_force_are_listed_with_where_they_come_from_and_without_
         ("DATABASE_URL", "postgres://me:hush@db.example:6000/shop?sslpassword=hush&sslmode=require"),
         ("PGPASSWORD", "hush"),
         ("FOREBAY_TICKET_KEYS", "1:aHVzaGh1c2hodXNoaHVzaGh1c2hodXNoaHVzaGh1c2g="),
+        ("FOREBAY_PAYMENT_WEBHOOK_SECRET", "whsec_aHVzaGh1c2hodXNoaHVzaGh1c2hodXNoaHVzaGh1c2g="),
         ("FOREBAY_HTPP", "127.0.0.1:1"),
     ];
     let (status, out, err) = run(command(home.path(), &settings, &["config"])).await;

@@ -158,8 +158,9 @@ impl Comparison<'_> {
             page.iter().map(|charge| (charge.bill.order_id, charge.bill.attempt)).unzip();
         let (known, pending) = {
             let mut lease = self.db.acquire(&background()).await?;
-            let known = ours::payments_of(&mut lease.conn(), &orders, &attempts).await?;
-            (known, ours::pending(&mut lease.conn(), &orders).await?)
+            // In this order: what is settled in between is found.
+            let pending = ours::pending(&mut lease.conn(), &orders).await?;
+            (ours::payments_of(&mut lease.conn(), &orders, &attempts).await?, pending)
         };
         for Collected { bill, charge, at } in page {
             let here = known.get(&(bill.order_id, bill.attempt)).map(ours::Payment::said);

@@ -10,7 +10,11 @@ use serde_json::{Value, json};
 use crate::process::{Shop, home, nobody_left, run, shop};
 
 /// Its exit code, and what it said.
-async fn reconcile(home: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) async fn reconcile(
+    home: &Path,
+    settings: &[(&str, &str)],
+    arguments: &[&str],
+) -> (Option<i32>, String, String) {
     let mut command = shop(home, settings);
     command.arg("reconcile").args(arguments);
     let (status, out, err) = run(command).await;

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::{
     client::Http,
     process::{Shop, eventually, home, nobody_left},
+    reconcile::reconcile,
 };
 
 const SKU: &str = "SKU-000002";
@@ -126,6 +127,8 @@ async fn a_kill_in_mid_load_loses_and_doubles_nothing() {
     let doubled = "SELECT count(*) FROM (SELECT FROM payment_simulator.charges WHERE outcome = 'approved' \
                    GROUP BY order_id HAVING count(*) > 1) twice";
     assert_eq!(number(&mut database, doubled).await, 0, "charged twice");
+    let (code, found, _) = reconcile(home.path(), &[], &[]).await;
+    assert_eq!(code, Some(0), "the provider says the same: {found}");
     let held = "SELECT (SELECT count(*) FROM checkout.reservations WHERE state = 'held') \
                 + (SELECT coalesce(sum(reserved), 0) FROM checkout.inventory)";
     assert_eq!(number(&mut database, held).await, 0, "stock is still held");

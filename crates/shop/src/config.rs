@@ -19,7 +19,7 @@ use forebay_platform::{
 };
 use forebay_pool::{Bouncer, http::TicketKeys};
 
-use crate::{Address, Scale, Service};
+use crate::{Address, Role, Scale, Service};
 
 mod database;
 mod limits;
@@ -75,6 +75,9 @@ pub struct Config {
     pub previous_key_file: Option<PathBuf>,
     /// `FOREBAY_SEED`: `full`, `small` or `none`. Default `full` for the embedded server, and `none` with `DATABASE_URL`.
     pub seed: Option<Scale>,
+    /// `FOREBAY_ROLE_CATALOG_PASSWORD`, `FOREBAY_ROLE_CATALOG_CONNECTIONS`, and the same of auth and checkout: what `shop roles`
+    /// gives the services to log in by. Default 34, 18 and 56 connections: two of catalog and of auth, four of checkout.
+    pub roles: [Role; 3],
     /// `FOREBAY_POOL_URL`: the pool's own way to that database, through a bouncer. Default the same way.
     pub pool_url: Option<Address>,
     /// `FOREBAY_POOL_*`. At most 60 connections for all services in one process; alone, catalog has 16, auth 8, checkout 12.
@@ -195,6 +198,7 @@ impl Config {
             admin_limits,
             example_password,
             seed: read_seed(&mut settings, database_url.is_some()),
+            roles: read_roles(&mut settings),
             database_url,
             trusts_too_many,
             start_wait: settings.millis("FOREBAY_START_WAIT_MS", Duration::from_secs(60)),
@@ -306,6 +310,26 @@ fn read_jwks(settings: &mut Reader<'_>, purpose: Purpose) -> Option<JwksUri> {
 fn read_seed(settings: &mut Reader<'_>, given_database: bool) -> Option<Scale> {
     let words = [("full", Some(Scale::Full)), ("small", Some(Scale::Small)), ("none", None)];
     settings.word_or("FOREBAY_SEED", &words, if given_database { None } else { Some(Scale::Full) })
+}
+
+fn read_roles(settings: &mut Reader<'_>) -> [Role; 3] {
+    let mut role = |service, password, connections, usual| {
+        settings.without(password, "as it is");
+        let (password, limit) = (settings.secret(password), settings.or(connections, usual));
+        settings.require(limit > 0, connections, "lets nobody in", usual);
+        Role { service, password, connections: limit }
+    };
+    // As many processes as docs/budget.md makes room for, with what each claims.
+    let usual = |service: Service, processes: u32| {
+        let purpose = Purpose::Serve(service);
+        processes * (purpose.ceiling() + purpose.beside())
+    };
+    use Service::{Auth, Catalog, Checkout};
+    [
+        role(Catalog, "FOREBAY_ROLE_CATALOG_PASSWORD", "FOREBAY_ROLE_CATALOG_CONNECTIONS", usual(Catalog, 2)),
+        role(Auth, "FOREBAY_ROLE_AUTH_PASSWORD", "FOREBAY_ROLE_AUTH_CONNECTIONS", usual(Auth, 2)),
+        role(Checkout, "FOREBAY_ROLE_CHECKOUT_PASSWORD", "FOREBAY_ROLE_CHECKOUT_CONNECTIONS", usual(Checkout, 4)),
+    ]
 }
 
 fn read_time_limits(settings: &mut Reader<'_>) -> TimeLimits {

@@ -12,7 +12,7 @@ use forebay_embedded::StartError;
 use forebay_platform::config::ConfigFaults;
 
 use crate::{
-    claim::ClaimError, database::DatabaseError, migrations::MigrationFailed, place, seed::SeedError,
+    claim::ClaimError, database::DatabaseError, migrations::MigrationFailed, place, roles::RolesError, seed::SeedError,
     signing_key::KeyError, waiting::NotReady,
 };
 
@@ -59,6 +59,9 @@ pub enum Failure {
         "filling the shop failed: {0}. Start again: what is half filled is filled anew. FOREBAY_SEED=none leaves it empty"
     )]
     Seed(#[from] SeedError),
+    /// The services' roles.
+    #[error("{0}")]
+    Roles(#[from] RolesError),
     /// The signing key.
     #[error("{0}")]
     Key(#[from] KeyError),

@@ -19,6 +19,7 @@ pub mod openapi;
 pub mod place;
 pub mod reason;
 pub mod reconcile;
+pub mod roles;
 mod running;
 pub mod schema;
 pub mod seed;
@@ -37,6 +38,7 @@ pub use config::{Config, Purpose};
 
 pub use failure::Failure;
 pub use migrations::{Migrated, migrate};
+pub use roles::{Role, roles};
 pub use seed::{Factor, Scale, Seeded, Step, seed, seed_anew};
 pub use services::{Service, Services};
 pub use signals::Signals;

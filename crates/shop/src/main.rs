@@ -56,6 +56,8 @@ enum Command {
         #[arg(long, requires = "reset")]
         yes_delete_everything: bool,
     },
+    /// Make a role of its own for each service, as which it logs in with no more rights than it needs (FOREBAY_ROLE_*), and end
+    Roles,
     /// Say who runs the shop: whose access tokens open /v1/admin. Works beside a shop that runs
     Admin {
         #[command(subcommand)]
@@ -105,6 +107,7 @@ async fn main() -> ExitCode {
             let seed = async |config, signals| schema::seed_only(config, order, signals).await;
             work(Purpose::Schema, seed).await
         }
+        Command::Roles => work(Purpose::Schema, schema::roles_only).await,
         Command::Admin { order } => {
             let administer = async |config, signals| admins::administer(config, &order, signals).await;
             work(Purpose::Schema, administer).await

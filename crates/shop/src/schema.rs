@@ -7,7 +7,9 @@ use crate::{
     console::{Bar, say},
     database::{Database, dial},
     migrations::{Schema, migrate},
-    place, running,
+    place,
+    roles::roles,
+    running,
     seed::{Scale, Seeded, seed, seed_anew},
 };
 
@@ -25,6 +27,16 @@ pub async fn migrate_only(config: Config, mut signals: Signals) -> Result<(), Fa
     let migrated = on_database(Box::pin(open(&config)), &mut signals, work).await?;
     say(&format!("the schema is up to date: {} migrations", migrated.known));
     Ok(())
+}
+
+/// `shop roles`: a role of its own for each service, on schemas that are migrated.
+///
+/// # Errors
+///
+/// See [`Failure`].
+pub async fn roles_only(config: Config, mut signals: Signals) -> Result<(), Failure> {
+    let work = async |database: &Database| Ok(roles(&database.options, &config.roles, say).await?);
+    on_database(Box::pin(open(&config)), &mut signals, work).await
 }
 
 /// What `shop seed` is asked for beside the settings.

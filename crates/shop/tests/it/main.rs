@@ -17,6 +17,7 @@ mod random;
 mod readme;
 mod reconcile;
 mod recovery;
+mod roles;
 mod seed;
 mod serve;
 mod settings;

@@ -4,11 +4,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 mod cart;
+mod fulfilment;
+mod inventory;
 mod order;
 
 pub(crate) use cart::{
     Cart, CartStatus, CartToken, CartView, ClaimedCart, Line, MAX_QUANTITY, NewCart, Quantity, TokenHash,
 };
+pub(crate) use fulfilment::{
+    EventView, OrderFile, OrderLine, OrdersQuery, Placed, RefundView, Shipment, Wanted, WantedRefund,
+};
+pub(crate) use inventory::{Adjust, Adjusted, Adjustment, MOST_ON_HAND, Stock, StockQuery, StockView};
 pub(crate) use order::{Event, Item, Order, OrderDetail, PaymentView, PlaceOrder, Status};
 
 /// Minor units (cents) and an ISO 4217 code.

@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use forebay_platform::problem::{Code, FieldError, Problem};
 use forebay_pool::AcquireError;
 
-use crate::domain::Money;
+use crate::domain::{Money, Status, Stock};
 use crate::payments::Unavailable;
 
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,14 @@ pub(crate) enum Error {
     Invalid(Vec<FieldError>),
     #[error("no such {0}, or not the caller's")]
     NotFound(&'static str),
+    #[error("the query breaks a rule")]
+    Page(Problem),
+    #[error("the order is {0:?}, from where this does not lead on")]
+    OrderState(Status),
+    #[error("only {left} {currency} are left of the payment")]
+    NotLeft { left: i64, currency: String },
+    #[error("not so much is on the shelf, or free: {0:?}")]
+    NotOnShelf(Stock),
     #[error("the cart was ordered")]
     CartAlreadyOrdered,
     #[error("{0:?} are not sold any more")]
@@ -46,6 +54,15 @@ impl From<Error> for Problem {
         match error {
             Error::Invalid(errors) => Self::invalid(errors),
             Error::NotFound(what) => Self::new(Code::NotFound).detail(format!("no such {what}")),
+            Error::Page(problem) => problem,
+            Error::OrderState(status) => Self::new(Code::OrderStateConflict)
+                .detail(format!("the order is {}; nothing was changed", status.as_str())),
+            Error::NotLeft { left, currency } => Self::new(Code::OrderStateConflict).detail(format!(
+                "{left} {currency} (in minor units) are left of what was paid; nothing was given back"
+            )),
+            Error::NotOnShelf(Stock { on_hand, reserved }) => Self::new(Code::InsufficientStock).detail(format!(
+                "{on_hand} on hand, {reserved} of them reserved: no more than the rest can be taken away"
+            )),
             Error::CartAlreadyOrdered => Code::CartAlreadyOrdered.into(),
             Error::ItemUnavailable(skus) => of_skus(Code::ItemUnavailable, &skus)
                 .detail("nothing was ordered; remove these lines from the cart, and order the rest"),

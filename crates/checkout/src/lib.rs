@@ -107,6 +107,23 @@ impl FromRef<State> for Verifier {
     }
 }
 
+/// What only those who run the shop may ask. Their lists are of low class: customers come first.
+fn for_admins(state: &State) -> Router<State> {
+    use routes::admin::{inventory, orders, refunds};
+    let changes = Router::new()
+        .route("/v1/admin/orders/{id}/ship", post(orders::ship))
+        .route("/v1/admin/orders/{id}/deliver", post(orders::deliver))
+        .route("/v1/admin/orders/{id}/refund", post(refunds::refund))
+        .route("/v1/admin/inventory/{sku}/adjustments", post(inventory::adjust))
+        .route_layer(state.admit.class(Class::Normal));
+    Router::new()
+        .route("/v1/admin/orders", get(orders::list))
+        .route("/v1/admin/orders/{id}", get(orders::read))
+        .route("/v1/admin/inventory", get(inventory::list))
+        .route_layer(state.admit.class(Class::Low))
+        .merge(changes)
+}
+
 /// The routes of this service. Placing an order, and what its payment came to, are critical: it is what the shop lives on.
 pub fn router(state: State) -> Router {
     let normal = state.admit.class(Class::Normal);
@@ -122,6 +139,7 @@ pub fn router(state: State) -> Router {
         .route_layer(normal)
         .route("/v1/orders", state.admit.within(quotas::ORDERS, post(routes::orders::place)).layer(critical))
         .route("/v1/payments/webhook", post(routes::webhooks::payment).layer(state.admit.class(Class::Critical)))
+        .merge(for_admins(&state))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(state)
 }

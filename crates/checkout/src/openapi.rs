@@ -12,12 +12,20 @@ use crate::routes;
     routes::carts::put_item,
     routes::carts::remove_item,
     routes::carts::claim,
+    routes::admin::inventory::list,
+    routes::admin::inventory::adjust,
+    routes::admin::orders::list,
+    routes::admin::orders::read,
+    routes::admin::orders::ship,
+    routes::admin::orders::deliver,
+    routes::admin::refunds::refund,
     routes::orders::place,
     routes::orders::read,
     routes::webhooks::payment,
 ), tags(
     (name = "carts", description = "What is to be bought"),
     (name = "orders", description = "What was bought"),
+    (name = "admin", description = "For those who run the shop"),
 ))]
 struct Described;
 

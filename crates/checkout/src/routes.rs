@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use forebay_platform::etag;
 use serde::Serialize;
 
+pub(crate) mod admin;
 pub(crate) mod carts;
 pub(crate) mod orders;
 pub(crate) mod webhooks;

@@ -4,7 +4,9 @@
 pub(crate) mod carts;
 pub(crate) mod deliveries;
 pub(crate) mod events;
+pub(crate) mod fulfilment;
 pub(crate) mod inbox;
+pub(crate) mod inventory;
 pub(crate) mod keys;
 pub(crate) mod orders;
 pub(crate) mod reconciliation;

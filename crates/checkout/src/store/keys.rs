@@ -68,7 +68,6 @@ pub(crate) struct Kept {
 /// let cancelled = keys::once(&mut tx, &claim, async |tx| cancel(tx, id).await).await;
 /// let answer = tx.end(cancelled).await?;
 /// ```
-#[expect(dead_code, reason = "the first operation that needs it takes this line away")]
 pub(crate) async fn once(
     tx: &mut Tx<'_>,
     request: &Claim,
@@ -155,7 +154,7 @@ pub(crate) async fn take_over(
 }
 
 /// Keeps the answer for whoever asks again.
-async fn keep(conn: &mut Conn<'_>, claim: &Claim, answer: &Answer) -> Result<(), sqlx::Error> {
+pub(crate) async fn keep(conn: &mut Conn<'_>, claim: &Claim, answer: &Answer) -> Result<(), sqlx::Error> {
     let (status, body) = answer.to_keep();
     sqlx::query!(
         r#"

@@ -47,6 +47,11 @@ impl Token {
         Self { header, claims, secret: SECRET }
     }
 
+    /// Of somebody who runs the shop.
+    pub(crate) fn of_admin(user: Uuid) -> Self {
+        Self::of(user).claiming("scope", "shop admin")
+    }
+
     fn claiming(mut self, claim: &str, value: impl Into<Value>) -> Self {
         self.claims[claim] = value.into();
         self

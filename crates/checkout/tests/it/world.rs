@@ -189,6 +189,25 @@ impl World {
         self.send(asked.body(Body::empty()).unwrap()).await
     }
 
+    /// A request of this admin, with a key that was never used before.
+    pub(crate) fn by_admin(&self, admin: Uuid, method: &str, path: &str, body: Option<&Value>) -> Request<Body> {
+        let asked = request(method, path)
+            .header("authorization", Token::of_admin(admin).bearer())
+            .header("idempotency-key", self.key());
+        match body {
+            Some(body) => client::json(asked, body),
+            None => asked.body(Body::empty()).unwrap(),
+        }
+    }
+
+    pub(crate) async fn admin_gets(&self, path: &str) -> Answer {
+        self.send(self.by_admin(Uuid::now_v7(), "GET", path, None)).await
+    }
+
+    pub(crate) async fn admin_posts(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.by_admin(Uuid::now_v7(), "POST", path, Some(body))).await
+    }
+
     pub(crate) async fn connection(&self) -> PgConnection {
         PgConnection::connect_with(&self.database.options()).await.unwrap()
     }

@@ -75,6 +75,47 @@ async fn whatever_is_asked_the_answer_is_one_that_is_documented() {
     assert!(good * 10 > cases, "too little of it was good: {}", found.summary());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_route_of_admins_is_open_to_anybody_else_and_nothing_changes_by_asking() {
+    let home = home();
+    let shop = Shop::open(home.path(), &[("FOREBAY_LOG", "error")]).await;
+    let documented = Documented::read();
+    let customer = format!("Bearer {}", shop.http.register("eve").await.unwrap());
+    let before = books(&shop).await;
+    let mut dice = Rng::with_seed(seed());
+    let admins: Vec<_> =
+        documented.endpoints.iter().filter(|endpoint| endpoint.path.starts_with("/v1/admin/")).collect();
+    assert!(!admins.is_empty() && admins.iter().all(|endpoint| endpoint.is_for_admins()), "{admins:?}");
+    for endpoint in admins {
+        for _ in 0..5 {
+            let mut draft = Draft::of(endpoint, &Larder::default(), &mut dice);
+            for (bearer, status) in [(None, 401), (Some(&customer), 403)] {
+                draft.headers.retain(|(name, _)| name != "authorization");
+                draft.headers.extend(bearer.map(|bearer| ("authorization".to_owned(), bearer.clone().into_bytes())));
+                let mut line = Line::open(shop.address.parse().unwrap(), Ipv4Addr::LOCALHOST).await.unwrap();
+                let Outcome::Answered(answer) = line.ask(&draft.write(), false, false).await else {
+                    panic!("{endpoint}")
+                };
+                assert_eq!(answer.status, status, "{endpoint}: {}", answer.body.escape_ascii());
+                assert_eq!(answer.header("cache-control"), Some("no-store"), "{endpoint}");
+                assert!(answer.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Bearer ")));
+            }
+        }
+    }
+    assert_eq!(books(&shop).await, before);
+    shop.send(Signal::TERM);
+    assert!(shop.ended().await.0.success());
+}
+
+/// What only those who run the shop change, in one number, and how much they did.
+async fn books(shop: &Shop) -> (i64, i64) {
+    let books = "select (select coalesce(sum(hashtext(i::text)), 0) from checkout.inventory i) \
+         + (select coalesce(sum(hashtext(o::text)), 0) from checkout.orders o) \
+         + (select coalesce(sum(hashtext(p.slug || p.name || p.status || p.base_price)), 0) from catalog.products p) \
+         + (select coalesce(sum(hashtext(c::text)), 0) from catalog.categories c), (select count(*) from audit.log)";
+    sqlx::query_as(books).fetch_one(&mut shop.database().await).await.unwrap()
+}
+
 /// One who asks, with dice of its own.
 #[derive(Debug)]
 struct Client {

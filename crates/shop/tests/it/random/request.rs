@@ -307,6 +307,8 @@ fn target(endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mut Rng) -> S
     for name in &endpoint.query {
         let value = match name.as_str() {
             "limit" if dice.bool() => dice.u8(1..=100).to_string(),
+            "below" if dice.bool() => dice.u8(..).to_string(),
+            "status" if dice.bool() => (*dice.choice(&["paid", "shipped", "expired"]).unwrap()).to_owned(),
             "sort" if dice.bool() => {
                 (*dice.choice(&["newest", "popular", "price_asc", "price_desc", "name"]).unwrap()).to_owned()
             }
@@ -332,6 +334,8 @@ fn valid(name: &str, endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mu
         "expected_total" => Json::plain(&larder.shown(cart).1.to_string()),
         "payment_token" => Json::text(dice.choice(&["tok_ok", "tok_ok", "tok_decline", "tok_lost"]).unwrap()),
         "quantity" => Json::plain(&dice.u8(..10).to_string()),
+        "delta" => Json::plain(dice.choice(&["1", "5", "-1"]).unwrap()),
+        "amount" => Json::object([("amount", Json::plain("100")), ("currency", Json::text("EUR"))]),
         "address" => address(),
         "country" => Json::text("DE"),
         "max" => Json::plain("40"),

@@ -1,0 +1,131 @@
+use axum::Extension;
+use axum::extract;
+use axum::http::StatusCode;
+use forebay_platform::audit::Entry;
+use forebay_platform::db::Tx;
+use forebay_platform::extract::{IdempotencyKey, Json, Path, Query};
+use forebay_platform::identity::Admin;
+use forebay_platform::instant;
+use forebay_platform::page::Page;
+use forebay_pool::Admission;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::change;
+use crate::answer::Answer;
+use crate::domain::{OrderFile, OrderLine, OrdersQuery, Shipment, Status};
+use crate::error::Error;
+use crate::store::keys::Claim;
+use crate::{State, store};
+
+/// Everybody's orders, the newest first.
+#[utoipa::path(
+    get, path = "/v1/admin/orders", operation_id = "all_orders", tag = "admin", params(OrdersQuery),
+    security(("bearer" = ["admin"])),
+    responses(
+        (status = 200, description = "The page", body = Page<OrderLine>, headers(("Link" = String, description = "The next page, as `rel=\"next\"`"))),
+        (status = 400, description = "`invalid-cursor`: it is of another list; or a parameter is malformed"),
+    )
+)]
+pub(crate) async fn list(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    _admin: Admin,
+    Query(query): Query<OrdersQuery>,
+) -> Result<Page<OrderLine>, Error> {
+    let (page, wanted) = query.parse().map_err(Error::Page)?;
+    let mut lease = state.db.acquire(&admission).await?;
+    let rows = store::fulfilment::page(&mut lease.conn(), wanted, page.after(), page.rows()).await?;
+    drop(lease);
+    Ok(page.cut(rows, OrderLine::key))
+}
+
+/// An order, with all that became of it.
+#[utoipa::path(
+    get, path = "/v1/admin/orders/{id}", operation_id = "order_file", tag = "admin", params(("id" = Uuid, Path)),
+    security(("bearer" = ["admin"])),
+    responses((status = 200, description = "The order", body = OrderFile))
+)]
+pub(crate) async fn read(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    _admin: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<Json<OrderFile>, Error> {
+    let mut lease = state.db.acquire(&admission).await?;
+    let order = store::orders::by_id(&mut lease.conn(), id).await?.ok_or(Error::NotFound("order"))?;
+    let payments = store::orders::payments_of(&mut lease.conn(), id).await?;
+    let refunds = store::fulfilment::refunds_of(&mut lease.conn(), id).await?;
+    let events = store::fulfilment::events_of(&mut lease.conn(), id).await?;
+    drop(lease);
+    Ok(Json(OrderFile { user_id: order.user_id, order, payments, refunds, events }))
+}
+
+/// Notes that a paid order is on its way.
+#[utoipa::path(
+    post, path = "/v1/admin/orders/{id}/ship", operation_id = "ship_order", tag = "admin",
+    params(("id" = Uuid, Path), IdempotencyKey), security(("bearer" = ["admin"])),
+    responses(
+        (status = 200, description = "The order", body = OrderLine),
+        (status = 409, description = "`order-state-conflict`: only what is paid is shipped, once; or `idempotency-in-flight`"),
+    )
+)]
+pub(crate) async fn ship(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    admin: Admin,
+    Path(id): Path<Uuid>,
+    key: IdempotencyKey,
+    Json(shipment): Json<Shipment>,
+) -> Result<Answer, Error> {
+    shipment.check()?;
+    let (target, now) = (format!("POST /v1/admin/orders/{id}/ship"), instant::now());
+    let claim = Claim::new(admin.0.user_id, &key, "order.ship", (&target, &shipment), now);
+    let step = Step { action: "order.ship", from: Status::Paid, to: Status::Shipped, data: json!(shipment), now };
+    change(&state, &admission, &claim, async |tx| take(tx, &admin, id, &step).await).await
+}
+
+/// Notes that an order has arrived.
+#[utoipa::path(
+    post, path = "/v1/admin/orders/{id}/deliver", operation_id = "deliver_order", tag = "admin",
+    params(("id" = Uuid, Path), IdempotencyKey), security(("bearer" = ["admin"])),
+    responses(
+        (status = 200, description = "The order", body = OrderLine),
+        (status = 409, description = "`order-state-conflict`: only what was shipped is delivered; or `idempotency-in-flight`"),
+    )
+)]
+pub(crate) async fn deliver(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    admin: Admin,
+    Path(id): Path<Uuid>,
+    key: IdempotencyKey,
+) -> Result<Answer, Error> {
+    let (target, now) = (format!("POST /v1/admin/orders/{id}/deliver"), instant::now());
+    let claim = Claim::new(admin.0.user_id, &key, "order.deliver", (&target, &()), now);
+    let step = Step { action: "order.deliver", from: Status::Shipped, to: Status::Delivered, data: json!({}), now };
+    change(&state, &admission, &claim, async |tx| take(tx, &admin, id, &step).await).await
+}
+
+/// A state that an order moves on to.
+struct Step {
+    action: &'static str,
+    from: Status,
+    to: Status,
+    /// What there is to know of it.
+    data: Value,
+    now: OffsetDateTime,
+}
+
+async fn take(tx: &mut Tx<'_>, admin: &Admin, id: Uuid, step: &Step) -> Result<(Answer, Entry), Error> {
+    let Some(order) = store::fulfilment::advance(&mut tx.conn(), id, step.from, step.to).await? else {
+        let order = store::fulfilment::lock(&mut tx.conn(), id).await?.ok_or(Error::NotFound("order"))?;
+        return Err(Error::OrderState(order.status));
+    };
+    store::events::record(&mut tx.conn(), id, step.to.as_str(), &step.data, step.now).await?;
+    let entry = Entry::by(admin, step.action, "order", id)
+        .before(&json!({ "status": step.from }))
+        .after(&json!({ "status": step.to, "data": step.data }));
+    Ok((Answer::done(StatusCode::OK, &order), entry))
+}

@@ -11,6 +11,7 @@ mod faults;
 mod health;
 mod metrics;
 mod openapi;
+mod payments;
 mod process;
 mod quotas;
 mod random;

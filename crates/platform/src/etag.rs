@@ -1,6 +1,8 @@
 //! Entity tags ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3)): which version of something a client has,
 //! and which one it means to change.
 
+use std::sync::OnceLock;
+
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -9,6 +11,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 
+use crate::compress;
 use crate::problem::{Code, Problem};
 
 /// A strong validator: the hash of the very bytes.
@@ -23,6 +26,7 @@ pub fn tag_of(body: &[u8]) -> HeaderValue {
 pub struct Document {
     body: Bytes,
     headers: HeaderMap,
+    compressed: OnceLock<Bytes>,
 }
 
 impl Document {
@@ -30,7 +34,7 @@ impl Document {
     #[must_use]
     pub fn new(body: Bytes, media_type: HeaderValue, policy: HeaderValue) -> Self {
         let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, policy), (ETAG, tag_of(&body))];
-        Self { body, headers: headers.into_iter().collect() }
+        Self { body, headers: headers.into_iter().collect(), compressed: OnceLock::new() }
     }
 
     /// The same, with one more header.
@@ -43,7 +47,8 @@ impl Document {
     /// 200, or 304 where the client has exactly this.
     #[must_use]
     pub fn answer(&self, request: &HeaderMap) -> Response {
-        unless_known(request, self.headers.clone(), self.body.clone())
+        let answer = unless_known(request, self.headers.clone(), self.body.clone());
+        compress::with_kept(&self.compressed, &self.body, request, answer)
     }
 }
 
@@ -51,8 +56,15 @@ impl Document {
 #[must_use]
 pub fn unless_known(request: &HeaderMap, mut headers: HeaderMap, body: Bytes) -> Response {
     // Section 13.1.2: compared weakly.
-    let is = |candidate: &str, tag: &HeaderValue| candidate.trim_start_matches("W/").as_bytes() == tag.as_bytes();
-    if headers.get(ETAG).is_some_and(|tag| names(request, &IF_NONE_MATCH, |candidate| is(candidate, tag))) {
+    let known = headers.get(ETAG).and_then(|tag| {
+        let is = |candidate: &str| names_version(candidate.trim_start_matches("W/"), tag);
+        named(request, &IF_NONE_MATCH, is).map(|candidate| candidate.ends_with("-gzip\""))
+    });
+    if let Some(compressed) = known {
+        // It is the tag of what the client has.
+        if let Some(tag) = headers.get(ETAG).and_then(compress::suffixed).filter(|_| compressed) {
+            headers.insert(ETAG, tag);
+        }
         headers.remove(CONTENT_TYPE);
         headers.remove(CONTENT_LENGTH);
         return (StatusCode::NOT_MODIFIED, headers).into_response();
@@ -69,16 +81,26 @@ pub fn check_match(request: &HeaderMap, tag: &HeaderValue) -> Result<(), Problem
         return Err(Problem::new(Code::PreconditionRequired).detail("send the ETag that was read last, as If-Match"));
     }
     // Section 13.1.1: compared strongly, so that a weak tag is never the one.
-    if names(request, &IF_MATCH, |candidate| candidate.as_bytes() == tag.as_bytes()) {
+    if named(request, &IF_MATCH, |candidate| names_version(candidate, tag)).is_some() {
         return Ok(());
     }
     Err(Problem::new(Code::PreconditionFailed).detail("it has changed since: read it again, and send its new ETag"))
 }
 
-/// Whether the list in this header has a tag that is the one, or is `*`.
-fn names(request: &HeaderMap, header: &HeaderName, is_it: impl Fn(&str) -> bool) -> bool {
+/// Whether it is this tag, or that of the same version compressed.
+fn names_version(candidate: &str, tag: &HeaderValue) -> bool {
+    let tag = tag.as_bytes();
+    candidate.as_bytes() == tag
+        || tag.strip_suffix(b"\"").is_some_and(|bare| {
+            let rest = candidate.as_bytes().strip_prefix(bare);
+            rest.and_then(|rest| rest.strip_suffix(b"\"")) == Some(compress::SUFFIX.as_bytes())
+        })
+}
+
+/// The first in the list in this header that is the one, or is `*`.
+fn named<'r>(request: &'r HeaderMap, header: &HeaderName, is_it: impl Fn(&str) -> bool) -> Option<&'r str> {
     let sent = request.get_all(header).iter().filter_map(|value| value.to_str().ok());
-    sent.flat_map(|list| list.split(',')).map(str::trim).any(|candidate| candidate == "*" || is_it(candidate))
+    sent.flat_map(|list| list.split(',')).map(str::trim).find(|candidate| *candidate == "*" || is_it(candidate))
 }
 
 #[cfg(test)]
@@ -101,6 +123,17 @@ mod tests {
         for stale in ["\"other\"", &format!("W/{text}"), ""] {
             assert_eq!(refused(sent(IF_MATCH, stale)), 412, "{stale}");
         }
+    }
+
+    #[test]
+    fn a_compressed_version_is_the_same_one_under_its_own_tag() {
+        let tag = tag_of(b"one");
+        let compressed = compress::suffixed(&tag).unwrap();
+        let sent_tag = |name| sent(name, compressed.to_str().unwrap());
+        check_match(&sent_tag(IF_MATCH), &tag).unwrap();
+        let headers = [(ETAG, tag.clone())].into_iter().collect();
+        let answer = unless_known(&sent_tag(IF_NONE_MATCH), headers, Bytes::from_static(b"one"));
+        assert_eq!((answer.status(), &answer.headers()[ETAG]), (StatusCode::NOT_MODIFIED, &compressed));
     }
 
     #[test]

@@ -152,7 +152,8 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |detail: &str| Err(Problem::new(Code::UnsupportedMediaType).detail(detail));
     let encodings = headers.get_all(CONTENT_ENCODING).iter();
     if encodings.into_iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return refused("the body must be sent as it is, without Content-Encoding");
+        let detail = "the body must be sent as it is, without Content-Encoding";
+        return Err(Problem::new(Code::UnsupportedMediaType).detail(detail).encoded());
     }
     let mut sent = headers.get_all(CONTENT_TYPE).iter();
     let media_type = sent.next().and_then(|value| value.to_str().ok()).unwrap_or_default();

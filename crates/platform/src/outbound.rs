@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::trace::{TRACEPARENT, Trace};
 use throttle::Throttle;
 use wait::Wait;
 
@@ -36,6 +37,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 /// - It comes back when it was told, not earlier (`Retry-After-Ms`, else `Retry-After`), with the `Retry-Ticket` that it was
 ///   given. Told nothing it backs off with full jitter, from 0.1 s on. Where the pause would outlast the time that is left it
 ///   does not wait: the refusal is the answer, and the caller can pass it on.
+/// - It goes on with the trace of the request that is served meanwhile (`traceparent`).
 /// - No more than one repetition for ten answers ([`RetryBudget`]): when everything fails, repeating makes more of it.
 /// - Where the service answers less than half of what it is asked, most requests are not sent at all.
 ///
@@ -127,6 +129,9 @@ impl Outbound {
     pub async fn send(&self, request: Request<Bytes>, within: Duration) -> Result<Response<Bytes>, OutboundError> {
         let deadline = Instant::now() + within.min(Rules::LONGEST);
         let (mut parts, body) = request.into_parts();
+        if let Some(trace) = Trace::current() {
+            parts.headers.insert(TRACEPARENT, trace.header());
+        }
         let is_repeatable = parts.method.is_idempotent() || parts.headers.contains_key(IDEMPOTENCY_KEY);
         for repetition in 1.. {
             let left = deadline.saturating_duration_since(Instant::now());

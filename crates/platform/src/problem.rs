@@ -12,13 +12,13 @@ use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use forebay_pool::AcquireError;
 use forebay_pool::http::Shed;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::{identity::ADMIN_SCOPE, quota::Spent};
+use crate::{identity::ADMIN_SCOPE, quota::Spent, trace::Trace};
 
 mod cause;
 mod code;
@@ -48,6 +48,7 @@ pub struct Problem {
     reason: Option<&'static str>,
     token_error: Option<&'static str>,
     spent: Option<Box<Spent>>,
+    encoded: bool,
 }
 
 /// One fault in a request, with the place where it is.
@@ -122,7 +123,11 @@ pub(crate) struct Body<'a> {
     #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>, nullable = false)]
     violated_policies: Option<[&'static str; 1]>,
-    /// The request's id: it finds the request in the log.
+    /// The id of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    instance: Option<String>,
+    /// Finds the request in the log: the trace's id, where the request named one in `traceparent`, else the request's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     trace_id: Option<Arc<str>>,
@@ -159,6 +164,7 @@ impl Problem {
             reason: None,
             token_error: None,
             spent: None,
+            encoded: false,
         }
     }
 
@@ -216,6 +222,13 @@ impl Problem {
         self
     }
 
+    /// A body in an encoding, where none is read: `Accept-Encoding` says so (RFC 9110, section 12.5.3).
+    #[must_use]
+    pub fn encoded(mut self) -> Self {
+        self.encoded = true;
+        self
+    }
+
     /// The line of the table that this is.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -243,7 +256,8 @@ impl Problem {
             retry_after_s: self.retry_after.map(whole_seconds),
             errors: &self.errors,
             violated_policies: self.spent.as_ref().map(|spent| [spent.policy]),
-            trace_id: REQUEST_ID.try_with(Arc::clone).ok(),
+            trace_id: trace_id(),
+            instance: REQUEST_ID.try_with(|id| format!("urn:uuid:{id}")).ok(),
         };
         serde_json::to_vec(&body).expect("strings and numbers always serialize")
     }
@@ -254,6 +268,9 @@ impl Problem {
         if let Some(wait) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
             headers.insert(RETRY_AFTER_MS, HeaderValue::from(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
+        }
+        if self.encoded {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if let Some(spent) = &self.spent {
             spent.write_to(&mut headers);
@@ -310,6 +327,11 @@ impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         cause::of_statement(&error)
     }
+}
+
+fn trace_id() -> Option<Arc<str>> {
+    let trace = Trace::current().map(|trace| trace.to_string().into());
+    trace.or_else(|| REQUEST_ID.try_with(Arc::clone).ok())
 }
 
 /// The answer where no route matches; the shop mounts it once, under everything.

@@ -15,12 +15,15 @@ use http::{
 };
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::{Instrument as _, Level};
+use tracing::{Instrument as _, Level, field::display};
 use uuid::Uuid;
 
 use crate::{
     client::{CLIENT, Client, Proxies},
+    compress,
+    cors::Origins,
     problem::{self, Code, Problem, REQUEST_ID},
+    trace::{TRACE, TRACEPARENT, Trace},
 };
 
 mod connection;
@@ -56,15 +59,19 @@ pub fn measured(router: Router, service: &'static str) -> Router {
     router.layer(from_fn_with_state(service, measure))
 }
 
-/// What every public router has, outermost first: a request id and who sends the request, as far as `proxies` are to be
-/// believed; an answer in place of a panic; the body limit; and problems for what matches no route. No answer is guessed to
+/// What every public router has, outermost first: a request id, the trace, and who sends the request, as far as `proxies` are
+/// to be believed; large answers in gzip; what browsers ask for pages of `origins`, before any door; an answer in place of a panic; the body limit; and problems for what matches no route. No answer is guessed to
 /// be of another type than it says, and none is kept by a cache unless it says so.
-pub fn public(router: Router, proxies: Proxies) -> Router {
-    router
+pub fn public(router: Router, proxies: Proxies, origins: &Origins) -> Router {
+    let router = router
         .merge(measured(Router::new().fallback(problem::not_found), "none"))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(CatchPanicLayer::custom(answer_panic))
-        .layer(from_fn_with_state(Arc::new(proxies), identify))
+        .layer(CatchPanicLayer::custom(answer_panic));
+    let router = match origins.layer() {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router.layer(from_fn_with_state(Arc::new(proxies), identify))
 }
 
 async fn identify(State(proxies): State<Arc<Proxies>>, mut request: Request, next: Next) -> Response {
@@ -74,12 +81,18 @@ async fn identify(State(proxies): State<Arc<Proxies>>, mut request: Request, nex
     if let Some(client) = client {
         request.extensions_mut().insert::<Client>(client);
     }
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let trace = Trace::of(request.headers());
+    let (method, path) = (request.method(), request.uri().path());
+    let span = tracing::info_span!("request", %id, trace = trace.map(display), %method, path);
     let header = HeaderValue::from_str(&id);
-    let answered = CLIENT.scope(client, REQUEST_ID.scope(id, next.run(request)));
-    let mut response = answered.instrument(span).await;
+    let takes_gzip = compress::is_taken(request.headers());
+    let answered = CLIENT.scope(client, TRACE.scope(trace, REQUEST_ID.scope(id, next.run(request))));
+    let mut response = compress::compressed(takes_gzip, answered.instrument(span).await).await;
     if let Ok(header) = header {
         response.headers_mut().insert(X_REQUEST_ID, header);
+    }
+    if let Some(trace) = trace {
+        response.headers_mut().insert(TRACEPARENT, trace.header());
     }
     guarded(response)
 }
@@ -219,7 +232,7 @@ mod tests {
             .route("/panics", get(async || -> &'static str { panic!("on purpose") }))
             .route("/never", get(async || std::future::pending::<&'static str>().await))
             .method_not_allowed_fallback(problem::method_not_allowed);
-        public(measured(routes, "test"), Proxies::default())
+        public(measured(routes, "test"), Proxies::default(), &Origins::default())
     }
 
     async fn get_path(path: &str) -> (StatusCode, HeaderMap, String) {
@@ -252,6 +265,35 @@ mod tests {
         assert_eq!(response.status(), 405);
         assert_eq!(response.headers()["allow"], "GET,HEAD");
         assert_eq!(response.headers()["content-type"], "application/problem+json");
+    }
+
+    #[tokio::test]
+    async fn a_trace_goes_through_and_names_the_problem() {
+        let sent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let request = Request::get("/nowhere").header("traceparent", sent).body(Body::empty()).unwrap();
+        let (head, body) = router().oneshot(request).await.unwrap().into_parts();
+        let told = head.headers["traceparent"].to_str().unwrap();
+        assert!(told.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && told != sent, "{told}");
+        let body: serde_json::Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+        assert_eq!(body["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+        let id = head.headers["x-request-id"].to_str().unwrap();
+        assert_eq!(body["instance"], format!("urn:uuid:{id}"));
+    }
+
+    #[tokio::test]
+    async fn pages_of_a_named_origin_may_call_and_no_other() {
+        let origins = "https://shop.example".parse().unwrap();
+        let preflight = async |origin: &str| {
+            let routes = Router::new().route("/things/{id}", get(async || "here"));
+            let request = Request::options("/things/1").header("origin", origin);
+            let request = request.header("access-control-request-method", "GET").body(Body::empty()).unwrap();
+            let router = public(measured(routes, "test"), Proxies::default(), &origins);
+            router.oneshot(request).await.unwrap().headers().clone()
+        };
+        let told = preflight("https://shop.example").await;
+        assert_eq!(told["access-control-allow-origin"], "https://shop.example");
+        assert!(!told.contains_key("access-control-allow-credentials"), "{told:?}");
+        assert!(!preflight("https://evil.example").await.contains_key("access-control-allow-origin"));
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use forebay_platform::{
     admit::TimeLimits,
     client::Proxies,
     config::{ConfigFaults, Env, Reader},
+    cors::Origins,
     identity::JwksUri,
     quota::Quota,
     serve::Limits,
@@ -86,6 +87,8 @@ pub struct Config {
     pub time_limits: TimeLimits,
     /// `FOREBAY_TRUSTED_PROXIES`: whose word on who sends a request is taken; by default nobody's.
     pub proxies: Proxies,
+    /// `FOREBAY_CORS_ORIGINS`: whose web pages may call the API; by default nobody's but its own.
+    pub origins: Origins,
     /// `FOREBAY_QUOTA_*`: what each client may send.
     pub quotas: QuotaConfig,
     /// `FOREBAY_TICKET_KEYS`: what retry tickets are signed with, so that replicas honour each other's. By default each
@@ -211,6 +214,7 @@ impl Config {
             pool,
             time_limits: read_time_limits(&mut settings),
             proxies: read_proxies(&mut settings),
+            origins: read_origins(&mut settings),
             quotas: read_quotas(&mut settings),
             ticket_keys: settings.secret_of("FOREBAY_TICKET_KEYS", "1:<32 secret bytes in base64>"),
             payment: read_payment(&mut settings),
@@ -343,6 +347,11 @@ fn read_time_limits(settings: &mut Reader<'_>) -> TimeLimits {
 fn read_proxies(settings: &mut Reader<'_>) -> Proxies {
     settings.without("FOREBAY_TRUSTED_PROXIES", "none");
     settings.optional("FOREBAY_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7").unwrap_or_default()
+}
+
+fn read_origins(settings: &mut Reader<'_>) -> Origins {
+    settings.without("FOREBAY_CORS_ORIGINS", "none");
+    settings.optional("FOREBAY_CORS_ORIGINS", "https://shop.example, http://localhost:5173").unwrap_or_default()
 }
 
 fn read_quotas(settings: &mut Reader<'_>) -> QuotaConfig {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::Router;
 use forebay_auth::SigningKey;
 use forebay_checkout::Payments;
-use forebay_platform::{admin::Writes, admit::Admit, client::Proxies, db::Db, identity::Verifier, serve};
+use forebay_platform::{
+    admin::Writes, admit::Admit, client::Proxies, cors::Origins, db::Db, identity::Verifier, serve,
+};
 
 use crate::openapi;
 
@@ -45,6 +47,8 @@ pub struct Services {
     pub keys: Option<Verifier>,
     /// Whose word on who sends a request is taken.
     pub proxies: Proxies,
+    /// Whose web pages may call.
+    pub origins: Origins,
 }
 
 impl Services {
@@ -60,6 +64,7 @@ impl Services {
             auth: Some(auth),
             keys: None,
             proxies: Proxies::default(),
+            origins: Origins::default(),
         }
     }
 
@@ -73,6 +78,12 @@ impl Services {
     #[must_use]
     pub fn behind(self, proxies: Proxies) -> Self {
         Self { proxies, ..self }
+    }
+
+    /// The same, for web pages of these origins.
+    #[must_use]
+    pub fn open_to(self, origins: Origins) -> Self {
+        Self { origins, ..self }
     }
 
     /// Which writes they make: browsing makes none, and is all that is left of a shop without them.
@@ -94,6 +105,6 @@ impl Services {
         let served = services.into_iter().filter_map(|(name, router)| Some((name, router?)));
         let all = served.fold(Router::new(), |all, (name, router)| all.merge(serve::measured(router, name)));
         let all = all.merge(serve::measured(openapi::router(), "openapi"));
-        serve::public(all, self.proxies.clone())
+        serve::public(all, self.proxies.clone(), &self.origins)
     }
 }

@@ -61,6 +61,7 @@ fn all_faults_are_told_at_once() {
         ("FOREBAY_DRAIN_MS", "10s"),
         ("FOREBAY_QUOTA_CARTS", "60/day"),
         ("FOREBAY_TRUSTED_PROXIES", "edge"),
+        ("FOREBAY_CORS_ORIGINS", "*"),
     ]);
     let faults = Config::read(&env, Purpose::Up).unwrap_err();
     let names: Vec<_> = faults.iter().map(|fault| fault.name).collect();
@@ -72,6 +73,7 @@ fn all_faults_are_told_at_once() {
         "FOREBAY_DRAIN_MS",
         "FOREBAY_QUOTA_CARTS",
         "FOREBAY_TRUSTED_PROXIES",
+        "FOREBAY_CORS_ORIGINS",
     ] {
         assert!(names.contains(&name), "{name} in {faults}");
     }

@@ -32,7 +32,7 @@ have_postgres() {
 # The bouncers that tests run lie where an ordinary user's shell may not look.
 have_daemon() { have "$1" || [ -x "/usr/sbin/$1" ] || [ -x "/usr/local/sbin/$1" ]; }
 
-# The names that this system's packages have for: postgres, cc, curl, pip, pgbouncer, pgpool.
+# The names that this system's packages have for: postgres, cc, curl, pip, pgbouncer, pgpool, tsc.
 package_for() {
     case "$manager:$1" in
         dnf:postgres) echo postgresql-server ;;
@@ -47,6 +47,8 @@ package_for() {
         apt-get:pgpool) echo pgpool2 ;;
         dnf:pgpool) echo postgresql-pgpool-II ;;
         brew:pgpool) echo pgpool-ii ;;
+        apt-get:tsc) echo node-typescript ;;
+        *:tsc) echo typescript ;;
         *:cc) echo gcc ;;
         *) echo "$1" ;;
     esac
@@ -158,7 +160,7 @@ install() {
     }
 }
 
-# set_up NEED...: cargo, a linker, and those of `postgres`, `curl`, `pip`, `pgbouncer` and `pgpool` that are named.
+# set_up NEED...: cargo, a linker, and those of `postgres`, `curl`, `pip`, `pgbouncer`, `pgpool` and `tsc` that are named.
 set_up() {
     find_cargo
     missing=

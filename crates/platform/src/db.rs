@@ -24,6 +24,8 @@ pub use metrics::PoolMetrics;
 pub use snapshot::{DbSnapshot, HappeningView, HolderView, TotalsView};
 use stock::Stock;
 
+use crate::timing::{Using, Waiting};
+
 /// The database as a service sees it. A clone is cheap and leases from the same pool.
 #[derive(Clone, Debug)]
 pub struct Db {
@@ -87,10 +89,10 @@ impl Db {
             Source::Forebay(pool) => lease::Acquiring::Forebay(pool.acquire(admission)),
             Source::Stock(stock) => lease::Acquiring::Stock(stock.clone(), admission.clone()),
         };
-        let this = self.clone();
+        let (this, waiting) = (self.clone(), Waiting::begin());
         async move {
             match acquiring.wait().await {
-                Ok(held) => Ok(this.lease(held)),
+                Ok(held) => Ok(this.lease(held, waiting.over())),
                 Err(error) => {
                     this.log_refusal(&error, site);
                     Err(error)
@@ -100,14 +102,14 @@ impl Db {
     }
 
     #[cfg(feature = "fault-seam")]
-    fn lease(&self, held: lease::Held) -> Lease {
-        Lease::new(held, self.seam.late_return())
+    fn lease(&self, held: lease::Held, using: Using) -> Lease {
+        Lease::new(held, using, self.seam.late_return())
     }
 
     #[cfg(not(feature = "fault-seam"))]
     #[expect(clippy::unused_self, reason = "the fault seam has a say in it")]
-    fn lease(&self, held: lease::Held) -> Lease {
-        Lease::new(held)
+    fn lease(&self, held: lease::Held, using: Using) -> Lease {
+        Lease::new(held, using)
     }
 
     /// A time-out is a line; a shed one is not, since a burst of them would be a flood of lines.

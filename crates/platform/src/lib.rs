@@ -23,5 +23,6 @@ pub mod security;
 pub mod serve;
 pub mod telemetry;
 pub mod text;
+mod timing;
 pub mod trace;
 pub mod webhook;

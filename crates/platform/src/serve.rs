@@ -23,6 +23,7 @@ use crate::{
     compress,
     cors::Origins,
     problem::{self, Code, Problem, REQUEST_ID},
+    timing,
     trace::{TRACE, TRACEPARENT, Trace},
 };
 
@@ -59,25 +60,36 @@ pub fn measured(router: Router, service: &'static str) -> Router {
     router.layer(from_fn_with_state(service, measure))
 }
 
-/// What every public router has, outermost first: a request id, the trace, and who sends the request, as far as `proxies` are
-/// to be believed; large answers in gzip; what browsers ask for pages of `origins`, before any door; an answer in place of a panic; the body limit; and problems for what matches no route. No answer is guessed to
+/// What stands between clients and the routes.
+#[derive(Clone, Debug, Default)]
+pub struct Edge {
+    /// Whose word on who sends a request is taken.
+    pub proxies: Proxies,
+    /// Whose web pages may call.
+    pub origins: Origins,
+    /// Whether answers tell how long their parts took (`Server-Timing`).
+    pub server_timing: bool,
+}
+
+/// What every public router has, outermost first: a request id, the trace, and who sends the request, as far as its proxies are
+/// to be believed; large answers in gzip; what browsers ask for pages of other origins, before any door; an answer in place of a panic; the body limit; and problems for what matches no route. No answer is guessed to
 /// be of another type than it says, and none is kept by a cache unless it says so.
-pub fn public(router: Router, proxies: Proxies, origins: &Origins) -> Router {
+pub fn public(router: Router, edge: Edge) -> Router {
     let router = router
         .merge(measured(Router::new().fallback(problem::not_found), "none"))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::custom(answer_panic));
-    let router = match origins.layer() {
+    let router = match edge.origins.layer() {
         Some(cors) => router.layer(cors),
         None => router,
     };
-    router.layer(from_fn_with_state(Arc::new(proxies), identify))
+    router.layer(from_fn_with_state(Arc::new(edge), identify))
 }
 
-async fn identify(State(proxies): State<Arc<Proxies>>, mut request: Request, next: Next) -> Response {
+async fn identify(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let peer = request.extensions().get().map(|ConnectInfo::<SocketAddr>(peer)| peer.ip());
-    let client = peer.map(|peer| proxies.client(peer, request.headers()));
+    let client = peer.map(|peer| edge.proxies.client(peer, request.headers()));
     if let Some(client) = client {
         request.extensions_mut().insert::<Client>(client);
     }
@@ -87,7 +99,9 @@ async fn identify(State(proxies): State<Arc<Proxies>>, mut request: Request, nex
     let header = HeaderValue::from_str(&id);
     let takes_gzip = compress::is_taken(request.headers());
     let answered = CLIENT.scope(client, TRACE.scope(trace, REQUEST_ID.scope(id, next.run(request))));
-    let mut response = compress::compressed(takes_gzip, answered.instrument(span).await).await;
+    let answered = answered.instrument(span);
+    let response = if edge.server_timing { Box::pin(timing::told(answered)).await } else { answered.await };
+    let mut response = compress::compressed(takes_gzip, response).await;
     if let Ok(header) = header {
         response.headers_mut().insert(X_REQUEST_ID, header);
     }
@@ -232,7 +246,7 @@ mod tests {
             .route("/panics", get(async || -> &'static str { panic!("on purpose") }))
             .route("/never", get(async || std::future::pending::<&'static str>().await))
             .method_not_allowed_fallback(problem::method_not_allowed);
-        public(measured(routes, "test"), Proxies::default(), &Origins::default())
+        public(measured(routes, "test"), Edge::default())
     }
 
     async fn get_path(path: &str) -> (StatusCode, HeaderMap, String) {
@@ -282,12 +296,13 @@ mod tests {
 
     #[tokio::test]
     async fn pages_of_a_named_origin_may_call_and_no_other() {
-        let origins = "https://shop.example".parse().unwrap();
+        let origins: Origins = "https://shop.example".parse().unwrap();
         let preflight = async |origin: &str| {
             let routes = Router::new().route("/things/{id}", get(async || "here"));
             let request = Request::options("/things/1").header("origin", origin);
             let request = request.header("access-control-request-method", "GET").body(Body::empty()).unwrap();
-            let router = public(measured(routes, "test"), Proxies::default(), &origins);
+            let edge = Edge { origins: Origins::clone(&origins), ..Edge::default() };
+            let router = public(measured(routes, "test"), edge);
             router.oneshot(request).await.unwrap().headers().clone()
         };
         let told = preflight("https://shop.example").await;

@@ -9,12 +9,10 @@ use forebay_checkout::{
 use forebay_platform::{
     admin::{Guard, Tokens},
     admit::TimeLimits,
-    client::Proxies,
     config::{ConfigFaults, Env, Reader},
-    cors::Origins,
     identity::JwksUri,
     quota::Quota,
-    serve::Limits,
+    serve::{Edge, Limits},
     telemetry::LogConfig,
     webhook::Secrets,
 };
@@ -85,10 +83,9 @@ pub struct Config {
     pub pool: forebay_pool::Config,
     /// `FOREBAY_DEADLINE_CRITICAL_MS`, `FOREBAY_DEADLINE_NORMAL_MS`: when an answer is of no use any more.
     pub time_limits: TimeLimits,
-    /// `FOREBAY_TRUSTED_PROXIES`: whose word on who sends a request is taken; by default nobody's.
-    pub proxies: Proxies,
-    /// `FOREBAY_CORS_ORIGINS`: whose web pages may call the API; by default nobody's but its own.
-    pub origins: Origins,
+    /// `FOREBAY_TRUSTED_PROXIES`: whose word on who sends a request is taken; by default nobody's. `FOREBAY_CORS_ORIGINS`: whose
+    /// web pages may call the API; by default nobody's but its own. `FOREBAY_SERVER_TIMING`: `off`, the default, or `on`.
+    pub edge: Edge,
     /// `FOREBAY_QUOTA_*`: what each client may send.
     pub quotas: QuotaConfig,
     /// `FOREBAY_TICKET_KEYS`: what retry tickets are signed with, so that replicas honour each other's. By default each
@@ -213,8 +210,7 @@ impl Config {
             pool_url,
             pool,
             time_limits: read_time_limits(&mut settings),
-            proxies: read_proxies(&mut settings),
-            origins: read_origins(&mut settings),
+            edge: read_edge(&mut settings),
             quotas: read_quotas(&mut settings),
             ticket_keys: settings.secret_of("FOREBAY_TICKET_KEYS", "1:<32 secret bytes in base64>"),
             payment: read_payment(&mut settings),
@@ -344,14 +340,16 @@ fn read_time_limits(settings: &mut Reader<'_>) -> TimeLimits {
     }
 }
 
-fn read_proxies(settings: &mut Reader<'_>) -> Proxies {
+fn read_edge(settings: &mut Reader<'_>) -> Edge {
     settings.without("FOREBAY_TRUSTED_PROXIES", "none");
-    settings.optional("FOREBAY_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7").unwrap_or_default()
-}
-
-fn read_origins(settings: &mut Reader<'_>) -> Origins {
     settings.without("FOREBAY_CORS_ORIGINS", "none");
-    settings.optional("FOREBAY_CORS_ORIGINS", "https://shop.example, http://localhost:5173").unwrap_or_default()
+    Edge {
+        proxies: settings.optional("FOREBAY_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7").unwrap_or_default(),
+        origins: settings
+            .optional("FOREBAY_CORS_ORIGINS", "https://shop.example, http://localhost:5173")
+            .unwrap_or_default(),
+        server_timing: settings.word_or("FOREBAY_SERVER_TIMING", &[("off", false), ("on", true)], false),
+    }
 }
 
 fn read_quotas(settings: &mut Reader<'_>) -> QuotaConfig {

@@ -68,7 +68,7 @@ fn services(
     key: Option<SigningKey>,
 ) -> Result<Services, Failure> {
     let (db, admit) = (db.clone(), running::admit(config, db));
-    let mut services = Services::default().behind(config.proxies.clone()).open_to(config.origins.clone());
+    let mut services = Services::default().behind(config.edge.clone());
     match service {
         Service::Catalog => services.catalog = Some(forebay_catalog::State::new(db, admit).keeping_pages()),
         Service::Auth => services.auth = key.map(|key| forebay_auth::State::new(db, admit, key)),

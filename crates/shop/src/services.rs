@@ -6,7 +6,11 @@ use axum::Router;
 use forebay_auth::SigningKey;
 use forebay_checkout::Payments;
 use forebay_platform::{
-    admin::Writes, admit::Admit, client::Proxies, cors::Origins, db::Db, identity::Verifier, serve,
+    admin::Writes,
+    admit::Admit,
+    db::Db,
+    identity::Verifier,
+    serve::{self, Edge},
 };
 
 use crate::openapi;
@@ -45,10 +49,8 @@ pub struct Services {
     pub checkout: Option<forebay_checkout::State>,
     /// Whose keys have to be fetched, and fetched again, while they are served.
     pub keys: Option<Verifier>,
-    /// Whose word on who sends a request is taken.
-    pub proxies: Proxies,
-    /// Whose web pages may call.
-    pub origins: Origins,
+    /// What stands between clients and them.
+    pub edge: Edge,
 }
 
 impl Services {
@@ -63,8 +65,7 @@ impl Services {
             checkout: Some(forebay_checkout::State::new(db(), admit(), auth.verifier(), payments, reservation_ttl)),
             auth: Some(auth),
             keys: None,
-            proxies: Proxies::default(),
-            origins: Origins::default(),
+            edge: Edge::default(),
         }
     }
 
@@ -74,16 +75,10 @@ impl Services {
         Self { catalog: self.catalog.map(forebay_catalog::State::keeping_pages), ..self }
     }
 
-    /// The same, behind these proxies.
+    /// The same, behind this.
     #[must_use]
-    pub fn behind(self, proxies: Proxies) -> Self {
-        Self { proxies, ..self }
-    }
-
-    /// The same, for web pages of these origins.
-    #[must_use]
-    pub fn open_to(self, origins: Origins) -> Self {
-        Self { origins, ..self }
+    pub fn behind(self, edge: Edge) -> Self {
+        Self { edge, ..self }
     }
 
     /// Which writes they make: browsing makes none, and is all that is left of a shop without them.
@@ -105,6 +100,6 @@ impl Services {
         let served = services.into_iter().filter_map(|(name, router)| Some((name, router?)));
         let all = served.fold(Router::new(), |all, (name, router)| all.merge(serve::measured(router, name)));
         let all = all.merge(serve::measured(openapi::router(), "openapi"));
-        serve::public(all, self.proxies.clone(), &self.origins)
+        serve::public(all, self.edge.clone())
     }
 }

@@ -7,6 +7,7 @@ use sqlx::{Acquire as _, Postgres};
 use super::Conn;
 use super::conn::Inner;
 use super::stock::Stock;
+use crate::timing::Using;
 
 /// A connection on loan from either pool; released on drop.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub struct Lease {
     held: Held,
     #[cfg(feature = "fault-seam")]
     held: super::seam::Late,
+    _using: Using,
 }
 
 #[derive(Debug)]
@@ -40,13 +42,13 @@ impl Acquiring {
 
 impl Lease {
     #[cfg(not(feature = "fault-seam"))]
-    pub(super) const fn new(held: Held) -> Self {
-        Self { held }
+    pub(super) const fn new(held: Held, using: Using) -> Self {
+        Self { held, _using: using }
     }
 
     #[cfg(feature = "fault-seam")]
-    pub(super) fn new(held: Held, late: Option<std::time::Duration>) -> Self {
-        Self { held: super::seam::Late::new(held, late) }
+    pub(super) fn new(held: Held, using: Using, late: Option<std::time::Duration>) -> Self {
+        Self { held: super::seam::Late::new(held, late), _using: using }
     }
 
     #[cfg(not(feature = "fault-seam"))]

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{client::Proxies, cors::Origins, extract, telemetry::Metrics};
+use crate::{extract, telemetry::Metrics};
 
 /// Nothing here should take so long, also on a machine that does other things.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -46,7 +46,7 @@ fn router() -> Router {
         .route("/never", get(async || std::future::pending::<&'static str>().await))
         .route("/echo", post(async |extract::Json(number): extract::Json<u32>| number.to_string()))
         .route("/large", get(async || Body::from(vec![b'x'; 32 << 20])));
-    super::super::public(routes, Proxies::default(), &Origins::default())
+    super::super::public(routes, super::super::Edge::default())
 }
 
 async fn open(name: &'static str, limits: Limits) -> Server {

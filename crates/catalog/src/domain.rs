@@ -107,7 +107,9 @@ impl Detail {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
+    /// The `next_cursor` of the page before, with the same `sort`.
     cursor: Option<String>,
     #[serde(default)]
     sort: Sort,

@@ -10,17 +10,23 @@ use crate::text::Check;
 #[serde(deny_unknown_fields)]
 pub struct Address {
     /// Of whoever receives it.
+    #[schema(min_length = 1, max_length = 100)]
     pub name: String,
     /// Street and number.
+    #[schema(min_length = 1, max_length = 200)]
     pub line1: String,
     /// What else helps to find it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200)]
     pub line2: Option<String>,
     /// Town.
+    #[schema(min_length = 1, max_length = 100)]
     pub city: String,
     /// As the country writes it.
+    #[schema(min_length = 1, max_length = 20)]
     pub postal_code: String,
     /// An alpha-2 code of ISO 3166-1.
+    #[schema(pattern = "^[A-Z]{2}$")]
     pub country: String,
 }
 

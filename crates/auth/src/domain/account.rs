@@ -15,9 +15,11 @@ const LONGEST_NAME: usize = 100;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Registration {
+    #[schema(format = "email")]
     email: String,
-    #[schema(value_type = String, format = Password)]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
     pub(crate) password: SecretString,
+    #[schema(min_length = 1, max_length = 100)]
     pub(crate) name: String,
 }
 
@@ -52,6 +54,7 @@ pub(crate) fn name_of_account(email: &str) -> String {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewName {
+    #[schema(min_length = 1, max_length = 100)]
     pub(crate) name: String,
 }
 
@@ -61,7 +64,7 @@ pub(crate) struct NewName {
 pub(crate) struct PasswordChange {
     #[schema(value_type = String, format = Password)]
     pub(crate) current: SecretString,
-    #[schema(value_type = String, format = Password)]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
     pub(crate) new: SecretString,
 }
 

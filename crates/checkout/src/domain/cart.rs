@@ -80,6 +80,7 @@ pub(crate) struct Line {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Quantity {
+    #[schema(minimum = 0, maximum = 99)]
     quantity: i64,
 }
 

@@ -20,6 +20,7 @@ pub(crate) struct PlaceOrder {
     pub(crate) cart_version: i64,
     /// What it cost, since prices change without the cart: nothing else is charged.
     pub(crate) expected_total: Money,
+    #[schema(pattern = "^tok_[A-Za-z0-9_]{1,60}$")]
     pub(crate) payment_token: String,
     pub(crate) address: Address,
 }

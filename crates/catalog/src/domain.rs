@@ -112,6 +112,7 @@ pub(crate) struct ListQuery {
     /// The `next_cursor` of the page before, with the same `sort`.
     cursor: Option<String>,
     #[serde(default)]
+    #[param(inline)]
     sort: Sort,
 }
 

@@ -8,6 +8,8 @@
 //!     responses((status = 200, description = "The account", body = User), (status = 412)))]
 //! ```
 //!
+//! A query is `IntoParams` and named by `params(..)`; an enum in it is `#[param(inline)]`, since utoipa describes no type by its name there.
+//!
 //! [`complete`] adds what follows from that: the failures that go with a body, a token, a scope or an id in the path, the fields
 //! that go with `ETag`s, the shape of every problem, and what each of its statuses means.
 

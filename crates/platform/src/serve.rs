@@ -15,7 +15,7 @@ use http::{
 };
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::{Instrument as _, Level, field::display};
+use tracing::{Instrument as _, Level};
 use uuid::Uuid;
 
 use crate::{

@@ -76,11 +76,12 @@ fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// Numbers of three digits.
+/// Numbers of three digits that can be one.
 fn statuses(cell: &str) -> impl Iterator<Item = u16> + '_ {
     cell.split(|letter: char| !letter.is_ascii_alphanumeric())
         .filter(|word| word.len() == 3)
         .filter_map(|word| word.parse().ok())
+        .filter(|status| (200..600).contains(status))
 }
 
 /// `` `GET`, `PUT /v1/things/{id}` `{name}` `` are two endpoints; the fields are the last one's.

@@ -60,9 +60,10 @@ def filled_cart():
     sku = dice.choice(ids["items"] or ["SKU-000001"])
     if cart:
         headers = {"X-Cart-Token": cart["cart_token"]}
-        ask("PUT", f"/v1/carts/{cart['id']}/items/{sku}", {"quantity": dice.randint(1, 3)}, headers)
+        filled = ask("PUT", f"/v1/carts/{cart['id']}/items/{sku}", {"quantity": dice.randint(1, 3)}, headers)
         carts.append((cart["id"], cart["cart_token"]))
-    return carts[-1] if carts else ("", "")
+        return cart["cart_token"], filled or cart
+    return None
 
 
 def bearer_for(case):
@@ -97,7 +98,9 @@ def before_call(context, case, kwargs):
     segments = path.strip("/").split("/")
     cart = None
     if "carts" in segments and mostly():
-        cart = filled_cart() if not carts or dice.random() < 0.1 else dice.choice(carts)
+        if not carts or dice.random() < 0.1:
+            filled_cart()
+        cart = dice.choice(carts) if carts else None
     for before, segment in zip(segments, segments[1:]):
         name = segment.strip("{}")
         if not segment.startswith("{") or name not in case.path_parameters:
@@ -108,11 +111,13 @@ def before_call(context, case, kwargs):
         elif ids[before] and mostly():
             case.path_parameters[name] = dice.choice(ids[before])
     if isinstance(case.body, dict) and "cart_id" in case.body and mostly():
-        case.body["cart_id"], headers["X-Cart-Token"] = filled_cart()
-        case.body["payment_token"] = dice.choice(["tok_ok", "tok_ok", "tok_decline", "tok_lost"])
-        case.body["address"] = ADDRESS
-        case.body.pop("expected_total", None)
+        filled = filled_cart()
+        if filled:
+            headers["X-Cart-Token"], shown = filled
+            case.body.update(cart_id=shown["id"], cart_version=shown["version"], expected_total=shown["total"], address=ADDRESS)
     fill(path, case.body)
+    if isinstance(case.body, dict) and "payment_token" in case.body and mostly():
+        case.body["payment_token"] = dice.choice(["tok_ok", "tok_ok", "tok_decline", "tok_lost"])
     for name in ("If-Match", "If-None-Match"):
         if name in headers and path in tags and mostly():
             headers[name] = tags[path]

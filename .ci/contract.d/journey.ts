@@ -14,7 +14,8 @@ async function journey(shop: string): Promise<void> {
     const buyer = new Configuration({ basePath: shop, accessToken: tokens.accessToken, apiKey: cart.cartToken });
     const filled = await new CartsApi(buyer).putItem({ id: cart.id, sku: 'SKU-000001', quantity: { quantity: 2 } });
     const address = { name: 'Ada', line1: '1 Mill Lane', city: 'Ulm', postalCode: '89073', country: 'DE' };
-    const placeOrder = { cartId: cart.id, paymentToken: 'tok_ok', address, expectedTotal: filled.total };
+    const shown = { cartVersion: filled.version, expectedTotal: filled.total! };
+    const placeOrder = { cartId: cart.id, ...shown, paymentToken: 'tok_ok', address };
     const orders = new OrdersApi(buyer);
     const placed = await orders.placeOrder({ idempotencyKey: cart.id, placeOrder });
     const again = await orders.placeOrder({ idempotencyKey: cart.id, placeOrder });

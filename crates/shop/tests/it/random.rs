@@ -97,7 +97,7 @@ async fn no_route_of_admins_is_open_to_anybody_else_and_nothing_changes_by_askin
                     panic!("{endpoint}")
                 };
                 assert_eq!(answer.status, status, "{endpoint}: {}", answer.body.escape_ascii());
-                assert_eq!(answer.header("cache-control"), Some("no-store"), "{endpoint}");
+                assert!(answer.header("cache-control").is_some_and(|kept| kept.contains("no-store")), "{endpoint}");
                 assert!(answer.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Bearer ")));
             }
         }

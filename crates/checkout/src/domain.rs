@@ -7,6 +7,7 @@ mod cart;
 mod fulfilment;
 mod inventory;
 mod order;
+mod stock;
 
 pub(crate) use cart::{
     Cart, CartStatus, CartToken, CartView, ClaimedCart, Line, MAX_QUANTITY, NewCart, Quantity, TokenHash,
@@ -16,6 +17,8 @@ pub(crate) use fulfilment::{
 };
 pub(crate) use inventory::{Adjust, Adjusted, Adjustment, MOST_ON_HAND, Stock, StockQuery, StockView};
 pub(crate) use order::{Event, Item, Order, OrderDetail, PaymentView, PlaceOrder, Status};
+pub(crate) use stock::{Availability, AvailabilityQuery, Reading, Round};
+pub use stock::{Level, LevelChanges, SkuLevel};
 
 /// Minor units (cents) and an ISO 4217 code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -11,6 +11,10 @@ use crate::payments::Unavailable;
 pub(crate) enum Error {
     #[error("the request breaks a rule")]
     Invalid(Vec<FieldError>),
+    #[error("the parameter {name} {rule}")]
+    InvalidParameter { name: &'static str, rule: &'static str },
+    #[error("the cursor does not belong to this list")]
+    InvalidCursor,
     #[error("no such {0}, or not the caller's")]
     NotFound(&'static str),
     #[error("the query breaks a rule")]
@@ -53,6 +57,10 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid(errors) => Self::invalid(errors),
+            Error::InvalidParameter { name, rule } => of_parameter(Code::InvalidRequest, name, rule),
+            Error::InvalidCursor => {
+                of_parameter(Code::InvalidCursor, "cursor", "must be the cursor of the last answer")
+            }
             Error::NotFound(what) => Self::new(Code::NotFound).detail(format!("no such {what}")),
             Error::Page(problem) => problem,
             Error::OrderState(status) => Self::new(Code::OrderStateConflict)
@@ -86,6 +94,11 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         Problem::from(self).into_response()
     }
+}
+
+fn of_parameter(code: Code, name: &str, rule: &str) -> Problem {
+    let detail = format!("the parameter {name} {rule}");
+    Problem::new(code).detail(detail).errors(vec![FieldError::of_parameter(name, "invalid-value", rule)])
 }
 
 fn of_skus(code: Code, skus: &[String]) -> Problem {

@@ -43,6 +43,7 @@ mod cleaning;
 mod domain;
 mod error;
 pub mod events;
+mod levels;
 mod openapi;
 pub mod payments;
 mod placement;
@@ -64,6 +65,8 @@ pub mod quotas {
 }
 
 pub use cleaning::{Cleaned, clean, keep_clean};
+pub use domain::{Level, LevelChanges, SkuLevel};
+pub use levels::level_changes;
 pub use openapi::openapi;
 pub use payments::Payments;
 pub use sweeper::{SweepError, Swept, spawn_sweeper, sweep};
@@ -128,6 +131,7 @@ fn for_admins(state: &State) -> Router<State> {
 pub fn router(state: State) -> Router {
     let normal = state.admit.class(Class::Normal);
     let critical = state.admit.class(Class::Critical);
+    let background = state.admit.class(Class::Background);
     let item = put(routes::carts::put_item).delete(routes::carts::remove_item);
     Router::new()
         .route("/v1/carts", state.admit.within(quotas::CARTS, post(routes::carts::create)))
@@ -136,7 +140,9 @@ pub fn router(state: State) -> Router {
         .route("/v1/carts/{id}/items/{sku}", item)
         .route("/v1/carts/{id}/claim", post(routes::carts::claim))
         .route("/v1/orders/{id}", get(routes::orders::read))
+        .route("/v1/availability", get(routes::availability::exact))
         .route_layer(normal)
+        .route("/v1/availability/changes", get(routes::availability::changes).layer(background))
         .route("/v1/orders", state.admit.within(quotas::ORDERS, post(routes::orders::place)).layer(critical))
         .route("/v1/payments/webhook", post(routes::webhooks::payment).layer(state.admit.class(Class::Critical)))
         .merge(for_admins(&state))

@@ -7,6 +7,7 @@ use forebay_platform::etag;
 use serde::Serialize;
 
 pub(crate) mod admin;
+pub(crate) mod availability;
 pub(crate) mod carts;
 pub(crate) mod orders;
 pub(crate) mod webhooks;

@@ -6,7 +6,7 @@ use forebay_platform::db::Conn;
 use sqlx::Error;
 use time::OffsetDateTime;
 
-use crate::domain::Order;
+use crate::domain::{Availability, Level, Order, SkuLevel};
 
 /// Reserves every item, and answers with the SKUs that are short; then the caller rolls back.
 pub(crate) async fn reserve(conn: &mut Conn<'_>, order: &Order, until: OffsetDateTime) -> Result<Vec<String>, Error> {
@@ -104,4 +104,77 @@ pub(crate) async fn release(conn: &mut Conn<'_>, order: &Order) -> Result<(), Er
 
 fn skus_of(order: &Order) -> Vec<String> {
     order.items.iter().map(|item| item.sku.clone()).collect()
+}
+
+/// How many units of each are free; none of what is not in the books.
+pub(crate) async fn available(conn: &mut Conn<'_>, skus: &[String]) -> Result<Vec<Availability>, Error> {
+    sqlx::query_as!(
+        Availability,
+        r#"
+        select t.sku as "sku!", coalesce(i.on_hand - i.reserved, 0) as "available!", now() as "as_of!"
+        from unnest($1::text[]) with ordinality as t (sku, n)
+        left join checkout.inventory i on i.sku = t.sku
+        order by t.n
+        "#,
+        skus,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A moment in the life of the database.
+#[derive(Debug)]
+pub(crate) struct Moment {
+    pub(crate) at: OffsetDateTime,
+    /// Everything that an earlier transaction has done can be seen.
+    pub(crate) oldest_running: u64,
+}
+
+pub(crate) async fn moment(conn: &mut Conn<'_>) -> Result<Moment, Error> {
+    let row =
+        sqlx::query!(r#"select now() as "at!", pg_snapshot_xmin(pg_current_snapshot())::text as "oldest_running!""#,)
+            .fetch_one(conn)
+            .await?;
+    let oldest_running = row.oldest_running.parse().map_err(|error| Error::Decode(Box::new(error)))?;
+    Ok(Moment { at: row.at, oldest_running })
+}
+
+/// The levels of the SKUs that follow `after`.
+pub(crate) async fn levels(conn: &mut Conn<'_>, after: &str, limit: i64) -> Result<Vec<SkuLevel>, Error> {
+    let rows = sqlx::query!(
+        r#"
+        select sku, on_hand - reserved as "available!" from checkout.inventory
+        where sku > $1 order by sku limit $2
+        "#,
+        after,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| SkuLevel { sku: row.sku, level: Level::of(row.available) }).collect())
+}
+
+/// The same of those whose level was changed by this transaction or a later one.
+pub(crate) async fn levels_changed(
+    conn: &mut Conn<'_>,
+    since: u64,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<SkuLevel>, Error> {
+    let rows = sqlx::query!(
+        r#"
+        select i.sku, i.on_hand - i.reserved as "available!"
+        from checkout.stock_levels l
+        join checkout.inventory i on i.sku = l.sku
+        where l.changed_by >= $1::text::xid8 and i.sku > $2
+        order by i.sku
+        limit $3
+        "#,
+        since.to_string(),
+        after,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| SkuLevel { sku: row.sku, level: Level::of(row.available) }).collect())
 }

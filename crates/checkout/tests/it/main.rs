@@ -9,6 +9,7 @@ mod client;
 mod crashes;
 mod events;
 mod fulfilment;
+mod levels;
 mod migration;
 mod orders;
 mod outages;

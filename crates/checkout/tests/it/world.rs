@@ -208,6 +208,11 @@ impl World {
         self.send(self.by_admin(Uuid::now_v7(), "POST", path, Some(body))).await
     }
 
+    /// Asks as nobody in particular.
+    pub(crate) async fn ask(&self, path: &str) -> Answer {
+        self.send(request("GET", path).body(Body::empty()).unwrap()).await
+    }
+
     pub(crate) async fn connection(&self) -> PgConnection {
         PgConnection::connect_with(&self.database.options()).await.unwrap()
     }

@@ -22,12 +22,17 @@ pub(crate) enum After {
     PriceAsc(i64, Uuid),
     PriceDesc(i64, Uuid),
     Name(String, Uuid),
+    /// Relevance in millionths, then popularity.
+    Relevance(i64, i64, Uuid),
 }
 
 #[derive(Serialize, Deserialize)]
 struct Cursor {
     v: u8,
     filter: String,
+    /// Whether the list is of names that resemble what was searched for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    resembling: bool,
     #[serde(flatten)]
     after: After,
 }
@@ -41,6 +46,7 @@ impl After {
             Sort::PriceAsc => Self::PriceAsc(-1, Uuid::nil()),
             Sort::PriceDesc => Self::PriceDesc(i64::MAX, Uuid::max()),
             Sort::Name => Self::Name(String::new(), Uuid::nil()),
+            Sort::Relevance => Self::Relevance(i64::MAX, i64::MAX, Uuid::max()),
         }
     }
 
@@ -51,6 +57,7 @@ impl After {
             Self::PriceAsc(..) => Sort::PriceAsc,
             Self::PriceDesc(..) => Sort::PriceDesc,
             Self::Name(..) => Sort::Name,
+            Self::Relevance(..) => Sort::Relevance,
         }
     }
 
@@ -60,23 +67,24 @@ impl After {
             // The database's calendar and ours end at different years: only what both have is asked for.
             Self::Newest(micros, _) => (0..=end_of_time()).contains(micros),
             Self::Name(name, _) => !name.contains('\0'),
-            Self::Popular(..) | Self::PriceAsc(..) | Self::PriceDesc(..) => true,
+            Self::Popular(..) | Self::PriceAsc(..) | Self::PriceDesc(..) | Self::Relevance(..) => true,
         }
     }
 }
 
 /// `filter` is the canonical text of the list's filters: a cursor is good for the list it came from, and no other.
-pub(crate) fn encode(after: After, filter: &str) -> String {
-    let cursor = Cursor { v: VERSION, filter: digest(filter), after };
+pub(crate) fn encode(after: After, filter: &str, resembling: bool) -> String {
+    let cursor = Cursor { v: VERSION, filter: digest(filter), resembling, after };
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).expect("strings and numbers always serialize"))
 }
 
-pub(crate) fn decode(text: &str, sort: Sort, filter: &str) -> Result<After, Error> {
+/// Where the page begins, and whether its list is of names that resemble what was searched for.
+pub(crate) fn decode(text: &str, sort: Sort, filter: &str) -> Result<(After, bool), Error> {
     let cursor = URL_SAFE_NO_PAD.decode(text).ok().and_then(|json| serde_json::from_slice::<Cursor>(&json).ok());
     cursor
         .filter(|cursor| cursor.v == VERSION && cursor.filter == digest(filter))
-        .map(|cursor| cursor.after)
-        .filter(|after| after.sort() == sort && after.possible())
+        .filter(|cursor| cursor.after.sort() == sort && cursor.after.possible())
+        .map(|cursor| (cursor.after, cursor.resembling))
         .ok_or(Error::InvalidCursor)
 }
 
@@ -103,16 +111,22 @@ mod tests {
 
     #[test]
     fn a_cursor_comes_back_as_it_was() {
-        for after in [After::Newest(1_700_000_000_000_001, Uuid::max()), After::Name("Ärmel \"x\"".into(), Uuid::nil())]
-        {
+        for after in [
+            After::Newest(1_700_000_000_000_001, Uuid::max()),
+            After::Name("Ärmel \"x\"".into(), Uuid::nil()),
+            After::Relevance(607_927, 1_000_000, Uuid::max()),
+        ] {
             let sort = after.sort();
-            assert_eq!(decode(&encode(after.clone(), "f"), sort, "f").unwrap(), after);
+            for resembling in [false, true] {
+                let text = encode(after.clone(), "f", resembling);
+                assert_eq!(decode(&text, sort, "f").unwrap(), (after.clone(), resembling));
+            }
         }
     }
 
     #[test]
     fn a_cursor_of_another_list_is_refused() {
-        let text = encode(After::Popular(7, Uuid::max()), "f");
+        let text = encode(After::Popular(7, Uuid::max()), "f", false);
         assert!(decode(&text, Sort::Newest, "f").is_err());
         assert!(decode(&text, Sort::Popular, "g").is_err());
     }
@@ -120,10 +134,10 @@ mod tests {
     #[test]
     fn garbage_is_refused() {
         for unreal in [i64::MIN, -300_000_000_000_000_000, -1, end_of_time() + 1, i64::MAX] {
-            let unreal = encode(After::Newest(unreal, Uuid::max()), "");
+            let unreal = encode(After::Newest(unreal, Uuid::max()), "", false);
             assert!(decode(&unreal, Sort::Newest, "").is_err());
         }
-        let null = encode(After::Name("a\0b".into(), Uuid::max()), "");
+        let null = encode(After::Name("a\0b".into(), Uuid::max()), "", false);
         assert!(decode(&null, Sort::Name, "").is_err());
         assert!(decode("%%%", Sort::Newest, "").is_err());
         assert!(decode("", Sort::Newest, "").is_err());

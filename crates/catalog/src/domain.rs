@@ -1,21 +1,27 @@
-//! The words of the catalog, and how a page is cut.
+//! The words of the catalog.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::cursor::{self, After};
-use crate::error::Error;
+
+mod category;
+mod list;
+
+pub(crate) use category::{Categories, Row as CategoryRow};
+#[cfg(test)]
+pub(crate) use list::Search;
+pub(crate) use list::{Filter, ListQuery, MOST_HITS, Page, PageRequest};
 
 /// Minor units (cents) and an ISO 4217 code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Money {
     pub(crate) amount: i64,
     pub(crate) currency: String,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Sort {
     #[default]
@@ -24,11 +30,26 @@ pub(crate) enum Sort {
     PriceAsc,
     PriceDesc,
     Name,
+    /// Of a search: the best hits first.
+    Relevance,
+}
+
+impl Sort {
+    /// As it is called in a query.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Popular => "popular",
+            Self::PriceAsc => "price_asc",
+            Self::PriceDesc => "price_desc",
+            Self::Name => "name",
+            Self::Relevance => "relevance",
+        }
+    }
 }
 
 /// A product as a line of a list.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ListedProduct)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Listed {
     pub(crate) id: Uuid,
     pub(crate) slug: String,
@@ -36,26 +57,31 @@ pub(crate) struct Listed {
     pub(crate) brand: String,
     pub(crate) price: Money,
     pub(crate) availability: String,
+    pub(crate) images: [Image; 1],
     #[serde(skip)]
     pub(crate) created_at: OffsetDateTime,
     #[serde(skip)]
     pub(crate) popularity: i64,
+    /// Millionths; zero where nothing was searched for.
+    #[serde(skip)]
+    pub(crate) relevance: i64,
 }
 
 impl Listed {
-    fn as_last(&self, sort: Sort) -> After {
+    pub(crate) fn as_last(&self, sort: Sort) -> After {
         match sort {
             Sort::Newest => After::Newest(cursor::micros(self.created_at), self.id),
             Sort::Popular => After::Popular(self.popularity, self.id),
             Sort::PriceAsc => After::PriceAsc(self.price.amount, self.id),
             Sort::PriceDesc => After::PriceDesc(self.price.amount, self.id),
             Sort::Name => After::Name(self.name.clone(), self.id),
+            Sort::Relevance => After::Relevance(self.relevance, self.popularity, self.id),
         }
     }
 }
 
 /// A product with all that its page shows.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Product {
     pub(crate) id: Uuid,
     pub(crate) slug: String,
@@ -71,102 +97,46 @@ pub(crate) struct Product {
     pub(crate) availability: Availability,
 }
 
-/// A projection: `as_of` says how old it is. Checkout has the exact number.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+/// A projection of the stock that somebody else owns, who has the exact number. It has been so since `as_of`.
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Availability {
     pub(crate) state: String,
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) as_of: OffsetDateTime,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Sku {
     pub(crate) sku: String,
-    #[schema(value_type = BTreeMap<String, String>)]
     pub(crate) attributes: serde_json::Value,
     pub(crate) price: Money,
+    pub(crate) availability: String,
+}
+
+/// A picture of a product. Its address changes when the product does, so that it may be kept for long.
+#[derive(Debug, Serialize)]
+pub(crate) struct Image {
+    url: String,
+}
+
+impl Image {
+    pub(crate) fn of(product: Uuid, version: i64) -> Self {
+        Self { url: format!("/v1/products/{product}/image.svg?v={version}") }
+    }
 }
 
 /// The answer about one product.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ProductDetail)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Detail {
     availability: Availability,
     product: Product,
+    images: [Image; 1],
     skus: Vec<Sku>,
 }
 
 impl Detail {
     pub(crate) fn new(product: Product, skus: Vec<Sku>) -> Self {
-        Self { availability: product.availability.clone(), product, skus }
-    }
-}
-
-/// The query string of a list, as it is sent.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ListQuery {
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: Option<i64>,
-    /// The `next_cursor` of the page before, with the same `sort`.
-    cursor: Option<String>,
-    #[serde(default)]
-    #[param(inline)]
-    sort: Sort,
-}
-
-/// A page that may be asked for.
-#[derive(Debug)]
-pub(crate) struct PageRequest {
-    pub(crate) sort: Sort,
-    pub(crate) after: After,
-    pub(crate) limit: i64,
-}
-
-const DEFAULT_LIMIT: i64 = 20;
-const MAX_LIMIT: i64 = 100;
-
-/// No list has a filter yet; the cursor already carries the hash of their canonical text.
-const NO_FILTER: &str = "";
-
-impl ListQuery {
-    pub(crate) fn parse(self) -> Result<PageRequest, Error> {
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(Error::InvalidLimit);
-        }
-        let after = match self.cursor {
-            Some(text) => cursor::decode(&text, self.sort, NO_FILTER)?,
-            None => After::start(self.sort),
-        };
-        Ok(PageRequest { sort: self.sort, after, limit })
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ProductPage)]
-pub(crate) struct Page {
-    pub(crate) data: Vec<Listed>,
-    pub(crate) page: PageInfo,
-}
-
-/// Which part of a list it is.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PageInfo {
-    /// The `cursor` of the next page; null on the last one.
-    pub(crate) next_cursor: Option<String>,
-    pub(crate) limit: i64,
-}
-
-impl Page {
-    /// `rows` holds one more than the limit where there is a next page.
-    pub(crate) fn cut(mut rows: Vec<Listed>, request: &PageRequest) -> Self {
-        let limit = usize::try_from(request.limit).expect("a limit is between 1 and 100");
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let last = rows.last().filter(|_| more);
-        let next_cursor = last.map(|row| cursor::encode(row.as_last(request.sort), NO_FILTER));
-        Self { data: rows, page: PageInfo { next_cursor, limit: request.limit } }
+        let images = [Image::of(product.id, product.version)];
+        Self { availability: product.availability.clone(), product, images, skus }
     }
 }

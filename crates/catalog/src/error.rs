@@ -6,12 +6,12 @@ use forebay_pool::AcquireError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("no such product")]
-    NotFound,
+    #[error("no such {0}")]
+    NotFound(&'static str),
     #[error("the cursor does not belong to this list")]
     InvalidCursor,
-    #[error("limit is outside 1 to 100")]
-    InvalidLimit,
+    #[error("the parameter {name} {rule}")]
+    InvalidParameter { name: &'static str, rule: &'static str },
     #[error(transparent)]
     Acquire(#[from] AcquireError),
     #[error("{}", forebay_pool::describe(.0))]
@@ -21,13 +21,11 @@ pub(crate) enum Error {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::NotFound => Self::new(Code::NotFound).detail("no product has this id or slug"),
+            Error::NotFound(what) => Self::new(Code::NotFound).detail(format!("no such {what}")),
             Error::InvalidCursor => {
                 Self::of_parameter(Code::InvalidCursor, "cursor", "must be the next_cursor of the same list")
             }
-            Error::InvalidLimit => {
-                Self::of_parameter(Code::InvalidRequest, "limit", "must be a whole number from 1 to 100")
-            }
+            Error::InvalidParameter { name, rule } => Self::of_parameter(Code::InvalidRequest, name, rule),
             Error::Acquire(error) => error.into(),
             Error::Store(error) => error.into(),
         }

@@ -1,15 +1,17 @@
-//! Serves products: lists with keyset cursors, one product by id or slug.
+//! Serves products: lists with keyset cursors, filters and search, one product by id or slug, its picture; and the tree of
+//! categories.
 //!
-//! Reads only. Every answer may be cached for a moment (`Cache-Control`) and asked for again by `ETag`; a failure of
+//! Every answer may be cached for a moment (`Cache-Control`) and asked for again by `ETag`; a failure of
 //! the database is an error, never an empty list or a 404.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use axum::Router;
+use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use forebay_platform::admit::Admit;
-use forebay_platform::db::Db;
+use forebay_platform::db::{Conn, Db};
 use forebay_platform::problem;
 use forebay_pool::Class;
 use sqlx::migrate::Migrator;
@@ -20,8 +22,11 @@ mod domain;
 mod error;
 mod openapi;
 mod pages;
+mod picture;
 mod routes;
+pub mod stock;
 mod store;
+mod tree;
 
 pub use openapi::openapi;
 
@@ -38,13 +43,16 @@ pub struct State {
     db: Db,
     admit: Admit,
     pages: Option<pages::Pages>,
+    tree: tree::Tree,
+    /// Set once it is known that names can be searched by resemblance.
+    resemblance: Arc<OnceLock<()>>,
 }
 
 impl State {
     /// Leases from `db` under the name `catalog`; `admit` guards the door.
     #[must_use]
     pub fn new(db: Db, admit: Admit) -> Self {
-        Self { db: db.named("catalog"), admit, pages: None }
+        Self { db: db.named("catalog"), admit, pages: None, tree: tree::Tree::default(), resemblance: Arc::default() }
     }
 
     /// Keeps pages that were answered (512, of 8 MiB together), and answers with one of the last five minutes what the pool
@@ -52,6 +60,14 @@ impl State {
     #[must_use]
     pub fn keeping_pages(self) -> Self {
         Self { pages: Some(pages::Pages::default()), ..self }
+    }
+
+    /// Asked for until it can: the index may be made while we serve.
+    async fn knows_resemblance(&self, conn: &mut Conn<'_>) -> Result<bool, sqlx::Error> {
+        if self.resemblance.get().is_none() && store::lists::knows_resemblance(conn).await? {
+            self.resemblance.get_or_init(|| ());
+        }
+        Ok(self.resemblance.get().is_some())
     }
 }
 
@@ -61,14 +77,28 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// The routes of this service. One product is of high class: carts and orders begin there.
+/// The routes of this service. One product is of high class: carts and orders begin there. A search is of low class, and so is
+/// a picture.
 pub fn router(state: State) -> Router {
-    let (normal, high) = (state.admit.class(Class::Normal), state.admit.class(Class::High));
+    let normal = || state.admit.class(Class::Normal);
+    let (high, low) = (state.admit.class(Class::High), state.admit.class(Class::Low));
+    let lists = state.admit.class_of(class_of_list);
     let mut router = Router::new()
-        .route("/v1/products", get(routes::list).route_layer(normal))
-        .route("/v1/products/{id_or_slug}", get(routes::product).route_layer(high));
+        .route("/v1/products", get(routes::products::list).route_layer(lists))
+        .route("/v1/products/{id_or_slug}", get(routes::products::read).route_layer(high))
+        .route("/v1/categories", get(routes::categories::tree).route_layer(normal()))
+        .route("/v1/categories/{slug}", get(routes::categories::one).route_layer(normal()));
     if let Some(pages) = state.pages.clone() {
         router = router.route_layer(from_fn_with_state(pages, pages::instead_of_a_refusal));
     }
-    router.method_not_allowed_fallback(problem::method_not_allowed).with_state(state)
+    router
+        .route("/v1/products/{id_or_slug}/image.svg", get(routes::products::image).route_layer(low))
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .with_state(state)
+}
+
+fn class_of_list(request: &Request) -> Class {
+    let query = request.uri().query().unwrap_or_default();
+    let is_search = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "q");
+    if is_search { Class::Low } else { Class::Normal }
 }

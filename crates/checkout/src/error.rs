@@ -57,9 +57,9 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid(errors) => Self::invalid(errors),
-            Error::InvalidParameter { name, rule } => of_parameter(Code::InvalidRequest, name, rule),
+            Error::InvalidParameter { name, rule } => Self::of_parameter(Code::InvalidRequest, name, rule),
             Error::InvalidCursor => {
-                of_parameter(Code::InvalidCursor, "cursor", "must be the cursor of the last answer")
+                Self::of_parameter(Code::InvalidCursor, "cursor", "must be the cursor of the last answer")
             }
             Error::NotFound(what) => Self::new(Code::NotFound).detail(format!("no such {what}")),
             Error::Page(problem) => problem,
@@ -94,11 +94,6 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         Problem::from(self).into_response()
     }
-}
-
-fn of_parameter(code: Code, name: &str, rule: &str) -> Problem {
-    let detail = format!("the parameter {name} {rule}");
-    Problem::new(code).detail(detail).errors(vec![FieldError::of_parameter(name, "invalid-value", rule)])
 }
 
 fn of_skus(code: Code, skus: &[String]) -> Problem {

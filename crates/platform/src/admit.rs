@@ -86,11 +86,19 @@ impl Admit {
         &self,
         class: Class,
     ) -> AdmissionLayer<impl Fn(&Request<B>) -> Admission + Send + Sync + 'static, Refuse> {
-        let limit = match class {
-            Class::Critical => self.limits.critical,
-            _ => self.limits.normal,
-        };
+        self.class_of(move |_| class)
+    }
+
+    /// The same where what is asked for says of which class a request is.
+    #[must_use]
+    pub fn class_of<B>(
+        &self,
+        class_of: impl Fn(&Request<B>) -> Class + Send + Sync + 'static,
+    ) -> AdmissionLayer<impl Fn(&Request<B>) -> Admission + Send + Sync + 'static, Refuse> {
+        let limits = self.limits;
         let admit = move |request: &Request<B>| {
+            let class = class_of(request);
+            let limit = if class == Class::Critical { limits.critical } else { limits.normal };
             let admission = Admission::within(class, limit);
             match request_timeout(request.headers()) {
                 Some(sooner) => admission.or_sooner(sooner),

@@ -3,6 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::Router;
+use forebay_catalog::stock::Follower;
 use forebay_platform::{
     admin::{Admin, Bounds, Guard, ProbeSession, Readiness},
     db::Db,
@@ -72,6 +73,9 @@ impl App {
         if let Some(auth) = self.services.auth.clone() {
             companions.spawn(forebay_auth::keep_told(auth.clone()));
             companions.spawn(forebay_auth::keep_clean(auth));
+        }
+        if let (Some(catalog), Some(stock)) = (self.services.catalog.clone(), self.services.stock.clone()) {
+            companions.spawn(Follower::new(catalog, stock).keep_up());
         }
         if let Some(checkout) = self.services.checkout.clone() {
             companions.spawn(forebay_checkout::keep_clean(checkout));

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use axum::http::{Uri, uri::Scheme};
 use forebay_checkout::{
     Payments,
     payments::{Knobs, MessageUrl, Messages},
@@ -64,6 +65,8 @@ pub struct Config {
     pub start_wait: Duration,
     /// `FOREBAY_JWKS_URL`: where checkout finds the keys that verify access tokens, when it runs alone.
     pub jwks: Option<JwksUri>,
+    /// `FOREBAY_STOCK_URL`: where catalog hears what is in stock, when it runs alone. Without, that stays as it is known.
+    pub stock: Option<Uri>,
     /// `FOREBAY_DATA`: holds the embedded server's data and the signing key. Default `./.forebay`.
     pub data_dir: Option<PathBuf>,
     /// `FOREBAY_PG_PORT`: the embedded server also listens on this port of 127.0.0.1.
@@ -203,6 +206,7 @@ impl Config {
             trusts_too_many,
             start_wait: settings.millis("FOREBAY_START_WAIT_MS", Duration::from_secs(60)),
             jwks: read_jwks(&mut settings, purpose),
+            stock: read_stock(&mut settings),
             data_dir: read_data_dir(&mut settings),
             pg_port: settings.port("FOREBAY_PG_PORT", 5433),
             signing_key_file: read_signing_key_file(&mut settings),
@@ -304,6 +308,18 @@ fn read_jwks(settings: &mut Reader<'_>, purpose: Purpose) -> Option<JwksUri> {
         example,
     );
     settings.optional(NAME, example)
+}
+
+fn read_stock(settings: &mut Reader<'_>) -> Option<Uri> {
+    const NAME: &str = "FOREBAY_STOCK_URL";
+    let example = "http://checkout:8080/v1/availability/changes";
+    settings.without(NAME, "nobody is asked");
+    let uri = settings.optional::<Uri>(NAME, example);
+    let is_one = uri.as_ref().is_none_or(|uri| {
+        uri.scheme() == Some(&Scheme::HTTP) && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none()
+    });
+    settings.require(is_one, NAME, "must be the http:// address of checkout's changes, without a query", example);
+    uri
 }
 
 /// A seed has accounts with a published password: a server that is somebody else's gets them only when it is asked for.

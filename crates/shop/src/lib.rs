@@ -28,6 +28,7 @@ pub mod services;
 pub mod settings;
 pub mod signals;
 pub mod signing_key;
+mod stock;
 pub mod trust;
 pub mod up;
 pub mod waiting;

@@ -1,8 +1,9 @@
 //! `shop serve`: one service alone, on a database that others start and bring up to date.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use forebay_auth::{AUDIENCE, ISSUER, SigningKey};
+use forebay_catalog::stock::RemoteStock;
 use forebay_platform::{db::Db, identity::Verifier};
 use sqlx::postgres::PgConnectOptions;
 
@@ -70,7 +71,13 @@ fn services(
     let (db, admit) = (db.clone(), running::admit(config, db));
     let mut services = Services::default().behind(config.edge.clone());
     match service {
-        Service::Catalog => services.catalog = Some(forebay_catalog::State::new(db, admit).keeping_pages()),
+        Service::Catalog => {
+            services.catalog = Some(forebay_catalog::State::new(db, admit).keeping_pages());
+            match config.stock.clone() {
+                Some(uri) => services.stock = Some(Arc::new(RemoteStock::at(uri))),
+                None => tracing::warn!("availability is not kept up to date: FOREBAY_STOCK_URL is not set"),
+            }
+        }
         Service::Auth => services.auth = key.map(|key| forebay_auth::State::new(db, admit, key)),
         Service::Checkout => {
             let jwks = config.jwks.clone().ok_or(Failure::NoKeys)?;

@@ -1,9 +1,10 @@
 //! Which of the three services a process serves.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use forebay_auth::SigningKey;
+use forebay_catalog::stock::Stock;
 use forebay_checkout::Payments;
 use forebay_platform::{
     admin::Writes,
@@ -13,7 +14,7 @@ use forebay_platform::{
     serve::{self, Edge},
 };
 
-use crate::openapi;
+use crate::{openapi, stock::OwnStock};
 
 /// One of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -40,13 +41,15 @@ impl Service {
 /// The state of each service that this process serves; a process may serve one, or all on one pool.
 #[derive(Clone, Debug, Default)]
 pub struct Services {
-    /// Products.
+    /// Products. Where they are served, it is followed what is in stock.
     pub catalog: Option<forebay_catalog::State>,
     /// Accounts. Where they are served, what has ended is looked up every second, and what is past its time deleted: in several
     /// processes at once too.
     pub auth: Option<forebay_auth::State>,
     /// Carts and orders. Where it is served its sweeper runs: several at once settle each order once; and its cleaning.
     pub checkout: Option<forebay_checkout::State>,
+    /// Who tells catalog what is in stock. Without, that stays as it is known.
+    pub stock: Option<Arc<dyn Stock>>,
     /// Whose keys have to be fetched, and fetched again, while they are served.
     pub keys: Option<Verifier>,
     /// What stands between clients and them.
@@ -60,9 +63,11 @@ impl Services {
     pub fn all(db: &Db, admit: &Admit, signing_key: SigningKey, payments: Payments, reservation_ttl: Duration) -> Self {
         let (db, admit) = (|| db.clone(), || admit.clone());
         let auth = forebay_auth::State::new(db(), admit(), signing_key);
+        let checkout = forebay_checkout::State::new(db(), admit(), auth.verifier(), payments, reservation_ttl);
         Self {
             catalog: Some(forebay_catalog::State::new(db(), admit())),
-            checkout: Some(forebay_checkout::State::new(db(), admit(), auth.verifier(), payments, reservation_ttl)),
+            stock: Some(Arc::new(OwnStock::of(checkout.clone()))),
+            checkout: Some(checkout),
             auth: Some(auth),
             keys: None,
             edge: Edge::default(),

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::request::Builder;
+use axum::http::response::Parts;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -38,4 +39,10 @@ pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
     let bytes = body.collect().await.unwrap().to_bytes();
     let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
     Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// The head of an answer that is no JSON, and its text.
+pub(crate) async fn send_for_text(router: &Router, request: Request<Body>) -> (Parts, String) {
+    let (parts, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+    (parts, String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap())
 }

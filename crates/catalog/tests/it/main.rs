@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+mod categories;
 mod client;
 mod lists;
 mod product;
 mod refusals;
+mod search;
+mod stock;
 mod world;

@@ -35,3 +35,24 @@ async fn an_unchanged_answer_is_304_and_a_changed_one_is_not() {
         assert_eq!(world.get_with(path, "if-none-match", "\"other\"").await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_product_has_a_picture_that_does_nothing_and_may_be_kept() {
+    let world = World::with(2).await;
+    world.execute("update catalog.products set name = '<script>alert(1)</script> & more' where slug = 'thing-1'").await;
+    for path in ["/v1/products/thing-1", "/v1/products?limit=1&sort=newest"] {
+        let answer = world.get(path).await;
+        let shown = if path.contains('?') { &answer.body["data"][0] } else { &answer.body };
+        let url = shown["images"][0]["url"].as_str().unwrap();
+        assert!(url.ends_with("/image.svg?v=1"), "{url}");
+        let (head, svg) = world.get_text(url).await;
+        let header = |name: &str| head.headers[name].to_str().unwrap();
+        assert_eq!((head.status.as_u16(), header("content-type")), (200, "image/svg+xml"));
+        assert_eq!(header("content-security-policy"), "default-src 'none'; sandbox");
+        assert!(header("cache-control").starts_with("public, max-age=86400"));
+        assert!(svg.starts_with("<svg ") && !svg.contains("<script"), "{svg}");
+        assert_eq!(world.get_with(url, "if-none-match", header("etag")).await.status, 304);
+    }
+    assert_eq!(world.get("/v1/products/no-such-thing/image.svg").await.problem(), (404, "not-found"));
+    assert_eq!(world.get("/v1/products/thing-1/image.svg?size=9").await.problem(), (400, "invalid-request"));
+}

@@ -1,18 +1,22 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::response::Parts;
+use forebay_catalog::State;
 use forebay_embedded::testing::{TestDatabase, database};
 use forebay_platform::admit::{Admit, TimeLimits};
 use forebay_platform::db::Db;
 use forebay_pool::{Config, Mode, Pool, Rules};
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::client::{Answer, request, send};
+use crate::client::{Answer, request, send, send_for_text};
 
 /// A catalog of its own.
 pub(crate) struct World {
     pub(crate) router: Router,
+    pub(crate) state: State,
     pub(crate) pool: Pool,
     pub(crate) database: TestDatabase,
 }
@@ -35,12 +39,38 @@ impl World {
         let pool = Pool::connect(database.options(), config).unwrap();
         let db = Db::forebay(pool.clone());
         let admit = Admit::new(&db, TimeLimits::default());
-        let router = forebay_catalog::router(forebay_catalog::State::new(db, admit).keeping_pages());
-        Self { router, pool, database }
+        let state = State::new(db, admit).keeping_pages();
+        Self { router: forebay_catalog::router(state.clone()), state, pool, database }
+    }
+
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        let mut connection = PgConnection::connect_with(&self.database.options()).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    }
+
+    /// One value, as text.
+    pub(crate) async fn text(&self, sql: &'static str) -> String {
+        let mut connection = PgConnection::connect_with(&self.database.options()).await.unwrap();
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+    }
+
+    /// The slugs of the products `p` in categories `c` for which this holds.
+    pub(crate) async fn slugs_where(&self, holds: &str) -> BTreeSet<String> {
+        let mut connection = PgConnection::connect_with(&self.database.options()).await.unwrap();
+        let asked = format!(
+            "select p.slug from catalog.products p join catalog.categories c on c.id = p.category_id \
+             where p.status = 'active' and {holds}"
+        );
+        let slugs: Vec<String> = sqlx::query_scalar(AssertSqlSafe(asked)).fetch_all(&mut connection).await.unwrap();
+        slugs.into_iter().collect()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         send(&self.router, request("GET", path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn get_text(&self, path: &str) -> (Parts, String) {
+        send_for_text(&self.router, request("GET", path).body(Body::empty()).unwrap()).await
     }
 
     pub(crate) async fn get_with(&self, path: &str, header: &str, value: &str) -> Answer {

@@ -24,4 +24,5 @@ mod serve;
 mod settings;
 mod slow_clients;
 mod start;
+mod stock;
 mod tls;

@@ -312,12 +312,29 @@ fn target(endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mut Rng) -> S
             "sort" if dice.bool() => {
                 (*dice.choice(&["newest", "popular", "price_asc", "price_desc", "name"]).unwrap()).to_owned()
             }
+            "sku" => larder.sku(dice),
+            name if dice.u8(..4) == 0 => match FILTERS.iter().find(|(known, _)| *known == name) {
+                Some((_, values)) => (*dice.choice(*values).unwrap()).to_owned(),
+                None => continue,
+            },
             _ => continue,
         };
         target.push_str(&format!("{}{name}={value}", if target.contains('?') { '&' } else { '?' }));
     }
     target
 }
+
+/// What lists are filtered and searched by.
+const FILTERS: [(&str, &[&str]); 8] = [
+    ("q", &["kettle", "ketle", "%22oak+lamp%22", "plain+-drum", "repaired", "%26%7C%21", "xyzzy"]),
+    ("category", &["kitchen", "kettles", "nobody"]),
+    ("brand", &["Oak", "Nobody"]),
+    ("min_price", &["0", "2000", "1000000000"]),
+    ("max_price", &["0", "5000", "1000000000"]),
+    ("in_stock", &["true", "false"]),
+    ("ids", &["00000000-0000-7000-8000-000000000000"]),
+    ("count", &["estimate"]),
+];
 
 /// What a field of this name usually says.
 fn valid(name: &str, endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mut Rng) -> Json {

@@ -2,26 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::cursor::{self, After};
 
+mod admin;
 mod category;
 mod list;
 
-pub(crate) use category::{Categories, Row as CategoryRow};
+pub(crate) use admin::{AdminProduct, AdminSku, Facts, NewCategory, NewProduct, ProductChange, Sale, SkuChange};
+pub(crate) use category::{Categories, Category, CategoryView, MOST_LEVELS, Row as CategoryRow};
 #[cfg(test)]
 pub(crate) use list::Search;
 pub(crate) use list::{Filter, ListQuery, MOST_HITS, Page, PageRequest};
 
 /// Minor units (cents) and an ISO 4217 code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Money {
     pub(crate) amount: i64,
     pub(crate) currency: String,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Sort {
     #[default]
@@ -49,7 +53,8 @@ impl Sort {
 }
 
 /// A product as a line of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ListedProduct)]
 pub(crate) struct Listed {
     pub(crate) id: Uuid,
     pub(crate) slug: String,
@@ -57,6 +62,7 @@ pub(crate) struct Listed {
     pub(crate) brand: String,
     pub(crate) price: Money,
     pub(crate) availability: String,
+    #[schema(value_type = Vec<Image>)]
     pub(crate) images: [Image; 1],
     #[serde(skip)]
     pub(crate) created_at: OffsetDateTime,
@@ -81,7 +87,7 @@ impl Listed {
 }
 
 /// A product with all that its page shows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Product {
     pub(crate) id: Uuid,
     pub(crate) slug: String,
@@ -98,23 +104,25 @@ pub(crate) struct Product {
 }
 
 /// A projection of the stock that somebody else owns, who has the exact number. It has been so since `as_of`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Availability {
     pub(crate) state: String,
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) as_of: OffsetDateTime,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Sku {
     pub(crate) sku: String,
+    #[schema(value_type = BTreeMap<String, String>)]
     pub(crate) attributes: serde_json::Value,
     pub(crate) price: Money,
     pub(crate) availability: String,
 }
 
 /// A picture of a product. Its address changes when the product does, so that it may be kept for long.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductImage)]
 pub(crate) struct Image {
     url: String,
 }
@@ -125,11 +133,22 @@ impl Image {
     }
 }
 
+/// The version of the product that a picture is wanted of: another address for another picture, and nothing more.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PictureQuery {
+    #[serde(rename = "v")]
+    _version: Option<u64>,
+}
+
 /// The answer about one product.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductDetail)]
 pub(crate) struct Detail {
     availability: Availability,
     product: Product,
+    #[schema(value_type = Vec<Image>)]
     images: [Image; 1],
     skus: Vec<Sku>,
 }

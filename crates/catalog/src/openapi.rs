@@ -6,10 +6,20 @@ use crate::routes;
 
 #[derive(OpenApi)]
 #[openapi(paths(
-    routes::list,
-    routes::product,
+    routes::products::list,
+    routes::products::read,
+    routes::products::image,
+    routes::categories::tree,
+    routes::categories::one,
+    routes::admin::read,
+    routes::admin::create,
+    routes::admin::change,
+    routes::admin::change_sku,
+    routes::admin::archive,
+    routes::admin::create_category,
 ), tags(
     (name = "products", description = "What there is"),
+    (name = "products for admins", description = "What there shall be"),
 ))]
 struct Described;
 

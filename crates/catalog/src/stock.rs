@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -132,13 +133,16 @@ impl Follower {
         Self { state, stock, cursor: None }
     }
 
-    /// Reads what has changed since the last turn, and writes down what is new of it; answers with how many SKUs that was.
+    /// Reads what has changed since the last turn (everything, where an admin has added products), and writes down what is new of it; answers with how many SKUs that was.
     /// Holds a lease of class background for one part at a time, and none while it waits for the owner. Dropped or failed
     /// half-way, what was written stays, and the next turn goes on.
     ///
     /// # Errors
     /// See [`TurnError`].
     pub async fn turn(&mut self) -> Result<usize, TurnError> {
+        if self.state.read_stock_anew.swap(false, Relaxed) {
+            self.cursor = None;
+        }
         let mut changed = 0;
         loop {
             let changes = self.stock.changes(self.cursor.as_deref()).await?;

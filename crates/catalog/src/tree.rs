@@ -32,6 +32,11 @@ impl Tree {
         categories
     }
 
+    /// Has it read anew.
+    pub(crate) fn forget(&self) {
+        *self.lock() = None;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Read>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -17,7 +17,7 @@ pub(crate) use fulfilment::{
 };
 pub(crate) use inventory::{Adjust, Adjusted, Adjustment, MOST_ON_HAND, Stock, StockQuery, StockView};
 pub(crate) use order::{Event, Item, Order, OrderDetail, PaymentView, PlaceOrder, Status};
-pub(crate) use stock::{Availability, AvailabilityQuery, Reading, Round};
+pub(crate) use stock::{Availability, AvailabilityQuery, ChangesQuery, Reading, Round};
 pub use stock::{Level, LevelChanges, SkuLevel};
 
 /// Minor units (cents) and an ISO 4217 code.

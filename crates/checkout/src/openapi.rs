@@ -6,6 +6,8 @@ use crate::routes;
 
 #[derive(OpenApi)]
 #[openapi(paths(
+    routes::availability::exact,
+    routes::availability::changes,
     routes::carts::create,
     routes::carts::read,
     routes::carts::read_own,
@@ -23,6 +25,7 @@ use crate::routes;
     routes::orders::read,
     routes::webhooks::payment,
 ), tags(
+    (name = "stock", description = "What is to be had"),
     (name = "carts", description = "What is to be bought"),
     (name = "orders", description = "What was bought"),
     (name = "admin", description = "For those who run the shop"),

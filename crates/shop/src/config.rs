@@ -63,7 +63,8 @@ pub struct Config {
     pub example_password: bool,
     /// `FOREBAY_START_WAIT_MS`: how long a service that runs alone waits for its database and schema. Default 60 s.
     pub start_wait: Duration,
-    /// `FOREBAY_JWKS_URL`: where checkout finds the keys that verify access tokens, when it runs alone.
+    /// `FOREBAY_JWKS_URL`: where checkout, and catalog for its admins, find the keys that verify access tokens, when they run
+    /// alone.
     pub jwks: Option<JwksUri>,
     /// `FOREBAY_STOCK_URL`: where catalog hears what is in stock, when it runs alone. Without, that stays as it is known.
     pub stock: Option<Uri>,

@@ -72,7 +72,13 @@ fn services(
     let mut services = Services::default().behind(config.edge.clone());
     match service {
         Service::Catalog => {
-            services.catalog = Some(forebay_catalog::State::new(db, admit).keeping_pages());
+            let mut catalog = forebay_catalog::State::new(db, admit).keeping_pages();
+            if let Some(jwks) = config.jwks.clone() {
+                let verifier = Verifier::remote(ISSUER, AUDIENCE, jwks);
+                services.keys = Some(verifier.clone());
+                catalog = catalog.for_admins(verifier);
+            }
+            services.catalog = Some(catalog);
             match config.stock.clone() {
                 Some(uri) => services.stock = Some(Arc::new(RemoteStock::at(uri))),
                 None => tracing::warn!("availability is not kept up to date: FOREBAY_STOCK_URL is not set"),

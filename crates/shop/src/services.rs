@@ -65,7 +65,7 @@ impl Services {
         let auth = forebay_auth::State::new(db(), admit(), signing_key);
         let checkout = forebay_checkout::State::new(db(), admit(), auth.verifier(), payments, reservation_ttl);
         Self {
-            catalog: Some(forebay_catalog::State::new(db(), admit())),
+            catalog: Some(forebay_catalog::State::new(db(), admit()).for_admins(auth.verifier())),
             stock: Some(Arc::new(OwnStock::of(checkout.clone()))),
             checkout: Some(checkout),
             auth: Some(auth),

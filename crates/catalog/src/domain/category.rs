@@ -1,19 +1,26 @@
 //! The tree of categories.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// How deep the tree may be.
+pub(crate) const MOST_LEVELS: usize = 4;
+
 /// A category with all that lies below it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Category {
     pub(crate) id: Uuid,
     pub(crate) slug: String,
     pub(crate) name: String,
-    pub(crate) children: Vec<Self>,
+    #[schema(no_recursion)]
+    #[expect(clippy::use_self, reason = "the description goes by the name of a type")]
+    pub(crate) children: Vec<Category>,
 }
 
 /// What is said of one category.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CategoryDetail)]
 pub(crate) struct CategoryView<'t> {
     #[serde(flatten)]
     category: &'t Category,
@@ -21,7 +28,8 @@ pub(crate) struct CategoryView<'t> {
     parents: Vec<Parent<'t>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CategoryParent)]
 struct Parent<'t> {
     slug: &'t str,
     name: &'t str,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use form_urlencoded::Serializer;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{Listed, Sort};
@@ -20,23 +21,35 @@ const HIGHEST_PRICE: i64 = 1_000_000_000;
 pub(crate) const MOST_HITS: i64 = 200;
 
 /// The query string of a list, as it is sent.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
+    /// The `next_cursor` of the page before, with the same filters and `sort`.
     cursor: Option<String>,
+    #[param(inline)]
     sort: Option<Sort>,
+    #[param(min_length = 1, max_length = 200)]
     q: Option<String>,
+    /// A slug.
+    #[param(min_length = 1, max_length = 200)]
     category: Option<String>,
+    #[param(min_length = 1, max_length = 200)]
     brand: Option<String>,
+    #[param(minimum = 0, maximum = 1_000_000_000)]
     min_price: Option<i64>,
+    #[param(minimum = 0, maximum = 1_000_000_000)]
     max_price: Option<i64>,
     in_stock: Option<bool>,
+    /// 1 to 100 ids with commas between them.
     ids: Option<String>,
+    #[param(inline)]
     count: Option<Count>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Count {
     Estimate,
@@ -185,13 +198,15 @@ impl PageRequest {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductPage)]
 pub(crate) struct Page {
     pub(crate) data: Vec<Listed>,
     pub(crate) page: PageInfo,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductPageInfo)]
 pub(crate) struct PageInfo {
     pub(crate) next_cursor: Option<String>,
     pub(crate) limit: i64,

@@ -8,11 +8,15 @@ use forebay_platform::extract::Path;
 use forebay_pool::Admission;
 
 use crate::caching;
-use crate::domain::Categories;
+use crate::domain::{Categories, Category, CategoryView};
 use crate::error::Error;
 use crate::{State, store};
 
-/// `GET /v1/categories`
+/// All categories, as a tree.
+#[utoipa::path(
+    get, path = "/v1/categories", operation_id = "categories", tag = "products",
+    responses((status = 200, description = "Those at the top", body = Vec<Category>), (status = 304))
+)]
 pub(crate) async fn tree(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -25,7 +29,11 @@ pub(crate) async fn tree(
     Ok(caching::answer(&headers, &*categories))
 }
 
-/// `GET /v1/categories/{slug}`
+/// One category.
+#[utoipa::path(
+    get, path = "/v1/categories/{slug}", operation_id = "category", tag = "products",
+    responses((status = 200, description = "The category", body = CategoryView<'_>), (status = 304))
+)]
 pub(crate) async fn one(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,

@@ -6,15 +6,22 @@ use axum::response::Response;
 use forebay_platform::db::Conn;
 use forebay_platform::extract::{Path, Query};
 use forebay_pool::Admission;
-use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::caching;
-use crate::domain::{Detail, ListQuery, Page, PageRequest, Product};
+use crate::domain::{Detail, ListQuery, Page, PageRequest, PictureQuery, Product};
 use crate::error::Error;
 use crate::{State, picture, store};
 
-/// `GET /v1/products`
+/// A page of products.
+#[utoipa::path(
+    get, path = "/v1/products", operation_id = "products", tag = "products", params(ListQuery),
+    responses(
+        (status = 200, description = "The page", body = Page, headers(("Link" = String, description = "The next page, as `rel=\"next\"`"))),
+        (status = 304),
+        (status = 400, description = "`invalid-cursor`: it is of another list; or a parameter is malformed"),
+    )
+)]
 pub(crate) async fn list(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -45,7 +52,11 @@ pub(crate) async fn list(
     Ok(linked(caching::answer(&headers, &page), &page, &request))
 }
 
-/// `GET /v1/products/{id_or_slug}`
+/// One product, by its id or slug.
+#[utoipa::path(
+    get, path = "/v1/products/{id_or_slug}", operation_id = "product", tag = "products",
+    responses((status = 200, description = "The product", body = Detail), (status = 304))
+)]
 pub(crate) async fn read(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -59,20 +70,16 @@ pub(crate) async fn read(
     Ok(caching::answer(&headers, &Detail::new(product, skus)))
 }
 
-/// The version of the product that a picture is wanted of: another address for another picture, and nothing more.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PictureQuery {
-    #[serde(rename = "v")]
-    _version: Option<u64>,
-}
-
-/// `GET /v1/products/{id_or_slug}/image.svg`
+/// A picture of a product.
+#[utoipa::path(
+    get, path = "/v1/products/{id_or_slug}/image.svg", operation_id = "product_image", tag = "products", params(PictureQuery),
+    responses((status = 200, description = "The picture", body = String, content_type = "image/svg+xml"), (status = 304))
+)]
 pub(crate) async fn image(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
     Path(id_or_slug): Path<String>,
-    Query(_): Query<PictureQuery>,
+    Query(_version): Query<PictureQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let mut lease = state.db.acquire(&admission).await?;

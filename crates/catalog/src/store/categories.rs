@@ -11,6 +11,23 @@ pub(crate) async fn all(conn: &mut Conn<'_>) -> Result<Vec<CategoryRow>, Error> 
         .await
 }
 
+/// The category of this slug and those that it lies in, the outermost last; none where there is none.
+pub(crate) async fn path_to(conn: &mut Conn<'_>, slug: &str) -> Result<Vec<Uuid>, Error> {
+    sqlx::query_scalar!(
+        r#"
+        with recursive path as (
+            select id, parent_id, 1 as level from catalog.categories where slug = $1
+            union all
+            select c.id, c.parent_id, p.level + 1 from catalog.categories c join path p on c.id = p.parent_id
+        )
+        select id as "id!" from path order by level
+        "#,
+        slug,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// The category of this slug and all that lie below it; none where there is none.
 pub(crate) async fn within(conn: &mut Conn<'_>, slug: &str) -> Result<Vec<Uuid>, Error> {
     sqlx::query_scalar!(

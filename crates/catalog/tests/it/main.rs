@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+mod admin;
 mod categories;
 mod client;
 mod lists;
@@ -9,4 +10,5 @@ mod product;
 mod refusals;
 mod search;
 mod stock;
+mod tokens;
 mod world;

@@ -12,6 +12,7 @@ use forebay_pool::{Config, Mode, Pool, Rules};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::client::{Answer, request, send, send_for_text};
+use crate::tokens;
 
 /// A catalog of its own.
 pub(crate) struct World {
@@ -39,7 +40,7 @@ impl World {
         let pool = Pool::connect(database.options(), config).unwrap();
         let db = Db::forebay(pool.clone());
         let admit = Admit::new(&db, TimeLimits::default());
-        let state = State::new(db, admit).keeping_pages();
+        let state = State::new(db, admit).keeping_pages().for_admins(tokens::verifier());
         Self { router: forebay_catalog::router(state.clone()), state, pool, database }
     }
 

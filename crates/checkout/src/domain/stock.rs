@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::error::Error;
 
@@ -16,9 +17,11 @@ const MOST_ASKED: usize = 50;
 const LONGEST_SKU: usize = 64;
 
 /// The query of `GET /v1/availability`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct AvailabilityQuery {
+    /// 1 to 50 SKUs with commas between them.
     sku: String,
 }
 
@@ -39,8 +42,17 @@ fn is_sku(text: &str) -> bool {
     (1..=LONGEST_SKU).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
+/// The query of `GET /v1/availability/changes`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ChangesQuery {
+    pub(crate) cursor: Option<String>,
+}
+
 /// How many units of a SKU are free at that moment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SkuAvailability)]
 pub(crate) struct Availability {
     pub(crate) sku: String,
     pub(crate) available: i32,
@@ -49,7 +61,7 @@ pub(crate) struct Availability {
 }
 
 /// Whether there is any of a SKU, in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Twenty units or more.
@@ -81,7 +93,7 @@ impl Level {
 }
 
 /// The level of a SKU.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SkuLevel {
     /// Which.
     pub sku: String,
@@ -90,7 +102,7 @@ pub struct SkuLevel {
 }
 
 /// A part of what changed. All of it is told at least once, some of it twice.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct LevelChanges {
     /// Nothing in it is older.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]

@@ -2,14 +2,17 @@ use axum::Extension;
 use axum::extract;
 use forebay_platform::extract::{Json, Query};
 use forebay_pool::Admission;
-use serde::Deserialize;
 
-use crate::domain::{Availability, AvailabilityQuery, LevelChanges, Reading};
+use crate::domain::{Availability, AvailabilityQuery, ChangesQuery, LevelChanges, Reading};
 use crate::error::Error;
 use crate::levels;
 use crate::{State, store};
 
-/// `GET /v1/availability`
+/// How many units of SKUs are free at this moment.
+#[utoipa::path(
+    get, path = "/v1/availability", operation_id = "availability", tag = "stock", params(AvailabilityQuery),
+    responses((status = 200, description = "One line for each", body = Vec<Availability>))
+)]
 pub(crate) async fn exact(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
@@ -20,14 +23,14 @@ pub(crate) async fn exact(
     Ok(Json(store::stock::available(&mut lease.conn(), &skus).await?))
 }
 
-/// The query of `GET /v1/availability/changes`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ChangesQuery {
-    cursor: Option<String>,
-}
-
-/// `GET /v1/availability/changes`
+/// Whose stock has changed between many, few and none.
+#[utoipa::path(
+    get, path = "/v1/availability/changes", operation_id = "availability_changes", tag = "stock", params(ChangesQuery),
+    responses(
+        (status = 200, description = "The next part of it", body = LevelChanges),
+        (status = 400, description = "`invalid-cursor`"),
+    )
+)]
 pub(crate) async fn changes(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,

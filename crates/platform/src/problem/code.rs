@@ -28,6 +28,8 @@ pub enum Code {
     ItemUnavailable,
     OrderStateConflict,
     EmailTaken,
+    SlugTaken,
+    SkuTaken,
     IdempotencyInFlight,
     PreconditionFailed,
     PreconditionRequired,
@@ -63,7 +65,7 @@ pub(super) struct Row {
 
 impl Code {
     /// Every code, in the order of the table.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::InvalidRequest,
         Self::InvalidCursor,
         Self::IdempotencyKeyMissing,
@@ -84,6 +86,8 @@ impl Code {
         Self::ItemUnavailable,
         Self::OrderStateConflict,
         Self::EmailTaken,
+        Self::SlugTaken,
+        Self::SkuTaken,
         Self::IdempotencyInFlight,
         Self::PreconditionFailed,
         Self::PreconditionRequired,
@@ -145,6 +149,8 @@ impl Code {
             Self::ItemUnavailable       => fault(409, "item-unavailable", "The cart holds something that is not sold any more"),
             Self::OrderStateConflict    => fault(409, "order-state-conflict", "The order's state does not permit this"),
             Self::EmailTaken            => fault(409, "email-taken", "The email address has an account"),
+            Self::SlugTaken             => fault(409, "slug-taken", "The slug names something else"),
+            Self::SkuTaken              => fault(409, "sku-taken", "The SKU is another product's"),
             Self::IdempotencyInFlight   => again(409, "idempotency-in-flight", "The first request with this key is still running", 1),
             Self::PreconditionFailed    => fault(412, "precondition-failed", "The resource has changed"),
             Self::PreconditionRequired  => fault(428, "precondition-required", "The If-Match header is required"),

@@ -56,7 +56,7 @@ impl Draft {
             );
         }
         if endpoint.needs.contains("If-Match") {
-            add("if-match", format!("\"{}\"", dice.u8(..4)));
+            add("if-match", if dice.bool() { "*".to_owned() } else { format!("\"{}\"", dice.u8(..4)) });
         }
         let json = (!endpoint.fields.is_empty()).then(|| {
             let mut members = Vec::new();
@@ -355,12 +355,26 @@ fn valid(name: &str, endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mu
         "amount" => Json::object([("amount", Json::plain("100")), ("currency", Json::text("EUR"))]),
         "address" => address(),
         "country" => Json::text("DE"),
+        "slug" => Json::text(&format!("slug-{}", dice.u32(..))),
+        "category" | "parent" => Json::text("kettles"),
+        "status" if endpoint.is_for_admins() => Json::text(dice.choice(&["active", "draft"]).unwrap()),
+        "skus" => {
+            let sku = Json::text(&format!("NEW-{}", dice.u32(..)));
+            Json::Array(vec![Json::object([("sku", sku), ("price", price(dice))])])
+        }
+        "price" => price(dice),
+        "position" => Json::plain(&dice.u8(..).to_string()),
+        "active" => Json::plain("true"),
         "max" => Json::plain("40"),
         "flush_idle" => Json::plain("false"),
         name if name.starts_with("is_") || name == "default" => Json::plain("true"),
         name if name.ends_with("_id") => Json::text(&larder.id(name, dice)),
         _ => Json::text("Ada"),
     }
+}
+
+fn price(dice: &mut Rng) -> Json {
+    Json::object([("amount", Json::plain(&dice.u16(..).to_string())), ("currency", Json::text("EUR"))])
 }
 
 fn address() -> Json {

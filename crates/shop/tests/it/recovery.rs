@@ -2,10 +2,12 @@
 
 use futures_util::future::join_all;
 use rustix::process::Signal;
+use serde_json::json;
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
 use crate::{
+    admins::Administrator,
     client::Http,
     process::{Shop, eventually, home, nobody_left},
     reconcile::reconcile,
@@ -141,6 +143,77 @@ async fn a_kill_in_mid_load_loses_and_doubles_nothing() {
     for order in &answered {
         assert!(paid.contains(order), "order {order} was confirmed to the buyer, and is lost");
     }
+    shop.send(Signal::TERM);
+    assert!(shop.ended().await.0.success());
+    nobody_left(home.path()).await;
+}
+
+/// Asks parts back of every one of these orders, again and again, until the shop is gone; sends the id of each refund that was
+/// answered with 200.
+async fn give_back_until_the_end(http: Http, token: String, orders: Vec<String>, given: mpsc::UnboundedSender<String>) {
+    let bearer = format!("Bearer {token}");
+    for (number, order) in orders.iter().cycle().enumerate() {
+        let key = format!("{order}-{number}");
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", key.as_str())];
+        let body = json!({ "amount": { "amount": 3, "currency": "EUR" }, "reason": "a test" });
+        match http.post(&format!("/v1/admin/orders/{order}/refund"), &headers, body).await {
+            Some((status, refund)) if status == 200 => given.send(refund["id"].as_str().unwrap().to_owned()).unwrap(),
+            Some(_) => {}
+            None => return,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_refunds_loses_and_doubles_none() {
+    let home = home();
+    let settings = [("FOREBAY_PAYMENT_LATENCY_MS", "10")];
+    let shop = Shop::open(home.path(), &settings).await;
+    let buyer = shop.http.register("buyer").await.unwrap();
+    let mut orders = Vec::new();
+    for _ in 0..4 {
+        let cart = shop.http.cart_of(SKU).await.unwrap();
+        let (status, order) = shop.http.order(&buyer, &cart).await.unwrap();
+        assert_eq!(status, 201, "{order}");
+        orders.push(order["id"].as_str().unwrap().to_owned());
+    }
+    let token = Administrator::of(&shop, home.path()).await.token().await.unwrap();
+    let (given, mut refunds) = mpsc::unbounded_channel();
+    let give =
+        |_| tokio::spawn(give_back_until_the_end(shop.http.clone(), token.clone(), orders.clone(), given.clone()));
+    let givers: Vec<_> = (0..4).map(give).collect();
+    drop(given);
+    let mut answered = Vec::new();
+    while answered.len() < 20 {
+        answered.push(refunds.recv().await.expect("refunds are given"));
+    }
+    shop.send(Signal::KILL);
+    join_all(givers).await;
+    while let Some(refund) = refunds.recv().await {
+        answered.push(refund);
+    }
+    drop(shop);
+
+    let shop = Shop::open(home.path(), &settings).await;
+    let requested = "SELECT count(*) FROM checkout.refunds WHERE state = 'requested'";
+    eventually("the sweeper has settled every refund", || async {
+        number(&mut shop.database().await, requested).await == 0
+    })
+    .await;
+    let mut database = shop.database().await;
+    let differ = "SELECT count(*) FROM checkout.payments p JOIN payment_simulator.charges c USING (order_id, attempt) \
+                  WHERE p.refunded <> c.refunded OR p.refunded > p.amount OR p.refunded <> \
+                  (SELECT coalesce(sum(r.amount), 0) FROM checkout.refunds r WHERE r.payment_id = p.id AND r.state = 'succeeded')";
+    assert_eq!(number(&mut database, differ).await, 0, "what went back is written down, and was paid");
+    let succeeded: Vec<String> = sqlx::query_scalar("SELECT id::text FROM checkout.refunds WHERE state = 'succeeded'")
+        .fetch_all(&mut database)
+        .await
+        .unwrap();
+    for refund in &answered {
+        assert!(succeeded.contains(refund), "refund {refund} was confirmed, and is lost");
+    }
+    let (code, found, _) = reconcile(home.path(), &[], &[]).await;
+    assert_eq!(code, Some(0), "the provider says the same: {found}");
     shop.send(Signal::TERM);
     assert!(shop.ended().await.0.success());
     nobody_left(home.path()).await;

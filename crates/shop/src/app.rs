@@ -80,6 +80,9 @@ impl App {
         if let Some(checkout) = self.services.checkout.clone() {
             companions.spawn(forebay_checkout::keep_clean(checkout));
         }
+        if let Some(publisher) = self.services.publisher() {
+            companions.spawn(publisher.keep_publishing());
+        }
         let _sweeper = self.services.checkout.clone().map(|state| AbortOnDrop(forebay_checkout::spawn_sweeper(state)));
         let admin_router = Admin { db: self.db.clone(), readiness, metrics, bounds }.router().merge(self.admin_extra);
         let admin_router = self.admin_guard.over(admin_router);

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum::http::{Uri, uri::Scheme};
 use forebay_checkout::{
-    Payments,
+    Payments, events,
     payments::{Knobs, MessageUrl, Messages},
 };
 use forebay_platform::{
@@ -97,6 +97,8 @@ pub struct Config {
     pub ticket_keys: Option<TicketKeys>,
     /// `FOREBAY_PAYMENT_*`: the simulated provider.
     pub payment: PaymentConfig,
+    /// `FOREBAY_EVENTS_*`: how subscribers are told of events.
+    pub events: events::Rules,
     /// `FOREBAY_RESERVATION_TTL_MS`: how long stock stays reserved for an order that is not paid. Default 15 min.
     pub reservation_ttl: Duration,
     /// `FOREBAY_DRAIN_DELAY_MS`: how long it goes on accepting once it says that it is draining. Default 0.
@@ -219,6 +221,7 @@ impl Config {
             quotas: read_quotas(&mut settings),
             ticket_keys: settings.secret_of("FOREBAY_TICKET_KEYS", "1:<32 secret bytes in base64>"),
             payment: read_payment(&mut settings),
+            events: read_events(&mut settings),
             reservation_ttl: settings.millis("FOREBAY_RESERVATION_TTL_MS", Duration::from_secs(15 * 60)),
             drain_delay: settings.millis("FOREBAY_DRAIN_DELAY_MS", Duration::ZERO),
             drain: settings.millis("FOREBAY_DRAIN_MS", Duration::from_secs(10)),
@@ -404,6 +407,18 @@ fn read_percent(settings: &mut Reader<'_>, name: &'static str) -> u8 {
     let percent = settings.or(name, 0);
     settings.require(percent <= 100, name, "is more than 100", 5);
     percent
+}
+
+fn read_events(settings: &mut Reader<'_>) -> events::Rules {
+    let usual = events::Rules::default();
+    let within = settings.millis("FOREBAY_EVENTS_TIMEOUT_MS", usual.within);
+    settings.require(!within.is_zero(), "FOREBAY_EVENTS_TIMEOUT_MS", "nobody is that fast", usual.within.as_millis());
+    events::Rules {
+        pauses: settings.or("FOREBAY_EVENTS_RETRIES_MS", usual.pauses),
+        within,
+        probe_every: settings.millis("FOREBAY_EVENTS_PROBE_MS", usual.probe_every),
+        ..usual
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use forebay_auth::admins::AdminError;
+use forebay_checkout::events::SubscriptionError;
 use forebay_checkout::reconciliation::ReconciliationError;
 use forebay_embedded::StartError;
 use forebay_platform::config::ConfigFaults;
@@ -80,6 +81,9 @@ pub enum Failure {
     /// What `shop reconcile` asked was not answered.
     #[error("cannot compare: {0}")]
     Reconciliation(#[from] ReconciliationError),
+    /// `shop events`.
+    #[error("{0}")]
+    Events(#[from] SubscriptionError),
     /// The signals that end a process.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),

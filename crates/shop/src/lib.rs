@@ -12,6 +12,7 @@ pub mod claim;
 pub mod config;
 pub mod console;
 pub mod database;
+pub mod events;
 pub mod failure;
 pub mod health;
 pub mod migrations;

@@ -9,6 +9,7 @@ use forebay_shop::{
     admins::{self, Order},
     check, config,
     console::{complain, say, speak_as_logs_do},
+    events,
     health::Health,
     reconcile,
     schema::{self, SeedOrder},
@@ -69,6 +70,11 @@ enum Command {
         #[command(flatten)]
         order: reconcile::Order,
     },
+    /// Say who is told of what happens to orders, and send it again (docs/events.md). Works beside a shop that runs
+    Events {
+        #[command(subcommand)]
+        order: events::Order,
+    },
     /// Ask the process whose admin listener is at FOREBAY_ADMIN whether it is ready, and end with 0 if it is
     Health,
     /// Print the settings in force and where each comes from; secrets are not shown. Ends with 2 if one is wrong
@@ -113,6 +119,10 @@ async fn main() -> ExitCode {
             work(Purpose::Schema, administer).await
         }
         Command::Reconcile { order } => compare(order).await,
+        Command::Events { order } => {
+            let arrange = async |config, signals| events::arrange(config, &order, signals).await;
+            work(Purpose::Schema, arrange).await
+        }
         Command::Health => health().await,
         Command::Config { service, json } => show(purpose(service), json),
         Command::Check { service } => check(purpose(service)).await,

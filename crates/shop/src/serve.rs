@@ -69,7 +69,7 @@ fn services(
     key: Option<SigningKey>,
 ) -> Result<Services, Failure> {
     let (db, admit) = (db.clone(), running::admit(config, db));
-    let mut services = Services::default().behind(config.edge.clone());
+    let mut services = Services::default().behind(config.edge.clone()).telling(config.events.clone());
     match service {
         Service::Catalog => {
             let mut catalog = forebay_catalog::State::new(db, admit).keeping_pages();

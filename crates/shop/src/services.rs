@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use axum::Router;
 use forebay_auth::SigningKey;
 use forebay_catalog::stock::Stock;
-use forebay_checkout::Payments;
+use forebay_checkout::{
+    Payments,
+    events::{self, Publisher},
+};
 use forebay_platform::{
     admin::Writes,
     admit::Admit,
@@ -48,6 +51,8 @@ pub struct Services {
     pub auth: Option<forebay_auth::State>,
     /// Carts and orders. Where it is served its sweeper runs: several at once settle each order once; and its cleaning.
     pub checkout: Option<forebay_checkout::State>,
+    /// How what happens to orders is told, where checkout is served: several processes tell each event once.
+    pub events: events::Rules,
     /// Who tells catalog what is in stock. Without, that stays as it is known.
     pub stock: Option<Arc<dyn Stock>>,
     /// Whose keys have to be fetched, and fetched again, while they are served.
@@ -69,6 +74,7 @@ impl Services {
             stock: Some(Arc::new(OwnStock::of(checkout.clone()))),
             checkout: Some(checkout),
             auth: Some(auth),
+            events: events::Rules::default(),
             keys: None,
             edge: Edge::default(),
         }
@@ -78,6 +84,17 @@ impl Services {
     #[must_use]
     pub fn keeping_pages(self) -> Self {
         Self { catalog: self.catalog.map(forebay_catalog::State::keeping_pages), ..self }
+    }
+
+    /// The same, with events told by these rules.
+    #[must_use]
+    pub fn telling(self, events: events::Rules) -> Self {
+        Self { events, ..self }
+    }
+
+    /// What tells subscribers of orders.
+    pub(crate) fn publisher(&self) -> Option<Publisher> {
+        self.checkout.as_ref().map(|checkout| Publisher::new(checkout, self.events.clone()))
     }
 
     /// The same, behind this.

@@ -57,6 +57,7 @@ async fn prepare(config: &Config) -> Result<Prepared, Failure> {
     let app = App {
         services: Services::all(&db, &admit, signing_key, payments, *reservation_ttl)
             .keeping_pages()
+            .telling(config.events.clone())
             .behind(config.edge.clone()),
         db,
         probe: claim.session(),

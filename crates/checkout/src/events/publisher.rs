@@ -24,7 +24,7 @@ const EVERY: Duration = Duration::from_millis(500);
 /// After a round that failed: the database has other worries.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// How often the numbers of what is left are looked up.
-const MEASURE_EVERY: u32 = 20;
+const MEASURE_EVERY: u32 = 10;
 const BATCH: i64 = 100;
 /// How many events one receiver is sent at once.
 const AT_ONCE: usize = 8;
@@ -90,7 +90,8 @@ impl Publisher {
         Ok(published)
     }
 
-    /// Publishes twice a second. Never returns; dropping the future stops it, as dropping [`publish`](Self::publish) does.
+    /// Publishes twice a second until the pool is closed; dropping the future stops it, as dropping
+    /// [`publish`](Self::publish) does.
     pub async fn keep_publishing(self) {
         let mut tasks = JoinSet::new();
         let mut served: HashMap<Uuid, AbortHandle> = HashMap::new();
@@ -102,6 +103,7 @@ impl Publisher {
             served.retain(|_, task| !task.is_finished());
             let due = match self.round(round).await {
                 Ok(due) => due,
+                Err(PublishError::Acquire(AcquireError::Closed { .. })) => return,
                 Err(error) => {
                     tracing::warn!(%error, "events are not published at the moment");
                     ticks.reset_after(AFTER_FAILURE);

@@ -10,7 +10,10 @@ use std::{
 
 use axum::Router;
 use forebay_auth::SigningKey;
-use forebay_checkout::Payments;
+use forebay_checkout::{
+    Payments,
+    events::{Rules as Telling, Subscriptions},
+};
 use forebay_embedded::testing::{TestDatabase, database, server};
 use forebay_platform::{
     admin::{Guard, Names, ProbeSession},
@@ -72,6 +75,7 @@ fn is_name(text: &str) -> bool {
         "inventory_",
         "security_",
         "quota_",
+        "event_",
     ];
     families.iter().any(|family| text.starts_with(family))
         && text.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
@@ -107,7 +111,6 @@ impl Strict {
             admin_guard: Guard::new(([127, 0, 0, 1], 0).into(), Names::default(), None),
             admin_extra: Router::new(),
         };
-        let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (public, admin) = (listen().await, listen().await);
         let at = |listener: &TcpListener| Http::new(&listener.local_addr().unwrap().to_string());
         let address = public.local_addr().unwrap();
@@ -139,6 +142,24 @@ impl Strict {
         }
         let (status, _) = self.http.post("/v1/carts", &[], json!({})).await.unwrap();
         assert_eq!(status, 429, "it had a quota of one cart");
+    }
+
+    /// One subscriber does not exist, so that what it is sent is dead at once, and one never answers.
+    async fn tells(&self, seen: &mut BTreeMap<String, f64>) {
+        let nobody = listen().await.local_addr().unwrap();
+        let silent = listen().await;
+        let subscriptions = Subscriptions::new(self.db.clone());
+        for address in [nobody, silent.local_addr().unwrap()] {
+            let target = format!("http://{address}/").parse().unwrap();
+            subscriptions.subscribe(&target, &"*".parse().unwrap()).await.unwrap();
+        }
+        self.buys().await;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let unseen = |seen: &BTreeMap<String, f64>, name| seen.get(name).is_none_or(|value| *value == 0.0);
+        while unseen(seen, "event_lag_seconds") || unseen(seen, "event_dead_letters") {
+            assert!(Instant::now() < deadline, "what is not told is seen: {seen:?}");
+            self.scrape(seen).await;
+        }
     }
 
     /// Leases that run no statement, as many as there are, until each has become a suspect and lost its connection;
@@ -228,6 +249,10 @@ impl Strict {
     }
 }
 
+async fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
 /// Keeps the largest value of each name in a page of `/metrics`, a histogram's being its count.
 fn note(text: &str, seen: &mut BTreeMap<String, f64>) {
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -244,7 +269,9 @@ fn note(text: &str, seen: &mut BTreeMap<String, f64>) {
 fn services(db: &Db, options: &PgConnectOptions) -> Services {
     let admit = Admit::new(db, TimeLimits::default()).quotas(Quotas::new([("carts", Quota::per_hour(1))]));
     let payments = Payments::simulated(options.clone(), Duration::ZERO, 0);
-    Services::all(db, &admit, SigningKey::generate(), payments, Duration::from_secs(60)).keeping_pages()
+    Services::all(db, &admit, SigningKey::generate(), payments, Duration::from_secs(60))
+        .keeping_pages()
+        .telling(Telling { pauses: std::iter::empty().collect(), ..Telling::default() })
 }
 
 fn pool(options: PgConnectOptions) -> Pool {
@@ -267,7 +294,7 @@ fn pool(options: PgConnectOptions) -> Pool {
 async fn every_declared_metric_moves() {
     let shop = Strict::open().await;
     let mut seen = BTreeMap::new();
-    shop.buys().await;
+    shop.tells(&mut seen).await;
     shop.hogs_and_a_crowd(&mut seen).await;
     shop.walks_off().await;
     shop.only_reports(&mut seen).await;

@@ -11,10 +11,10 @@ use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
 use crate::process::{Shop, eventually, home, run, service, shop};
 
 /// An authority, and what it signs.
-struct Authority(Issuer<'static, KeyPair>, String);
+pub(crate) struct Authority(Issuer<'static, KeyPair>, String);
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -23,8 +23,13 @@ impl Authority {
         Self(Issuer::new(params, key), certificate)
     }
 
+    /// Its own certificate.
+    pub(crate) fn certificate(&self) -> &str {
+        &self.1
+    }
+
     /// A certificate and its key.
-    fn sign(&self, common_name: &str, names: &[&str]) -> (String, String) {
+    pub(crate) fn sign(&self, common_name: &str, names: &[&str]) -> (String, String) {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, common_name);

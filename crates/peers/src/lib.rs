@@ -9,6 +9,7 @@ pub mod book;
 pub mod command;
 mod error;
 pub mod machine;
+pub mod patterns;
 mod peer;
 mod plan;
 pub mod plot;

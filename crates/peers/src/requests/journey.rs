@@ -122,10 +122,12 @@ impl Client {
         let shown = ask(&mut self.line, "PUT", &path, &[opens], Some(json!({ "quantity": 1 })), 200).await?;
         let address =
             json!({ "name": "Ada", "line1": "1 Mill Lane", "city": "Ulm", "postal_code": "89073", "country": "DE" });
-        let order = json!({
-            "cart_id": id, "cart_version": shown["version"], "expected_total": shown["total"],
-            "payment_token": "tok_ok", "address": address,
-        });
+        let mut order = json!({ "cart_id": id, "payment_token": "tok_ok", "address": address });
+        // Builds whose carts show no total of a line take no order that names what was shown.
+        if shown["items"][0].get("line_total").is_some() {
+            order["cart_version"] = shown["version"].clone();
+            order["expected_total"] = shown["total"].clone();
+        }
         let headers = [("authorization", self.bearer.as_str()), opens, ("idempotency-key", id.as_str())];
         ask(&mut self.line, "POST", "/v1/orders", &headers, Some(order), 201).await.map(drop)
     }

@@ -39,10 +39,9 @@ pub(crate) fn is_taken(request: &HeaderMap) -> bool {
 /// The answer as it is to be sent: in gzip where that is `taken`, and where it is large and everybody's.
 pub(crate) async fn compressed(taken: bool, response: Response) -> Response {
     if !is_worth_it(&response) {
-        return response;
+        return if is_known(&response) { varying(response) } else { response };
     }
-    let (mut head, body) = response.into_parts();
-    head.headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    let (mut head, body) = varying(response).into_parts();
     if !taken {
         return Response::from_parts(head, body);
     }
@@ -61,12 +60,25 @@ pub(crate) async fn compressed(taken: bool, response: Response) -> Response {
     Response::from_parts(head, Body::from(body))
 }
 
+fn varying(mut response: Response) -> Response {
+    response.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
+}
+
+fn is_public(headers: &HeaderMap) -> bool {
+    headers.get(CACHE_CONTROL).is_some_and(|policy| policy.as_bytes().starts_with(b"public"))
+}
+
+/// Whether it stands for one that may have been compressed (RFC 9110, section 15.4.5).
+fn is_known(response: &Response) -> bool {
+    response.status() == StatusCode::NOT_MODIFIED && is_public(response.headers())
+}
+
 /// Whether it is large, everybody's, and of a kind that becomes smaller.
 fn is_worth_it(response: &Response) -> bool {
     let headers = response.headers();
-    let public = headers.get(CACHE_CONTROL).is_some_and(|policy| policy.as_bytes().starts_with(b"public"));
     let large = response.body().size_hint().exact().is_some_and(|bytes| bytes > LEAST);
-    public
+    is_public(headers)
         && large
         && response.status() == StatusCode::OK
         && is_text(headers)
@@ -147,6 +159,9 @@ mod tests {
             let response = compressed(true, answer(policy, bytes)).await;
             assert_eq!(response.headers().len(), 3, "{policy}, {bytes}: {response:?}");
         }
+        let mut known = answer("public, max-age=5", 0);
+        *known.status_mut() = StatusCode::NOT_MODIFIED;
+        assert_eq!(compressed(true, known).await.headers()[VARY], "Accept-Encoding");
         let plain = compressed(false, answer("public, max-age=5", 5_000)).await;
         assert!(plain.headers()[ETAG] == "\"tag\"" && plain.headers()[VARY] == "Accept-Encoding", "{plain:?}");
     }

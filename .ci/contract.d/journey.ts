@@ -10,9 +10,10 @@ async function journey(shop: string): Promise<void> {
     const page = await new ProductsApi(open).products();
     if (page.data.length === 0) throw new Error('the shop has no products');
 
-    const cart = await new CartsApi(open).createCart();
-    const buyer = new Configuration({ basePath: shop, accessToken: tokens.accessToken, apiKey: cart.cartToken });
-    const filled = await new CartsApi(buyer).putItem({ id: cart.id, sku: 'SKU-000001', quantity: { quantity: 2 } });
+    const buyer = new Configuration({ basePath: shop, accessToken: tokens.accessToken });
+    const carts = new CartsApi(buyer);
+    const cart = await carts.createCart();
+    const filled = await carts.putItem({ id: cart.id, sku: 'SKU-000001', quantity: { quantity: 2 } });
     const address = { name: 'Ada', line1: '1 Mill Lane', city: 'Ulm', postalCode: '89073', country: 'DE' };
     const shown = { cartVersion: filled.version, expectedTotal: filled.total! };
     const placeOrder = { cartId: cart.id, ...shown, paymentToken: 'tok_ok', address };

@@ -2,7 +2,6 @@
 
 mod account;
 mod address;
-mod email;
 mod password;
 mod session;
 
@@ -10,7 +9,7 @@ pub(crate) use account::{
     Account, Credentials, NewName, PasswordChange, Presented, Registered, Registration, Role, User, name_of_account,
 };
 pub(crate) use address::{MOST_ADDRESSES, SavedAddress};
-pub(crate) use email::EmailAddress;
+pub(crate) use forebay_platform::email::EmailAddress;
 pub(crate) use password::{is_guessable, is_possible, prepared};
 pub(crate) use session::{
     Kept, Login, REFRESH_LIFE, RefreshToken, Session, SessionView, Spent, TokenHash, Tokens, Verdict, hash_of, judge,

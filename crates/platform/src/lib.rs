@@ -10,6 +10,7 @@ mod compress;
 pub mod config;
 pub mod cors;
 pub mod db;
+pub mod email;
 pub mod etag;
 pub mod extract;
 pub mod identity;

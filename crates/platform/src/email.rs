@@ -15,7 +15,7 @@ const COMPATIBLE: ComposingNormalizerBorrowed<'static> = ComposingNormalizer::ne
 /// An address as it was typed, and the form by which it is compared, which the database keeps beside it and never makes
 /// itself: the local part in NFKC with its case folded, the domain as UTS 46 reads it.
 #[derive(Debug)]
-pub(crate) struct EmailAddress {
+pub struct EmailAddress {
     typed: String,
     key: String,
 }
@@ -26,7 +26,7 @@ impl EmailAddress {
     ///
     /// # Errors
     /// The rule that it breaks.
-    pub(crate) fn parse(typed: &str) -> Result<Self, &'static str> {
+    pub fn parse(typed: &str) -> Result<Self, &'static str> {
         if !is_plausible(typed) {
             return Err(MALFORMED);
         }
@@ -37,15 +37,21 @@ impl EmailAddress {
         Ok(Self { typed: typed.to_owned(), key })
     }
 
-    pub(crate) fn typed(&self) -> &str {
+    /// As it was typed: where mail goes.
+    #[must_use]
+    pub fn typed(&self) -> &str {
         &self.typed
     }
 
-    pub(crate) fn key(&self) -> &str {
+    /// The form by which it is compared.
+    #[must_use]
+    pub fn key(&self) -> &str {
         &self.key
     }
 
-    pub(crate) fn into_key(self) -> String {
+    /// The same.
+    #[must_use]
+    pub fn into_key(self) -> String {
         self.key
     }
 }

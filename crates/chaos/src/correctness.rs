@@ -16,7 +16,7 @@ pub struct Correctness {
     pub duplicates: i64,
     /// Charges that the provider keeps without a paid order, or paid orders without such a charge.
     pub paid_without_order: i64,
-    /// Units still held for an order that is not pending.
+    /// Units still held for an order that cannot be paid for.
     pub stray_reservations: i64,
 }
 
@@ -60,7 +60,8 @@ const OVERSOLD: &str = "select count(*) from checkout.inventory i left join ( \
      where i.on_hand + coalesce(r.consumed, 0) <> $1 or i.reserved <> coalesce(r.held, 0) or i.reserved > i.on_hand";
 
 const DUPLICATES: &str = "select \
-     (select count(*) from (select cart_id from checkout.orders group by cart_id having count(*) > 1) c) + \
+     (select count(*) from (select cart_id from checkout.orders where status not in ('expired', 'cancelled') \
+                            group by cart_id having count(*) > 1) c) + \
      (select count(*) from (select user_id, key from checkout.idempotency_keys group by 1, 2 having count(*) > 1) k) + \
      (select count(*) from (select order_id from checkout.payments where state = 'succeeded' \
                             group by order_id having count(*) > 1) p)";
@@ -73,7 +74,7 @@ const PAID_WITHOUT_ORDER: &str = "select \
           select 1 from payment_simulator.charges c where c.order_id = o.id and c.outcome = 'approved'))";
 
 const STRAY: &str = "select count(*) from checkout.reservations r join checkout.orders o on o.id = r.order_id \
-     where r.state = 'held' and o.status <> 'pending_payment'";
+     where r.state = 'held' and o.status not in ('pending_payment', 'payment_failed')";
 
 async fn count(conn: &mut PgConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(sql).fetch_one(conn).await

@@ -58,17 +58,19 @@ impl Answer {
         Self { location: Some(location), ..self }
     }
 
-    /// What is said of an order in the state it is in.
+    /// What is said to whoever pays for an order, in the state it is in.
     pub(crate) fn about(order: &Order) -> Self {
+        let ended = |how: &str| {
+            let detail = format!("the order {how} before it was paid; nothing was charged");
+            Self::refused(Code::OrderStateConflict, &detail)
+        };
         let answer = match order.status {
             Status::PendingPayment => Self::done(StatusCode::ACCEPTED, order),
-            Status::PaymentFailed => {
-                Self::refused(Code::PaymentDeclined, "the order was not paid; its units are free again")
-            }
-            Status::Expired => {
-                Self::refused(Code::OrderStateConflict, "the order expired before it was paid; nothing was charged")
-            }
-            _ => Self::done(StatusCode::CREATED, order),
+            Status::PaymentFailed => Self::refused(Code::PaymentDeclined, &declined(order)),
+            Status::Expired => ended("expired"),
+            Status::Cancelled => ended("was cancelled"),
+            _ if order.attempt == 1 => Self::done(StatusCode::CREATED, order),
+            _ => Self::done(StatusCode::OK, order),
         };
         answer.at(Self::location_of(order.id))
     }
@@ -132,4 +134,9 @@ impl IntoResponse for Answer {
             Content::Refusal { code, detail } => (headers, Problem::new(code).detail(detail)).into_response(),
         }
     }
+}
+
+fn declined(order: &Order) -> String {
+    let path = Answer::location_of(order.id);
+    format!("the order was not paid; it holds its units for some minutes, in which POST {path}/payment tries again")
 }

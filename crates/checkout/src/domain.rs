@@ -1,12 +1,16 @@
 //! Money, carts and orders.
 
+use forebay_platform::page::Moment;
 use serde::{Deserialize, Serialize};
+use time::macros::datetime;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 mod cart;
 mod fulfilment;
 mod inventory;
 mod order;
+mod returns;
 mod stock;
 
 pub(crate) use cart::{
@@ -16,9 +20,18 @@ pub(crate) use fulfilment::{
     EventView, OrderFile, OrderLine, OrdersQuery, Placed, RefundView, Shipment, Wanted, WantedRefund,
 };
 pub(crate) use inventory::{Adjust, Adjusted, Adjustment, MOST_ON_HAND, Stock, StockQuery, StockView};
-pub(crate) use order::{Event, Item, Order, OrderDetail, PaymentView, PlaceOrder, Status};
+pub(crate) use order::{
+    Event, Item, Move, Order, OrderDetail, OrderSummary, PayAgain, PaymentView, PlaceOrder, Status,
+};
+pub(crate) use returns::{RequestReturn, Return, ReturnItem, ReturnMove, ReturnState};
 pub(crate) use stock::{Availability, AvailabilityQuery, ChangesQuery, Reading, Round};
 pub use stock::{Level, LevelChanges, SkuLevel};
+
+/// Where a row of a list is that begins with the newest.
+pub(crate) type Place = (Moment, Uuid);
+
+/// Before every row of such a list.
+pub(crate) const NEWEST: Place = (Moment(datetime!(9999-12-31 23:59:59 UTC)), Uuid::max());
 
 /// Minor units (cents) and an ISO 4217 code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -5,7 +5,7 @@ use forebay_platform::problem::{Code, FieldError, Problem};
 use forebay_pool::AcquireError;
 
 use crate::domain::{Money, Status, Stock};
-use crate::payments::Unavailable;
+use crate::payments::{Unavailable, Unknown};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -35,6 +35,10 @@ pub(crate) enum Error {
     OtherVersion(Problem),
     #[error("not enough units of {0:?}")]
     InsufficientStock(Vec<String>),
+    #[error("somebody else has moved it meanwhile")]
+    Moved,
+    #[error("the provider does not say what became of the payment: {0}")]
+    Unknown(#[from] Unknown),
     #[error("the first request with this key is still running")]
     InFlight,
     #[error("the key belongs to another request")]
@@ -79,6 +83,9 @@ impl From<Error> for Problem {
                 .errors(changes),
             Error::OtherVersion(problem) => problem,
             Error::InsufficientStock(skus) => of_skus(Code::InsufficientStock, &skus),
+            Error::Moved => Self::new(Code::OrderStateConflict).detail("somebody else has moved it meanwhile"),
+            Error::Unknown(_) => Self::new(Code::DeadlineExceeded)
+                .detail("the payment provider does not answer; send it again with the same key"),
             Error::InFlight => Code::IdempotencyInFlight.into(),
             Error::KeyReused => Code::IdempotencyKeyReused.into(),
             Error::Unavailable(Unavailable { retry_after }) => Self::new(Code::DependencyUnavailable)

@@ -12,11 +12,18 @@
 //!    or frees the stock and stores the answer, all or nothing. It happens once, whoever comes first: the handler, a
 //!    retry with the same key that takes over an abandoned claim, or the sweeper.
 //!
+//! A declined order is `payment_failed` and keeps its stock until its reservation ends. To pay again is the same three steps with
+//! the next attempt's number: its Tx A moves the order back to `pending_payment`, which only one does; each attempt has a charge
+//! of its own, and none begins before the last one is written down as one that took no money.
+//!
 //! What was left pending is settled by [`sweep`]. It asks the provider what happened: charged, then the order is paid;
-//! declined, then its stock is free. An order that is still not charged a minute after it was placed, or when its
-//! reservation ends, is *voided* at the provider first, which is the one decision both sides obey: the provider answers
+//! declined, then it may be paid for again, and once its reservation ends its stock is free. An order that is still not charged a
+//! minute after its attempt began, or when its reservation ends, is *voided* at the provider first, which is the one decision both sides obey: the provider answers
 //! with the charge if there was one, and else refuses every later charge for it. So no order is paid twice, none is
 //! charged without becoming paid, and no unit stays reserved. One order that cannot be settled keeps no other from it.
+//!
+//! To cancel an unpaid order is to void it as well. Every move is guarded by the state and the attempt from which it was decided:
+//! of a cancel, a payment and the end of a reservation at once one moves the order, and the others find it elsewhere.
 //!
 //! Money goes back the same way ([`refunds`]): written as `requested`, given by the provider, written down, and asked for again
 //! by the sweeper where any of this was interrupted.
@@ -39,7 +46,9 @@ use sqlx::migrate::Migrator;
 
 mod answer;
 mod caller;
+mod cancellation;
 mod cleaning;
+mod collect;
 mod domain;
 mod error;
 pub mod events;
@@ -50,6 +59,7 @@ mod placement;
 pub mod reconciliation;
 pub mod refunds;
 mod routes;
+mod second_try;
 mod settlement;
 mod store;
 mod sweeper;
@@ -130,8 +140,9 @@ fn for_admins(state: &State) -> Router<State> {
 /// The routes of this service. Placing an order, and what its payment came to, are critical: it is what the shop lives on.
 pub fn router(state: State) -> Router {
     let normal = state.admit.class(Class::Normal);
-    let critical = state.admit.class(Class::Critical);
     let background = state.admit.class(Class::Background);
+    let (high, low) = (state.admit.class(Class::High), state.admit.class(Class::Low));
+    let paying = |routes| state.admit.within(quotas::ORDERS, routes).layer(state.admit.class(Class::Critical));
     let item = put(routes::carts::put_item).delete(routes::carts::remove_item);
     Router::new()
         .route("/v1/carts", state.admit.within(quotas::CARTS, post(routes::carts::create)))
@@ -139,11 +150,16 @@ pub fn router(state: State) -> Router {
         .route("/v1/carts/{id}", get(routes::carts::read))
         .route("/v1/carts/{id}/items/{sku}", item)
         .route("/v1/carts/{id}/claim", post(routes::carts::claim))
-        .route("/v1/orders/{id}", get(routes::orders::read))
         .route("/v1/availability", get(routes::availability::exact))
         .route_layer(normal)
         .route("/v1/availability/changes", get(routes::availability::changes).layer(background))
-        .route("/v1/orders", state.admit.within(quotas::ORDERS, post(routes::orders::place)).layer(critical))
+        .route("/v1/orders/{id}", get(routes::orders::read).layer(high.clone()))
+        .route("/v1/orders/{id}/cancel", post(routes::orders::cancel).layer(high))
+        .route("/v1/orders/{id}/payment", paying(post(routes::orders::pay_again)))
+        .route("/v1/orders", paying(post(routes::orders::place)).merge(get(routes::orders::list).layer(low.clone())))
+        .route("/v1/orders/{id}/returns", post(routes::returns::request).layer(low.clone()))
+        .route("/v1/returns", get(routes::returns::list).layer(low.clone()))
+        .route("/v1/returns/{id}", get(routes::returns::read).layer(low))
         .route("/v1/payments/webhook", post(routes::webhooks::payment).layer(state.admit.class(Class::Critical)))
         .merge(for_admins(&state))
         .method_not_allowed_fallback(problem::method_not_allowed)

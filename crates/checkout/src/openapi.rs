@@ -23,12 +23,19 @@ use crate::routes;
     routes::admin::refunds::refund,
     routes::orders::place,
     routes::orders::read,
+    routes::orders::list,
+    routes::orders::pay_again,
+    routes::orders::cancel,
+    routes::returns::request,
+    routes::returns::list,
+    routes::returns::read,
     routes::webhooks::payment,
 ), tags(
     (name = "stock", description = "What is to be had"),
     (name = "carts", description = "What is to be bought"),
     (name = "orders", description = "What was bought"),
     (name = "admin", description = "For those who run the shop"),
+    (name = "returns", description = "What is sent back"),
 ))]
 struct Described;
 

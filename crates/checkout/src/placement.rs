@@ -1,25 +1,20 @@
 //! How an order is placed: two short transactions, and between them a payment with no lease held.
 
-use forebay_platform::db::{Conn, Tx};
+use forebay_platform::db::Tx;
 use forebay_platform::extract::IdempotencyKey;
 use forebay_platform::instant;
 use forebay_platform::security::{self, Event};
 use forebay_pool::Admission;
-use time::Duration;
 use uuid::Uuid;
 
 use crate::answer::Answer;
 use crate::caller::Caller;
+use crate::collect::{Begun, answered_before, collect, resume};
 use crate::domain::{Order, PlaceOrder};
 use crate::error::Error;
-use crate::settlement::write_down;
-use crate::store::keys::{Claim, Kept};
+use crate::store::keys::Claim;
 use crate::takeover::GivenUp;
 use crate::{State, store, takeover};
-
-/// A claim this old, still without an answer, was abandoned: its process died, or its client left. The next request
-/// with the key goes on where it stopped, which is safe, since every step from here on happens only once.
-const ABANDONED_AFTER: Duration = Duration::seconds(15);
 
 /// A request to place an order, checked, with who sends it.
 #[derive(Debug)]
@@ -40,45 +35,21 @@ impl Placement {
     }
 }
 
-/// What the idempotency key says.
-enum Begun {
-    /// The order is pending and its payment is ours to ask for.
-    Pending(Order),
-    /// This request was answered before.
-    Answered(Answer),
-}
-
 /// Dropped at any point, it leaves a state that [the crate's documentation](crate) says is exact.
 pub(crate) async fn place(state: &State, admission: &Admission, placement: Placement) -> Result<Answer, Error> {
     let pass = match state.payments.pass() {
         Ok(pass) => pass,
-        Err(unavailable) => return answered_before(state, admission, &placement).await?.ok_or(unavailable.into()),
+        Err(unavailable) => {
+            return answered_before(state, admission, &placement.claim).await?.ok_or(unavailable.into());
+        }
     };
-    let order = match begin_or_take_over(state, admission, &placement).await? {
-        Begun::Pending(order) => order,
-        Begun::Answered(answer) => return Ok(answer.replayed()),
-    };
-    // From here on work has been done: whatever fails, the answer is that the order is pending.
-    let left = admission.remaining();
-    if left.is_zero() {
-        return Ok(pending(&order, &"nobody waits for the payment any more"));
+    match begin_or_take_over(state, admission, &placement).await? {
+        Begun::Pending(order) => {
+            let token = &placement.request.payment_token;
+            Ok(collect(state, admission, pass, &placement.claim, &order, token).await)
+        }
+        Begun::Answered(answer) => Ok(answer),
     }
-    let charge = match state.payments.charge(pass, &order.bill(), &placement.request.payment_token, left).await {
-        Ok(charge) => charge,
-        Err(unknown) => return Ok(pending(&order, &unknown)),
-    };
-    let written = match write_down(&state.db, &order, &charge, instant::now()).await {
-        Ok(Some(answer)) => Ok(answer),
-        Ok(None) => answer_of_another(state, admission, &placement.claim).await,
-        Err(error) => Err(error),
-    };
-    Ok(written.unwrap_or_else(|error| pending(&order, &error)))
-}
-
-/// While nobody can pay nothing is begun; what was answered is answered again.
-async fn answered_before(state: &State, admission: &Admission, placement: &Placement) -> Result<Option<Answer>, Error> {
-    let mut lease = state.db.acquire(admission).await?;
-    store::keys::replay(&mut lease.conn(), &placement.claim).await
 }
 
 /// What is short may be held by an unpaid order of the same buyer; then that one makes way.
@@ -130,37 +101,12 @@ async fn write(
     }
     let cart = caller.may_change(store::carts::lock(&mut tx.conn(), request.cart_id).await?)?;
     let lines = store::carts::lines(&mut tx.conn(), cart.id).await?;
-    let order = Order::place(*order_id, *user_id, &cart, &lines, request, now)?;
+    let until = now + reservation_ttl;
+    let order = Order::place(*order_id, *user_id, &cart, &lines, request, (now, until))?;
     store::carts::mark_ordered(&mut tx.conn(), cart.id, *user_id).await?;
-    store::orders::insert(&mut tx.conn(), &order).await?;
+    let order = store::orders::insert(&mut tx.conn(), order).await?;
     takeover::make_way(tx, given_up, &order, now).await?;
     // Last, so that the rows that everyone wants are locked for the shortest time.
-    let short = store::stock::reserve(&mut tx.conn(), &order, now + reservation_ttl).await?;
+    let short = store::stock::reserve(&mut tx.conn(), &order, until).await?;
     if short.is_empty() { Ok(Some(order)) } else { Err(Error::InsufficientStock(short)) }
-}
-
-/// The key was used before: the same answer again, or a refusal, or going on with what was abandoned.
-async fn resume(conn: &mut Conn<'_>, claim: &Claim) -> Result<Begun, Error> {
-    match store::keys::find(conn, claim).await? {
-        Some(Kept { answer: Some(answer), .. }) => Ok(Begun::Answered(answer)),
-        Some(Kept { order_id: Some(order_id), .. })
-            if store::keys::take_over(conn, claim, claim.now - ABANDONED_AFTER).await? =>
-        {
-            let order = store::orders::by_id(conn, order_id).await?;
-            order.map(Begun::Pending).ok_or(Error::InFlight)
-        }
-        // Or gone again: its transaction was rolled back after ours had seen it.
-        _ => Err(Error::InFlight),
-    }
-}
-
-/// Somebody else wrote down what became of the payment, and kept the answer.
-async fn answer_of_another(state: &State, admission: &Admission, claim: &Claim) -> Result<Answer, Error> {
-    let mut lease = state.db.acquire(admission).await?;
-    store::keys::replay(&mut lease.conn(), claim).await?.ok_or(Error::InFlight)
-}
-
-fn pending(order: &Order, reason: &dyn std::fmt::Display) -> Answer {
-    tracing::warn!(order = %order.id, %reason, "the payment is not settled yet; the sweeper will see to it");
-    Answer::about(order)
 }

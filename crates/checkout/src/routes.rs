@@ -10,6 +10,7 @@ pub(crate) mod admin;
 pub(crate) mod availability;
 pub(crate) mod carts;
 pub(crate) mod orders;
+pub(crate) mod returns;
 pub(crate) mod webhooks;
 
 /// The body, and a tag that is another one when anything in it is.

@@ -11,5 +11,6 @@ pub(crate) mod keys;
 pub(crate) mod orders;
 pub(crate) mod reconciliation;
 pub(crate) mod refunds;
+pub(crate) mod returns;
 pub(crate) mod stock;
 pub(crate) mod subscribers;

@@ -7,11 +7,13 @@ use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use uuid::Uuid;
 
+use crate::domain::{Move, Order};
 use crate::payments::{Charge, Outcome, Unknown};
 use crate::refunds::{self, Refund};
-use crate::settlement::{Unsettled, write_down};
-use crate::store::orders::{Overdue, Place};
+use crate::settlement::{self, Unsettled, write_down};
+use crate::store::orders::Place;
 use crate::{State, store};
 
 /// A handler gets this long before its order is looked at. Too short would be waste, but never wrong.
@@ -31,10 +33,12 @@ const BATCH: i64 = 100;
 pub struct Swept {
     /// Orders that had been charged and are paid now.
     pub paid: u64,
-    /// Orders that had been declined; their stock is free.
+    /// Orders that had been declined; they may be paid for again until their reservation ends.
     pub failed: u64,
     /// Orders that were given up and can never be charged; their stock is free.
     pub expired: u64,
+    /// Orders that had been declined, and were not paid for again before their reservation ended; their stock is free.
+    pub lapsed: u64,
     /// Refunds that the provider gave or refused.
     pub refunds: u64,
     /// Orders that wait on: not charged, not given up, or the provider did not say.
@@ -73,6 +77,7 @@ pub async fn sweep(state: &State, now: OffsetDateTime) -> Result<Swept, SweepErr
     let mut swept = Swept::default();
     let mut patience = Patience::default();
     settle_orders(state, now, &mut swept, &mut patience).await?;
+    expire_orders(state, now, &mut swept, &mut patience).await?;
     settle_refunds(state, now, &mut swept, &mut patience).await?;
     Ok(swept)
 }
@@ -85,7 +90,7 @@ pub fn spawn_sweeper(state: State) -> JoinHandle<()> {
         loop {
             ticks.tick().await;
             match sweep(&state, instant::now()).await {
-                Ok(Swept { paid: 0, failed: 0, expired: 0, refunds: 0, .. }) => {}
+                Ok(Swept { paid: 0, failed: 0, expired: 0, lapsed: 0, refunds: 0, .. }) => {}
                 Ok(swept) => tracing::info!(?swept, "settled what was left pending"),
                 Err(error) => tracing::warn!(%error, "the sweep stopped half-way"),
             }
@@ -135,14 +140,40 @@ async fn settle_orders(
     loop {
         let overdue = timeout(LONGEST_STEP, overdue(&state.db, now, &place)).await??;
         let Some(last) = overdue.last() else { return Ok(()) };
-        place = last.place();
+        place = Place::of(last);
         for order in &overdue {
             let settled = in_time(settle_one(state, order, now)).await;
             swept.count(&settled);
             if let Err(unsettled) = &settled {
-                tracing::warn!(order = %order.order.id, %unsettled, "an order stays pending until the next sweep");
+                tracing::warn!(order = %order.id, %unsettled, "an order stays pending until the next sweep");
             }
             patience.note(&settled)?;
+        }
+    }
+}
+
+/// Declined orders whose reservation has ended.
+async fn expire_orders(
+    state: &State,
+    now: OffsetDateTime,
+    swept: &mut Swept,
+    patience: &mut Patience,
+) -> Result<(), SweepError> {
+    let mut last = Uuid::nil();
+    loop {
+        let lapsed = timeout(LONGEST_STEP, lapsed(&state.db, now, last)).await??;
+        let Some(order) = lapsed.last() else { return Ok(()) };
+        last = order.id;
+        for order in &lapsed {
+            let expired = in_time(async { Ok(settlement::expire(&state.db, order, now).await?) }).await;
+            match &expired {
+                Ok(expired) => swept.lapsed += u64::from(*expired),
+                Err(unsettled) => {
+                    swept.failed_to_settle += 1;
+                    tracing::warn!(order = %order.id, %unsettled, "an order keeps its units until the next sweep");
+                }
+            }
+            patience.note(&expired)?;
         }
     }
 }
@@ -180,23 +211,29 @@ async fn overdue_refunds(
     Ok(store::refunds::overdue(&mut lease.conn(), now - SETTLE_AFTER, after, BATCH).await?)
 }
 
-async fn overdue(db: &Db, now: OffsetDateTime, after: &Place) -> Result<Vec<Overdue>, SweepError> {
+async fn overdue(db: &Db, now: OffsetDateTime, after: &Place) -> Result<Vec<Order>, SweepError> {
     let mut lease = db.acquire(&Admission::without_deadline(Class::Background)).await?;
     Ok(store::orders::overdue(&mut lease.conn(), now - SETTLE_AFTER, after, BATCH).await?)
 }
 
-async fn settle_one(state: &State, overdue: &Overdue, now: OffsetDateTime) -> Result<Option<Outcome>, Unsettled> {
-    let Some(charge) = ask(state, overdue, now).await? else { return Ok(None) };
-    write_down(&state.db, &overdue.order, &charge, now).await?;
+async fn lapsed(db: &Db, now: OffsetDateTime, after: Uuid) -> Result<Vec<Order>, SweepError> {
+    let mut lease = db.acquire(&Admission::without_deadline(Class::Background)).await?;
+    Ok(store::orders::lapsed(&mut lease.conn(), now, after, BATCH).await?)
+}
+
+async fn settle_one(state: &State, order: &Order, now: OffsetDateTime) -> Result<Option<Outcome>, Unsettled> {
+    let Some(charge) = ask(state, order, now).await? else { return Ok(None) };
+    write_down(&state.db, order, &charge, Move::Expire, now).await?;
     Ok(Some(charge.outcome))
 }
 
-/// Past its reservation, or a minute after it was placed, an order that was not charged is given up, and the provider is
-/// told first.
-async fn ask(state: &State, overdue: &Overdue, now: OffsetDateTime) -> Result<Option<Charge>, Unknown> {
-    let bill = overdue.order.bill();
-    if overdue.reserved_until.min(overdue.order.placed_at + GIVE_UP_AFTER) <= now {
-        return state.payments.void(&bill).await.map(Some);
+/// Past its reservation, or a minute after its last attempt began, an order that was not charged is given up, and the
+/// provider is told first.
+async fn ask(state: &State, order: &Order, now: OffsetDateTime) -> Result<Option<Charge>, Unknown> {
+    let given_up = order.tried_at + GIVE_UP_AFTER;
+    // An order without a reservation has nothing to wait for.
+    if order.reserved_until.is_none_or(|reserved_until| reserved_until.min(given_up) <= now) {
+        return state.payments.void(&order.bill()).await.map(Some);
     }
-    state.payments.look_up(&bill).await
+    state.payments.look_up(&order.bill()).await
 }

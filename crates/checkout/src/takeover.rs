@@ -11,20 +11,21 @@ use time::OffsetDateTime;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::domain::Order;
+use crate::domain::{Move, Order, Status};
 use crate::error::Error;
 use crate::payments::{Charge, Outcome};
 use crate::settlement::{leave, write_down};
 use crate::{State, store};
 
-/// An order that will never be charged, and is still written down as pending.
+/// An order that will not be charged, and still holds its units.
 #[derive(Debug)]
 pub(crate) struct GivenUp {
     order: Order,
-    charge: Charge,
+    /// What the provider says of the attempt that was under way; nothing where none was.
+    voided: Option<Charge>,
 }
 
-/// Gives up every pending order of the buyer that holds what the cart lacks, if all of them together hold enough of it.
+/// Gives up every unpaid order of the buyer that holds what the cart lacks, if all of them together hold enough of it.
 /// None where there is none. One that turns out to be charged or declined is settled as that.
 ///
 /// Dropped at any point, an order is pending and voided at most, which the sweeper settles.
@@ -40,15 +41,21 @@ pub(crate) async fn give_up_own(
     }
     let mut given_up = Vec::with_capacity(orders.len());
     for order in orders {
+        if order.status == Status::PaymentFailed {
+            given_up.push(GivenUp { order, voided: None });
+            continue;
+        }
         let Ok(Ok(charge)) = timeout(admission.remaining(), state.payments.void(&order.bill())).await else {
             tracing::warn!(order = %order.id, "the provider does not say whether this unpaid order may make way");
             continue;
         };
         if charge.outcome == Outcome::Voided {
-            given_up.push(GivenUp { order, charge });
-        } else {
-            write_down(&state.db, &order, &charge, instant::now()).await?;
+            given_up.push(GivenUp { order, voided: Some(charge) });
+            continue;
         }
+        let settled = write_down(&state.db, &order, &charge, Move::Expire, instant::now()).await?;
+        let declined = settled.filter(|order| order.status == Status::PaymentFailed);
+        given_up.extend(declined.map(|order| GivenUp { order, voided: None }));
     }
     Ok(Some(given_up))
 }
@@ -74,8 +81,12 @@ pub(crate) async fn make_way(
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     let mut left = Vec::with_capacity(given_up.len());
-    for GivenUp { order: old, charge } in given_up {
-        if leave(tx, old, charge, now).await?.is_some() {
+    for GivenUp { order: old, voided } in given_up {
+        let has_left = match voided {
+            Some(charge) => leave(tx, old, charge, Move::Expire, now).await?.is_some(),
+            None => store::orders::advance(&mut tx.conn(), old, Move::Expire, now).await?,
+        };
+        if has_left {
             tracing::info!(order = %old.id, by = %order.id, "an unpaid order makes way for a new one of its buyer");
             left.push(old);
         }
@@ -92,10 +103,11 @@ pub(crate) async fn make_way(
     Ok(())
 }
 
-/// They made way for nothing: their units are free for all now. What fails here the sweeper does.
+/// They made way for nothing: the units of those that were voided are free for all now. What fails here the sweeper does.
 pub(crate) async fn let_go(state: &State, given_up: &[GivenUp]) {
-    for GivenUp { order, charge } in given_up {
-        if let Err(error) = write_down(&state.db, order, charge, instant::now()).await {
+    for GivenUp { order, voided } in given_up {
+        let Some(charge) = voided else { continue };
+        if let Err(error) = write_down(&state.db, order, charge, Move::Expire, instant::now()).await {
             tracing::warn!(order = %order.id, %error, "an order that was given up stays pending until the next sweep");
         }
     }

@@ -5,10 +5,10 @@ use forebay_platform::instant;
 use forebay_pool::Admission;
 use time::OffsetDateTime;
 
-use crate::domain::Order;
+use crate::domain::{Move, Order};
 use crate::error::Error;
 use crate::payments::message::Message;
-use crate::payments::{Bill, Charge, Refund, RefundBill};
+use crate::payments::{Bill, Charge, Outcome, Refund, RefundBill};
 use crate::settlement::{report, settle};
 use crate::{State, refunds, store};
 
@@ -21,19 +21,14 @@ pub(crate) async fn take(state: &State, admission: &Admission, id: &str, message
     let mut lease = state.db.acquire(admission).await?;
     let mut tx = lease.begin().await?;
     let taken = take_in(&mut tx, id, message, instant::now()).await;
-    if let Some((order, charge)) = tx.end(taken).await? {
-        report(&order, &charge);
+    if let Some(settled) = tx.end(taken).await? {
+        report(&settled);
     }
     Ok(())
 }
 
-/// The order that it settled, and how.
-async fn take_in(
-    tx: &mut Tx<'_>,
-    id: &str,
-    message: &Message,
-    now: OffsetDateTime,
-) -> Result<Option<(Order, Charge)>, Error> {
+/// The order that it settled.
+async fn take_in(tx: &mut Tx<'_>, id: &str, message: &Message, now: OffsetDateTime) -> Result<Option<Order>, Error> {
     if !store::inbox::note(&mut tx.conn(), SOURCE, id, now).await? {
         return Ok(None);
     }
@@ -48,7 +43,11 @@ async fn take_charge(
     bill: &Bill,
     charge: &Charge,
     now: OffsetDateTime,
-) -> Result<Option<(Order, Charge)>, Error> {
+) -> Result<Option<Order>, Error> {
+    // Whoever had it voided knows what becomes of the order, or the sweeper asks.
+    if charge.outcome == Outcome::Voided {
+        return Ok(None);
+    }
     let Some(order) = store::orders::by_id(&mut tx.conn(), bill.order_id).await? else {
         tracing::warn!(order = %bill.order_id, "the payment provider speaks of an order that there is not");
         return Ok(None);
@@ -62,8 +61,7 @@ async fn take_charge(
         tracing::error!(order = %order.id, ?bill, ?ours, "the payment provider speaks of another amount");
         return Err(Error::invalid("/data/amount", "is not what the order costs"));
     }
-    let settled = settle(tx, &order, charge, now).await?;
-    Ok(settled.map(|_answer| (order, charge.clone())))
+    settle(tx, &order, charge, Move::Expire, now).await
 }
 
 async fn take_refund(tx: &mut Tx<'_>, bill: &RefundBill, said: &Refund, now: OffsetDateTime) -> Result<(), Error> {

@@ -1,15 +1,22 @@
 use forebay_platform::address::Address;
+use forebay_platform::email::EmailAddress;
+use forebay_platform::instant;
+use forebay_platform::page::Moment;
 use forebay_platform::problem::FieldError;
 use forebay_platform::text::Check;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::cart::{Line, sum};
-use super::{Cart, Money};
+use super::{Cart, Money, Place};
 use crate::error::Error;
-use crate::payments::{Bill, Outcome};
+use crate::payments::Bill;
+
+mod status;
+
+pub(crate) use status::{Move, Status};
 
 /// The body of `POST /v1/orders`.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -23,67 +30,38 @@ pub(crate) struct PlaceOrder {
     #[schema(pattern = "^tok_[A-Za-z0-9_]{1,60}$")]
     pub(crate) payment_token: String,
     pub(crate) address: Address,
+    /// Where its buyer hears of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) contact_email: Option<String>,
 }
 
 impl PlaceOrder {
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let token = self.payment_token.strip_prefix("tok_").unwrap_or_default();
-        let token_holds =
-            (1..=60).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        let checked = Check::default().rule(token_holds, "/payment_token", "must look like tok_ok");
+        let mut checked = payment_token(Check::default(), &self.payment_token);
+        if let Some(Err(rule)) = self.contact_email.as_deref().map(EmailAddress::parse) {
+            checked = checked.rule(false, "/contact_email", rule);
+        }
         self.address.check(checked, "/address").finish().map_err(Error::Invalid)
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = OrderStatus)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
-    /// Leaves for one of the next three, once.
-    PendingPayment,
-    Paid,
-    PaymentFailed,
-    Expired,
-    /// Later states of the contract; nothing here moves an order into them.
-    Shipped,
-    Delivered,
-    Cancelled,
-    Refunded,
-    PartiallyRefunded,
+/// Another attempt to pay for an order.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PayAgain {
+    pub(crate) payment_token: String,
 }
 
-impl Status {
-    /// Where a pending order goes.
-    pub(crate) fn after(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Approved => Self::Paid,
-            Outcome::Declined => Self::PaymentFailed,
-            Outcome::Voided => Self::Expired,
-        }
+impl PayAgain {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        payment_token(Check::default(), &self.payment_token).finish().map_err(Error::Invalid)
     }
+}
 
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::PendingPayment => "pending_payment",
-            Self::Paid => "paid",
-            Self::PaymentFailed => "payment_failed",
-            Self::Expired => "expired",
-            Self::Shipped => "shipped",
-            Self::Delivered => "delivered",
-            Self::Cancelled => "cancelled",
-            Self::Refunded => "refunded",
-            Self::PartiallyRefunded => "partially_refunded",
-        }
-    }
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        use Status::{
-            Cancelled, Delivered, Expired, Paid, PartiallyRefunded, PaymentFailed, PendingPayment, Refunded, Shipped,
-        };
-        let all =
-            [PendingPayment, Paid, PaymentFailed, Expired, Shipped, Delivered, Cancelled, Refunded, PartiallyRefunded];
-        all.into_iter().find(|status| status.as_str() == name)
-    }
+fn payment_token(check: Check, token: &str) -> Check {
+    let rest = token.strip_prefix("tok_").unwrap_or_default();
+    let holds = (1..=60).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    check.rule(holds, "/payment_token", "must look like tok_ok")
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -99,14 +77,28 @@ pub(crate) struct Item {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Order {
     pub(crate) id: Uuid,
+    /// What people call it by; the database gives it.
+    pub(crate) number: String,
     #[serde(skip)]
     pub(crate) user_id: Uuid,
     #[serde(skip)]
     pub(crate) cart_id: Uuid,
     pub(crate) status: Status,
+    /// Which attempt to pay for it is under way, or was the last one; from 1 on.
+    #[serde(skip)]
+    pub(crate) attempt: i16,
     pub(crate) total: Money,
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) placed_at: OffsetDateTime,
+    /// When that attempt began.
+    #[serde(skip)]
+    pub(crate) tried_at: OffsetDateTime,
+    /// How long it holds its units without being paid for.
+    #[serde(serialize_with = "optional_instant", skip_serializing_if = "Option::is_none")]
+    pub(crate) reserved_until: Option<OffsetDateTime>,
+    /// Where its buyer hears of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) contact_email: Option<String>,
     #[schema(value_type = Address)]
     pub(crate) address: serde_json::Value,
     /// Ascending by SKU: the order in which every transaction locks stock, so that none waits for another in a circle.
@@ -121,7 +113,7 @@ impl Order {
         cart: &Cart,
         lines: &[Line],
         request: &PlaceOrder,
-        now: OffsetDateTime,
+        (now, until): (OffsetDateTime, OffsetDateTime),
     ) -> Result<Self, Error> {
         let seen = Seen { version: request.cart_version, total: &request.expected_total };
         let mut items = items_of(lines)?;
@@ -135,19 +127,36 @@ impl Order {
         let address = serde_json::to_value(&request.address).expect("strings always serialize");
         Ok(Self {
             id,
+            number: String::new(),
             user_id,
             cart_id: cart.id,
             status: Status::PendingPayment,
+            attempt: 1,
             total,
             placed_at: now,
+            tried_at: now,
+            reserved_until: Some(until),
+            contact_email: request.contact_email.clone(),
             address,
             items,
         })
     }
 
+    /// As it is after this.
+    pub(crate) fn after(self, this: Move) -> Self {
+        let status = this.to();
+        let reserved_until = self.reserved_until.filter(|_| status.holds_units());
+        Self { status, reserved_until, ..self }
+    }
+
     /// What the provider is asked to collect.
     pub(crate) fn bill(&self) -> Bill {
-        Bill { order_id: self.id, attempt: 1, amount: self.total.amount, currency: self.total.currency.clone() }
+        Bill {
+            order_id: self.id,
+            attempt: self.attempt,
+            amount: self.total.amount,
+            currency: self.total.currency.clone(),
+        }
     }
 }
 
@@ -204,6 +213,32 @@ impl Seen<'_> {
 
 const CART_VERSION: &str = "/cart_version";
 const EXPECTED_TOTAL: &str = "/expected_total";
+
+fn optional_instant<S: Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => instant::serialize(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// An order in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OrderSummary {
+    pub(crate) id: Uuid,
+    pub(crate) number: String,
+    pub(crate) status: Status,
+    pub(crate) total: Money,
+    /// How many things were ordered.
+    pub(crate) units: i64,
+    #[serde(serialize_with = "forebay_platform::instant::serialize")]
+    pub(crate) placed_at: OffsetDateTime,
+}
+
+impl OrderSummary {
+    pub(crate) fn place(&self) -> Place {
+        (Moment(self.placed_at), self.id)
+    }
+}
 
 /// The answer of `GET /v1/orders/{id}`.
 #[derive(Debug, Serialize, ToSchema)]

@@ -262,6 +262,22 @@ pub(crate) async fn mark_ordered(conn: &mut Conn<'_>, cart_id: Uuid, user_id: Uu
     Ok(())
 }
 
+/// The cart is its buyer's again, with what was ordered, unless the account has another open one by now.
+pub(crate) async fn reopen(conn: &mut Conn<'_>, cart_id: Uuid) -> Result<(), Error> {
+    sqlx::query!(
+        r#"
+        update checkout.carts c set status = 'open', version = version + 1, updated_at = now()
+        where id = $1 and status = 'ordered' and not exists (
+            select from checkout.carts other where other.user_id = c.user_id and other.status = 'open'
+        )
+        "#,
+        cart_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Deletes a batch of open carts that are nobody's and have not changed since, with their lines. What is being changed or
 /// ordered at the moment stays.
 pub(crate) async fn forget_anonymous(

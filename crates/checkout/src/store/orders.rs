@@ -1,35 +1,41 @@
 use forebay_platform::db::Conn;
+use forebay_platform::page::Moment;
 use serde_json::json;
 use sqlx::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::{Event, Item, Money, Order, PaymentView, Status};
+use crate::domain::{self, Event, Item, Money, Move, Order, OrderSummary, PaymentView, Status};
 use crate::payments::Charge;
 use crate::store::events;
 
-/// The order with its items and first event.
-pub(crate) async fn insert(conn: &mut Conn<'_>, order: &Order) -> Result<(), Error> {
+/// The order with its items and first event. Answers with it and its number.
+pub(crate) async fn insert(conn: &mut Conn<'_>, order: Order) -> Result<Order, Error> {
     let skus: Vec<_> = order.items.iter().map(|item| item.sku.clone()).collect();
     let names: Vec<_> = order.items.iter().map(|item| item.name.clone()).collect();
     let prices: Vec<_> = order.items.iter().map(|item| item.unit_price.amount).collect();
     let quantities: Vec<_> = order.items.iter().map(|item| item.quantity).collect();
-    sqlx::query!(
+    let number = sqlx::query_scalar!(
         r#"
         with placed as (
-            insert into checkout.orders (id, user_id, cart_id, status, total, currency, address, placed_at)
-            values ($1, $2, $3, 'pending_payment', $4, $5, $6, $7)
-            returning id
+            insert into checkout.orders
+                (id, user_id, cart_id, status, total, currency, contact_email, address, placed_at)
+            values ($1, $2, $3, 'pending_payment', $4, $5, $6, $7, $8)
+            returning id, number
+        ),
+        held as (
+            insert into checkout.order_items (order_id, sku, name, unit_price, quantity)
+            select placed.id, i.sku, i.name, i.price, i.quantity
+            from placed, unnest($9::text[], $10::text[], $11::bigint[], $12::int[]) as i (sku, name, price, quantity)
         )
-        insert into checkout.order_items (order_id, sku, name, unit_price, quantity)
-        select placed.id, i.sku, i.name, i.price, i.quantity
-        from placed, unnest($8::text[], $9::text[], $10::bigint[], $11::int[]) as i (sku, name, price, quantity)
+        select number from placed
         "#,
         order.id,
         order.user_id,
         order.cart_id,
         order.total.amount,
         order.total.currency,
+        order.contact_email,
         order.address,
         order.placed_at,
         &skus,
@@ -37,17 +43,21 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, order: &Order) -> Result<(), Err
         &prices,
         &quantities,
     )
-    .execute(&mut *conn)
+    .fetch_one(&mut *conn)
     .await?;
-    events::record(conn, order.id, "placed", &json!({}), order.placed_at).await
+    events::record(conn, order.id, "placed", &json!({}), order.placed_at).await?;
+    Ok(Order { number, ..order })
 }
 
 pub(crate) async fn by_id(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Order>, Error> {
     let row = sqlx::query_as!(
         Row,
         r#"
-        select id, user_id, cart_id, status, total, currency, address, placed_at
-        from checkout.orders where id = $1
+        select id, number, user_id, cart_id, status, attempt, total, currency, contact_email, address, placed_at,
+               coalesce(tried_at, placed_at) as "tried_at!",
+               (select max(r.expires_at) from checkout.reservations r where r.order_id = o.id and r.state = 'held')
+                   as reserved_until
+        from checkout.orders o where id = $1
         "#,
         id,
     )
@@ -56,6 +66,57 @@ pub(crate) async fn by_id(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Order>
     let Some(row) = row else { return Ok(None) };
     let items = items_of(conn, &row).await?;
     row.with(items).map(Some)
+}
+
+/// The same, where it is the user's.
+pub(crate) async fn of_user(conn: &mut Conn<'_>, id: Uuid, user_id: Uuid) -> Result<Option<Order>, Error> {
+    Ok(by_id(conn, id).await?.filter(|order| order.user_id == user_id))
+}
+
+/// Until the transaction ends nobody else moves the order, or asks to return a part of it.
+pub(crate) async fn lock(conn: &mut Conn<'_>, id: Uuid) -> Result<(), Error> {
+    sqlx::query_scalar!("select id from checkout.orders where id = $1 for no key update", id)
+        .fetch_optional(conn)
+        .await?;
+    Ok(())
+}
+
+/// A page of a user's orders, the newest first, of one status or all.
+pub(crate) async fn page(
+    conn: &mut Conn<'_>,
+    user_id: Uuid,
+    status: Option<Status>,
+    (Moment(before), id): domain::Place,
+    rows: i64,
+) -> Result<Vec<OrderSummary>, Error> {
+    let rows = sqlx::query!(
+        r#"
+        select id, number, status, total, currency, placed_at,
+               (select coalesce(sum(i.quantity), 0) from checkout.order_items i where i.order_id = o.id) as "units!"
+        from checkout.orders o
+        where user_id = $1 and ($2::text is null or status = $2) and (placed_at, id) < ($3, $4)
+        order by placed_at desc, id desc
+        limit $5
+        "#,
+        user_id,
+        status.map(Status::as_str),
+        before,
+        id,
+        rows,
+    )
+    .fetch_all(conn)
+    .await?;
+    let summaries = rows.into_iter().map(|row| {
+        Ok(OrderSummary {
+            id: row.id,
+            number: row.number,
+            status: named(&row.status)?,
+            total: Money { amount: row.total, currency: row.currency },
+            units: row.units,
+            placed_at: row.placed_at,
+        })
+    });
+    summaries.collect()
 }
 
 async fn items_of(conn: &mut Conn<'_>, order: &Row) -> Result<Vec<Item>, Error> {
@@ -103,41 +164,94 @@ pub(crate) async fn events_of(conn: &mut Conn<'_>, order_id: Uuid) -> Result<Vec
         .await
 }
 
-/// Moves a pending order to the status it has in `settled`, with its payment and event. False where it was
-/// pending no more; then nothing is written.
-pub(crate) async fn leave_pending(
+/// Moves the order from the state and the attempt that it was read in, where the table of moves has it. False where it is
+/// there no more; then nothing is written. A pending one stays: only what its attempt came to moves it, by [`settle_attempt`].
+pub(crate) async fn advance(
     conn: &mut Conn<'_>,
-    settled: &Order,
+    order: &Order,
+    this: Move,
+    now: OffsetDateTime,
+) -> Result<bool, Error> {
+    if order.status == Status::PendingPayment || !this.is_allowed_from(order.status) {
+        return Ok(false);
+    }
+    let moved = sqlx::query!(
+        r#"
+        update checkout.orders set status = $4, version = version + 1
+        where id = $1 and status = $2 and attempt = $3
+        "#,
+        order.id,
+        order.status.as_str(),
+        order.attempt,
+        this.to().as_str(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    if moved.rows_affected() == 0 {
+        return Ok(false);
+    }
+    events::record(conn, order.id, this.to().as_str(), &json!({}), now).await?;
+    Ok(true)
+}
+
+/// Moves a pending order, with the payment that its attempt came to. False where it is pending no more, or by another attempt.
+pub(crate) async fn settle_attempt(
+    conn: &mut Conn<'_>,
+    order: &Order,
+    this: Move,
     charge: &Charge,
     now: OffsetDateTime,
 ) -> Result<bool, Error> {
     let moved = sqlx::query!(
         r#"
         with moved as (
-            update checkout.orders set status = $2, version = version + 1
-            where id = $1 and status = 'pending_payment'
-            returning id, total, currency
+            update checkout.orders set status = $3, version = version + 1
+            where id = $1 and status = 'pending_payment' and attempt = $2
+            returning id, attempt, total, currency
         )
         insert into checkout.payments (id, order_id, attempt, provider_ref, amount, currency, state, created_at)
-        select $4, id, 1, $5, total, currency, $6, $3 from moved
+        select $4, id, attempt, $5, total, currency, $6, $7 from moved
         "#,
-        settled.id,
-        settled.status.as_str(),
-        now,
+        order.id,
+        order.attempt,
+        this.to().as_str(),
         Uuid::now_v7(),
         charge.reference,
         charge.outcome.payment_state(),
+        now,
     )
     .execute(&mut *conn)
     .await?;
-    if moved.rows_affected() != 1 {
+    if moved.rows_affected() == 0 {
         return Ok(false);
     }
-    events::record(conn, settled.id, settled.status.as_str(), &json!({}), now).await?;
+    events::record(conn, order.id, this.to().as_str(), &json!({}), now).await?;
     Ok(true)
 }
 
-/// The pending orders of a user that hold what a cart lacks, in the order of their ids; none where all of them together
+/// Begins the next attempt to pay for an order that was declined and still holds its units. False where it is none.
+pub(crate) async fn try_again(conn: &mut Conn<'_>, id: Uuid, now: OffsetDateTime) -> Result<bool, Error> {
+    let began = sqlx::query!(
+        r#"
+        update checkout.orders o
+        set status = 'pending_payment', attempt = attempt + 1, tried_at = $2, version = version + 1
+        where id = $1 and status = 'payment_failed' and exists (
+            select from checkout.reservations r where r.order_id = o.id and r.state = 'held' and r.expires_at > $2
+        )
+        "#,
+        id,
+        now,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if began.rows_affected() == 0 {
+        return Ok(false);
+    }
+    events::record(conn, id, "payment_retried", &json!({}), now).await?;
+    Ok(true)
+}
+
+/// The unpaid orders of a user that hold what a cart lacks, in the order of their ids; none where all of them together
 /// hold too little.
 pub(crate) async fn in_the_way(conn: &mut Conn<'_>, user_id: Uuid, cart_id: Uuid) -> Result<Vec<Uuid>, Error> {
     sqlx::query_scalar!(
@@ -153,7 +267,7 @@ pub(crate) async fn in_the_way(conn: &mut Conn<'_>, user_id: Uuid, cart_id: Uuid
             from checkout.orders o
             join checkout.reservations r on r.order_id = o.id and r.state = 'held'
             join short s on s.sku = r.sku
-            where o.user_id = $1 and o.status = 'pending_payment'
+            where o.user_id = $1 and o.status in ('pending_payment', 'payment_failed')
         )
         select distinct id from own
         where not exists (
@@ -169,13 +283,6 @@ pub(crate) async fn in_the_way(conn: &mut Conn<'_>, user_id: Uuid, cart_id: Uuid
     .await
 }
 
-/// A pending order that nobody works on any more.
-#[derive(Debug)]
-pub(crate) struct Overdue {
-    pub(crate) order: Order,
-    pub(crate) reserved_until: OffsetDateTime,
-}
-
 /// Where the next batch of overdue orders begins.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -187,66 +294,108 @@ impl Place {
     pub(crate) fn start() -> Self {
         Self { placed_at: OffsetDateTime::UNIX_EPOCH, id: Uuid::nil() }
     }
-}
 
-impl Overdue {
-    pub(crate) fn place(&self) -> Place {
-        Place { placed_at: self.order.placed_at, id: self.order.id }
+    /// Behind this one.
+    pub(crate) fn of(order: &Order) -> Self {
+        Self { placed_at: order.placed_at, id: order.id }
     }
 }
 
-/// Pending orders placed before `placed_before`, oldest first.
+/// Pending orders whose last attempt began before `tried_before`, the oldest first: nobody works on them any more.
 pub(crate) async fn overdue(
     conn: &mut Conn<'_>,
-    placed_before: OffsetDateTime,
+    tried_before: OffsetDateTime,
     after: &Place,
     limit: i64,
-) -> Result<Vec<Overdue>, Error> {
-    let rows = sqlx::query!(
+) -> Result<Vec<Order>, Error> {
+    let ids = sqlx::query_scalar!(
         r#"
-        select o.id, o.user_id, o.cart_id, o.status, o.total, o.currency, o.address, o.placed_at,
-               (select max(r.expires_at) from checkout.reservations r where r.order_id = o.id) as reserved_until
-        from checkout.orders o
-        where o.status = 'pending_payment' and o.placed_at < $1 and (o.placed_at, o.id) > ($2, $3)
-        order by o.placed_at, o.id
+        select id from checkout.orders
+        where status = 'pending_payment' and placed_at < $1 and coalesce(tried_at, placed_at) < $1
+          and (placed_at, id) > ($2, $3)
+        order by placed_at, id
         limit $4
         "#,
-        placed_before,
+        tried_before,
         after.placed_at,
         after.id,
         limit,
     )
     .fetch_all(&mut *conn)
     .await?;
-    let mut overdue = Vec::with_capacity(rows.len());
-    for row in rows {
-        // An order without a reservation has nothing to wait for.
-        let reserved_until = row.reserved_until.unwrap_or(row.placed_at);
-        let (id, user_id, cart_id, status) = (row.id, row.user_id, row.cart_id, row.status);
-        let (total, currency, address, placed_at) = (row.total, row.currency, row.address, row.placed_at);
-        let head = Row { id, user_id, cart_id, status, total, currency, address, placed_at };
-        let items = items_of(conn, &head).await?;
-        overdue.push(Overdue { order: head.with(items)?, reserved_until });
+    all(conn, ids).await
+}
+
+/// Orders that were declined and whose reservation has ended, in the order of their ids.
+pub(crate) async fn lapsed(
+    conn: &mut Conn<'_>,
+    now: OffsetDateTime,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Order>, Error> {
+    let ids = sqlx::query_scalar!(
+        r#"
+        select distinct r.order_id
+        from checkout.reservations r
+        join checkout.orders o on o.id = r.order_id and o.status = 'payment_failed'
+        where r.state = 'held' and r.expires_at <= $1 and r.order_id > $2
+        order by r.order_id
+        limit $3
+        "#,
+        now,
+        after,
+        limit,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    all(conn, ids).await
+}
+
+async fn all(conn: &mut Conn<'_>, ids: Vec<Uuid>) -> Result<Vec<Order>, Error> {
+    let mut orders = Vec::with_capacity(ids.len());
+    for id in ids {
+        orders.extend(by_id(conn, id).await?);
     }
-    Ok(overdue)
+    Ok(orders)
 }
 
 struct Row {
     id: Uuid,
+    number: String,
     user_id: Uuid,
     cart_id: Uuid,
     status: String,
+    attempt: i16,
     total: i64,
     currency: String,
+    contact_email: Option<String>,
     address: serde_json::Value,
     placed_at: OffsetDateTime,
+    tried_at: OffsetDateTime,
+    reserved_until: Option<OffsetDateTime>,
 }
 
 impl Row {
     fn with(self, items: Vec<Item>) -> Result<Order, Error> {
-        let Self { id, user_id, cart_id, status, total, currency, address, placed_at } = self;
-        let status = Status::named(&status).ok_or_else(|| Error::Decode(format!("unknown status {status}").into()))?;
-        let total = Money { amount: total, currency };
-        Ok(Order { id, user_id, cart_id, status, total, placed_at, address, items })
+        let status = named(&self.status)?;
+        Ok(Order {
+            id: self.id,
+            number: self.number,
+            user_id: self.user_id,
+            cart_id: self.cart_id,
+            status,
+            attempt: self.attempt,
+            total: Money { amount: self.total, currency: self.currency },
+            placed_at: self.placed_at,
+            tried_at: self.tried_at,
+            reserved_until: self.reserved_until,
+            contact_email: self.contact_email,
+            address: self.address,
+            items,
+        })
     }
+}
+
+fn named(status: &str) -> Result<Status, Error> {
+    Status::named(status).ok_or_else(|| Error::Decode(format!("unknown status {status}").into()))
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+mod cancels;
 mod carts;
 mod claims;
 mod cleaning;
@@ -10,6 +11,7 @@ mod crashes;
 mod events;
 mod fulfilment;
 mod levels;
+mod lists;
 mod migration;
 mod orders;
 mod outages;
@@ -19,6 +21,8 @@ mod receiver;
 mod reconciliation;
 mod refunds;
 mod refusals;
+mod returns;
+mod second_tries;
 mod shelf;
 mod takeovers;
 mod tokens;

@@ -89,18 +89,25 @@ async fn a_key_belongs_to_one_request_of_one_user() {
 }
 
 #[tokio::test]
-async fn a_declined_payment_gives_the_units_back() {
+async fn a_declined_order_keeps_its_units_for_its_buyer() {
     let world = World::with(5).await;
     let ada = Uuid::now_v7();
     let declined = world.place(ada, &world.cart(&[(1, 5)]).await, "tok_decline").await;
     assert_eq!(declined.problem(), (422, "payment-declined"));
-    assert_eq!(world.stock_of(1).await, (5, 0));
+    assert_eq!(world.stock_of(1).await, (5, 5));
     let order = world.get(declined.header("location"), ada).await;
     assert_eq!(
         (&order.body["status"], &order.body["payments"][0]["state"]),
         (&json!("payment_failed"), &json!("declined"))
     );
-    assert_eq!(world.place(ada, &world.cart(&[(1, 5)]).await, "tok_ok").await.status, 201);
+    let eve = world.place(Uuid::now_v7(), &world.cart(&[(1, 1)]).await, "tok_ok").await;
+    assert_eq!(eve.problem(), (409, "insufficient-stock"));
+    assert_eq!(
+        world.place(ada, &world.cart(&[(1, 5)]).await, "tok_ok").await.status,
+        201,
+        "and for a new order of hers"
+    );
+    assert_eq!(world.status(ada, declined.header("location")).await, "expired");
     assert_eq!(world.faults(5).await, [""; 0]);
 }
 

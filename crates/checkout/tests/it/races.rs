@@ -108,7 +108,7 @@ fn no_carts_whatever_sell_a_unit_twice() {
 
 async fn reset(world: &World, units: i32) {
     let tables = "truncate checkout.orders, checkout.carts, checkout.idempotency_keys, payment_simulator.charges, \
-                  checkout.reservations, checkout.order_items, checkout.order_events, checkout.payments, checkout.refunds, checkout.cart_items, payment_simulator.refunds";
+                  checkout.reservations, checkout.order_items, checkout.order_events, checkout.payments, checkout.refunds, checkout.cart_items, payment_simulator.refunds cascade";
     world.execute(tables).await;
     let stock = sqlx::query("update checkout.inventory set on_hand = $1, reserved = 0").bind(units);
     stock.execute(&mut world.connection().await).await.unwrap();

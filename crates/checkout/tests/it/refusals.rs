@@ -18,7 +18,11 @@ async fn another_method_is_405_and_says_which_are_allowed() {
     let world = World::with(0).await;
     let id = Uuid::now_v7();
     for (method, path, allowed) in [
-        ("GET", "/v1/orders".to_owned(), "POST"),
+        ("DELETE", "/v1/orders".to_owned(), "POST,GET,HEAD"),
+        ("GET", format!("/v1/orders/{id}/payment"), "POST"),
+        ("GET", format!("/v1/orders/{id}/cancel"), "POST"),
+        ("GET", format!("/v1/orders/{id}/returns"), "POST"),
+        ("POST", "/v1/returns".to_owned(), "GET,HEAD"),
         ("DELETE", format!("/v1/orders/{id}"), "GET,HEAD"),
         ("PATCH", "/v1/carts".to_owned(), "POST"),
         ("PUT", format!("/v1/carts/{id}"), "GET,HEAD"),

@@ -162,6 +162,39 @@ impl World {
         self.send(self.order(user, &self.key(), cart, payment)).await
     }
 
+    /// The request of a buyer who pays again for the order at `path`.
+    pub(crate) fn payment(&self, user: Uuid, key: &str, path: &str, payment: &str) -> Request<Body> {
+        let again = request("POST", &format!("{path}/payment")).header("authorization", Token::of(user).bearer());
+        client::json(again.header("idempotency-key", key), &json!({ "payment_token": payment }))
+    }
+
+    pub(crate) async fn pay(&self, user: Uuid, path: &str, payment: &str) -> Answer {
+        self.send(self.payment(user, &self.key(), path, payment)).await
+    }
+
+    /// The request of a buyer who cancels the order at `path`.
+    pub(crate) fn cancellation(&self, user: Uuid, key: &str, path: &str) -> Request<Body> {
+        let cancel = request("POST", &format!("{path}/cancel")).header("authorization", Token::of(user).bearer());
+        cancel.header("idempotency-key", key).body(Body::empty()).unwrap()
+    }
+
+    pub(crate) async fn cancel(&self, user: Uuid, path: &str) -> Answer {
+        self.send(self.cancellation(user, &self.key(), path)).await
+    }
+
+    /// Where an order of these lines is, whose first payment was declined.
+    pub(crate) async fn declined(&self, user: Uuid, lines: &[(u32, i64)]) -> String {
+        let declined = self.place(user, &self.cart(lines).await, "tok_decline").await;
+        assert_eq!(declined.problem(), (422, "payment-declined"), "{declined:?}");
+        declined.header("location").to_owned()
+    }
+
+    pub(crate) async fn status(&self, user: Uuid, path: &str) -> String {
+        let read = self.get(path, user).await;
+        assert_eq!(read.status, 200, "{read:?}");
+        read.body["status"].as_str().unwrap().to_owned()
+    }
+
     /// Many clients at the same moment, each a task of its own.
     pub(crate) async fn send_at_once(&self, requests: impl IntoIterator<Item = Request<Body>>) -> Vec<Answer> {
         let sent = requests.into_iter().map(|request| {
@@ -302,7 +335,7 @@ const FAULTS: [(&str, &str); 5] = [
         "units reserved for nobody",
         "select count(*) from checkout.inventory i where $1 is not null and i.reserved <> (select coalesce(sum(r.quantity), 0) \
          from checkout.reservations r join checkout.orders o on o.id = r.order_id \
-         where r.sku = i.sku and r.state = 'held' and o.status = 'pending_payment')",
+         where r.sku = i.sku and r.state = 'held' and o.status in ('pending_payment', 'payment_failed'))",
     ),
     (
         "charges without a paid order",

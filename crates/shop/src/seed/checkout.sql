@@ -38,13 +38,13 @@ select pg_temp.set_aside(array['checkout.orders', 'checkout.order_items', 'check
 
 -- step: placing {orders} orders
 
-insert into checkout.orders (id, user_id, cart_id, status, total, currency, address, placed_at)
+insert into checkout.orders (id, user_id, cart_id, status, total, currency, address, placed_at, number)
 -- A cart of its own that is long gone; its id may as well be the order's.
 select o.id, pg_temp.id('a00', o.buyer, pg_temp.today() - interval '2 years' + o.buyer * interval '1 hour'), o.id,
        case when o.n % 50 < 2 then 'shipped' when o.n % 50 = 7 then 'payment_failed' else 'delivered' end,
        t.total, 'EUR',
        '{"name": "A. Buyer", "line1": "1 Mill Lane", "city": "Forebay", "postal_code": "12345", "country": "DE"}',
-       o.at
+       o.at, checkout.order_number(uuid_send(md5('order ' || o.n)::uuid))
 from seed_orders o
 join seed_totals t on t.order_n = o.n
 order by o.n desc;

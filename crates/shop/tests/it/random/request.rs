@@ -312,6 +312,9 @@ fn target(endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mut Rng) -> S
             "sort" if dice.bool() => {
                 (*dice.choice(&["newest", "popular", "price_asc", "price_desc", "name"]).unwrap()).to_owned()
             }
+            "status" if dice.bool() => {
+                (*dice.choice(&["paid", "payment_failed", "expired", "cancelled", "delivered"]).unwrap()).to_owned()
+            }
             "sku" => larder.sku(dice),
             name if dice.u8(..4) == 0 => match FILTERS.iter().find(|(known, _)| *known == name) {
                 Some((_, values)) => (*dice.choice(*values).unwrap()).to_owned(),
@@ -354,6 +357,10 @@ fn valid(name: &str, endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mu
         "delta" => Json::plain(dice.choice(&["1", "5", "-1"]).unwrap()),
         "amount" => Json::object([("amount", Json::plain("100")), ("currency", Json::text("EUR"))]),
         "address" => address(),
+        "items" => {
+            let quantity = Json::plain(&dice.u8(..3).to_string());
+            Json::Array(vec![Json::object([("sku", Json::text(&larder.sku(dice))), ("quantity", quantity)])])
+        }
         "country" => Json::text("DE"),
         "slug" => Json::text(&format!("slug-{}", dice.u32(..))),
         "category" | "parent" => Json::text("kettles"),

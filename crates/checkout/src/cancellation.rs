@@ -1,0 +1,96 @@
+//! An order is cancelled by its buyer.
+//!
+//! One that is not paid is voided at the provider first, as everywhere: where the provider says that it was charged, it is
+//! paid.
+
+use axum::http::StatusCode;
+use forebay_platform::db::Tx;
+use forebay_platform::instant;
+use forebay_pool::Admission;
+use sqlx::error::DatabaseError;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::answer::Answer;
+use crate::domain::{Move, Order, Status};
+use crate::error::Error;
+use crate::payments::{Charge, Outcome};
+use crate::settlement::{free, leave, write_down};
+use crate::store::keys::{self, Claim};
+use crate::{State, store};
+
+/// So often an order may move on between a look at it and the attempt to cancel it. Each time somebody else has gone on with
+/// it, which ends.
+const LOOKS: u32 = 5;
+
+/// A request to cancel, with who sends it.
+#[derive(Debug)]
+pub(crate) struct Cancellation {
+    pub(crate) user_id: Uuid,
+    pub(crate) order_id: Uuid,
+    pub(crate) claim: Claim,
+}
+
+/// Dropped at any point, the order is cancelled or as it was; or voided at most, which the sweeper settles.
+pub(crate) async fn cancel(state: &State, admission: &Admission, request: &Cancellation) -> Result<Answer, Error> {
+    for _ in 0..LOOKS {
+        let mut lease = state.db.acquire(admission).await?;
+        let order = store::orders::of_user(&mut lease.conn(), request.order_id, request.user_id).await?;
+        let order = order.ok_or(Error::NotFound("order"))?;
+        let before = keys::replay(&mut lease.conn(), &request.claim).await?;
+        drop(lease);
+        if let Some(answer) = before {
+            return Ok(answer);
+        }
+        let voided = match order.status {
+            Status::PendingPayment => {
+                let charge = state.payments.void(&order.bill()).await?;
+                if charge.outcome != Outcome::Voided {
+                    write_down(&state.db, &order, &charge, Move::Cancel, instant::now()).await?;
+                    continue;
+                }
+                Some(charge)
+            }
+            Status::PaymentFailed => None,
+            other => return Err(Error::OrderState(other)),
+        };
+        match write(state, admission, request, &order, voided.as_ref()).await {
+            Err(Error::Moved) => {}
+            written => return written,
+        }
+    }
+    Err(Error::InFlight)
+}
+
+async fn write(
+    state: &State,
+    admission: &Admission,
+    request: &Cancellation,
+    order: &Order,
+    voided: Option<&Charge>,
+) -> Result<Answer, Error> {
+    let mut lease = state.db.acquire(admission).await?;
+    let mut tx = lease.begin().await?;
+    let now = request.claim.now;
+    let cancelled = keys::once(&mut tx, &request.claim, async |tx| end(tx, order, voided, now).await).await;
+    match tx.end(cancelled).await {
+        // The account got another open cart at the very moment in which it gets this one back.
+        Err(Error::Store(error)) if error.as_database_error().is_some_and(DatabaseError::is_unique_violation) => {
+            Err(Error::Moved)
+        }
+        ended => ended,
+    }
+}
+
+async fn end(tx: &mut Tx<'_>, order: &Order, voided: Option<&Charge>, now: OffsetDateTime) -> Result<Answer, Error> {
+    let has_ended = match voided {
+        Some(charge) => leave(tx, order, charge, Move::Cancel, now).await?.is_some(),
+        None => store::orders::advance(&mut tx.conn(), order, Move::Cancel, now).await?,
+    };
+    if !has_ended {
+        return Err(Error::Moved);
+    }
+    free(tx, order).await?;
+    let cancelled = order.clone().after(Move::Cancel);
+    Ok(Answer::done(StatusCode::OK, &cancelled))
+}

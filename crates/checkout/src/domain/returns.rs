@@ -1,0 +1,184 @@
+//! What buyers send back.
+
+use std::collections::BTreeMap;
+
+use forebay_platform::page::Moment;
+use forebay_platform::text::Check;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Order, Place, Status};
+use crate::error::Error;
+use ReturnState::{Approved, Received, Refunded, Rejected, Requested};
+
+/// In characters.
+const LONGEST_REASON: usize = 500;
+const MOST_ITEMS: usize = 50;
+
+/// What shall be sent back, and why.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequestReturn {
+    items: Vec<ReturnItem>,
+    reason: String,
+}
+
+/// Units of one SKU.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReturnItem {
+    pub(crate) sku: String,
+    pub(crate) quantity: i32,
+}
+
+/// The state of a return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReturnState {
+    Requested,
+    Approved,
+    Rejected,
+    /// The goods are back.
+    Received,
+    Refunded,
+}
+
+/// What moves a return. The shop makes all of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReturnMove {
+    Approve,
+    Reject,
+    Receive,
+    Refund,
+}
+
+/// Every move that there is: from where, and to where.
+const MOVES: [(ReturnMove, ReturnState, ReturnState); 4] = [
+    (ReturnMove::Approve, Requested, Approved),
+    (ReturnMove::Reject, Requested, Rejected),
+    (ReturnMove::Receive, Approved, Received),
+    (ReturnMove::Refund, Received, Refunded),
+];
+
+/// A return, as it is kept and as it is answered.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Return {
+    pub(crate) id: Uuid,
+    pub(crate) order_id: Uuid,
+    /// The buyer, unless it was a guest.
+    #[serde(skip)]
+    pub(crate) user_id: Option<Uuid>,
+    pub(crate) state: ReturnState,
+    pub(crate) reason: String,
+    pub(crate) items: Vec<ReturnItem>,
+    #[serde(serialize_with = "forebay_platform::instant::serialize")]
+    pub(crate) created_at: OffsetDateTime,
+    #[serde(serialize_with = "forebay_platform::instant::serialize")]
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+impl RequestReturn {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let sized = (1..=MOST_ITEMS).contains(&self.items.len());
+        let mut check = Check::default().rule(sized, "/items", "must have 1 to 50 entries");
+        for (at, item) in self.items.iter().enumerate().take(MOST_ITEMS) {
+            let once = self.items[..at].iter().all(|before| before.sku != item.sku);
+            check = check.rule(once, &format!("/items/{at}/sku"), "must not stand twice").rule(
+                (1..=99).contains(&item.quantity),
+                &format!("/items/{at}/quantity"),
+                "must be between 1 and 99",
+            );
+        }
+        check.line("/reason", &self.reason, LONGEST_REASON).finish().map_err(Error::Invalid)
+    }
+}
+
+impl Return {
+    /// A request to send these back, where the order has come, and as many are left of each: `asked` is what earlier returns
+    /// have asked for that were not rejected.
+    pub(crate) fn request(
+        order: &Order,
+        asked: &BTreeMap<String, i64>,
+        RequestReturn { items, reason }: &RequestReturn,
+        now: OffsetDateTime,
+    ) -> Result<Self, Error> {
+        if order.status != Status::Delivered {
+            return Err(Error::OrderState(order.status));
+        }
+        let mut check = Check::default();
+        for (at, item) in items.iter().enumerate() {
+            let bought = order.items.iter().find(|bought| bought.sku == item.sku);
+            check = match bought {
+                None => check.rule(false, &format!("/items/{at}/sku"), "must be in the order"),
+                Some(bought) => {
+                    let left = i64::from(bought.quantity) - asked.get(&item.sku).copied().unwrap_or_default();
+                    let rule = format!("must be at most {left}, which is what is left to return");
+                    check.rule(i64::from(item.quantity) <= left, &format!("/items/{at}/quantity"), rule)
+                }
+            };
+        }
+        check.finish().map_err(Error::Invalid)?;
+        let (id, order_id, user_id, state) = (Uuid::now_v7(), order.id, Some(order.user_id), Requested);
+        let (items, reason) = (items.clone(), reason.clone());
+        Ok(Self { id, order_id, user_id, state, reason, items, created_at: now, updated_at: now })
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        (Moment(self.created_at), self.id)
+    }
+}
+
+impl ReturnState {
+    const ALL: [Self; 5] = [Requested, Approved, Rejected, Received, Refunded];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Received => "received",
+            Self::Refunded => "refunded",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+impl ReturnMove {
+    fn row(self) -> (ReturnState, ReturnState) {
+        let row = MOVES.into_iter().find(|(known, ..)| *known == self);
+        let (_, from, to) = row.expect("every move has its row");
+        (from, to)
+    }
+
+    pub(crate) fn from(self) -> ReturnState {
+        self.row().0
+    }
+
+    pub(crate) fn to(self) -> ReturnState {
+        self.row().1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_move_has_one_row_and_an_end_has_none() {
+        for (this, from, to) in MOVES {
+            assert_eq!((this.from(), this.to()), (from, to));
+            assert_eq!(MOVES.iter().filter(|(other, ..)| *other == this).count(), 1);
+        }
+        for end in [Rejected, Refunded] {
+            assert!(MOVES.iter().all(|(_, from, _)| *from != end));
+        }
+        for state in ReturnState::ALL {
+            assert_eq!(ReturnState::named(state.as_str()), Some(state));
+        }
+    }
+}

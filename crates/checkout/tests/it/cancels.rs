@@ -1,0 +1,114 @@
+//! A buyer cancels an order.
+
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use crate::crashes::{HIDE_PROVIDER, SHOW_PROVIDER, dropped_after, settled};
+use crate::world::World;
+
+#[tokio::test]
+async fn a_declined_order_is_cancelled_and_gives_back_its_units_and_its_cart() {
+    let world = World::with(5).await;
+    let (ada, cart, key) = (Uuid::now_v7(), world.cart(&[(1, 2)]).await, world.key());
+    let declined = world.place(ada, &cart, "tok_decline").await;
+    let order = declined.header("location");
+    let cancelled = world.send(world.cancellation(ada, &key, order)).await;
+    assert_eq!((cancelled.status.as_u16(), &cancelled.body["status"]), (200, &json!("cancelled")));
+    assert_eq!(world.stock_of(1).await, (5, 0));
+    let again = world.send(world.cancellation(ada, &key, order)).await;
+    assert_eq!((again.status, &again.body), (cancelled.status, &cancelled.body));
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(
+        world.cancel(ada, order).await.problem(),
+        (409, "order-state-conflict"),
+        "by another key it is too late"
+    );
+    assert_eq!(world.pay(ada, order, "tok_ok").await.problem(), (409, "order-state-conflict"));
+    cart.saw(&world.get("/v1/cart", ada).await);
+    assert_eq!(world.place(ada, &cart, "tok_ok").await.status, 201, "the cart is open again");
+    assert_eq!(world.faults(5).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_order_that_was_never_charged_is_voided_before_it_is_cancelled() {
+    let world = World::with(5).await;
+    let (ada, cart, key) = (Uuid::now_v7(), world.cart(&[(1, 2)]).await, world.key());
+    world.execute(HIDE_PROVIDER).await;
+    let pending = world.send(world.order(ada, &key, &cart, "tok_ok")).await;
+    let order = pending.header("location");
+    assert_eq!(world.cancel(ada, order).await.problem(), (504, "deadline-exceeded"), "nobody knows what to say of it");
+    world.execute(SHOW_PROVIDER).await;
+    assert_eq!(world.cancel(ada, order).await.status, 200);
+    assert_eq!(world.count("select count(*) from payment_simulator.charges where outcome = 'voided'").await, 1);
+    let placed = world.send(world.order(ada, &key, &cart, "tok_ok")).await;
+    assert_eq!((placed.problem(), placed.header("idempotent-replayed")), ((409, "order-state-conflict"), "true"));
+    assert_eq!(world.stock_of(1).await, (5, 0));
+    assert_eq!(world.faults(5).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_buyer_with_another_open_cart_keeps_that_one() {
+    let world = World::with(5).await;
+    let (ada, cart) = (Uuid::now_v7(), world.cart(&[(1, 2)]).await);
+    let declined = world.place(ada, &cart, "tok_decline").await;
+    let other = world.cart(&[(2, 1)]).await;
+    assert_eq!(world.send(world.claim(&other, ada)).await.status, 200);
+    assert_eq!(world.cancel(ada, declined.header("location")).await.status, 200);
+    let status = async |id: &str| world.get(&format!("/v1/carts/{id}"), ada).await.body["status"].clone();
+    assert_eq!((status(&cart.id).await, status(&other.id).await), (json!("ordered"), json!("open")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_cancel_a_payment_and_the_end_of_the_reservation_one_wins() {
+    let world = World::with(1_000).await;
+    let tomorrow = OffsetDateTime::now_utc() + Duration::hours(23);
+    for round in 0..40 {
+        let ada = Uuid::now_v7();
+        let order = world.declined(ada, &[(1, 1), (2, 1)]).await;
+        let mut requests = vec![
+            world.payment(ada, &world.key(), &order, ["tok_ok", "tok_lost", "tok_decline"][round % 3]),
+            world.cancellation(ada, &world.key(), &order),
+        ];
+        if round % 2 == 0 {
+            requests.reverse();
+        }
+        let sweep = async {
+            if round % 4 != 3 {
+                // May find no connection in time, which must be safe as well.
+                drop(forebay_checkout::sweep(&world.state, tomorrow).await);
+            }
+        };
+        let (answers, ()) = tokio::join!(world.send_at_once(requests), sweep);
+        let allowed = [200, 202, 409, 422];
+        assert!(answers.iter().all(|answer| allowed.contains(&answer.status.as_u16())), "{answers:?}");
+        let told: Vec<_> =
+            answers.iter().filter(|answer| answer.status == 200).map(|answer| &answer.body["status"]).collect();
+        assert!(told.len() <= 1, "paid and cancelled: {answers:?}");
+        settled(&world).await;
+        let status = world.status(ada, &order).await;
+        assert!(["paid", "cancelled", "expired"].contains(&&*status), "{status}");
+        assert_eq!(world.faults(1_000).await, [""; 0], "{status} {answers:?}");
+        assert!(told.iter().all(|told| *told == &json!(status)), "{status} {answers:?}");
+    }
+    assert_eq!(world.count("select sum(reserved) from checkout.inventory").await, 0);
+    assert_eq!(world.faults(1_000).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_cancel_dropped_at_any_await_leaves_nothing_that_the_sweep_does_not_settle() {
+    let world = World::with(1_000).await;
+    let (mut ended, ada) = (0, Uuid::now_v7());
+    for waits in 0..50 {
+        let order = if waits % 2 == 0 {
+            world.declined(ada, &[(1, 1), (2, 3)]).await
+        } else {
+            world.place(ada, &world.cart(&[(1, 1)]).await, "tok_lost").await.header("location").to_owned()
+        };
+        ended += u32::from(dropped_after(waits, world.cancel(ada, &order)).await);
+        settled(&world).await;
+    }
+    assert!((1..50).contains(&ended), "some got through, and some were dropped: {ended}");
+    assert_eq!(world.count("select sum(reserved) from checkout.inventory").await, 0);
+    assert_eq!(world.faults(1_000).await, [""; 0]);
+}

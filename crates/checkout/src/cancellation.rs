@@ -1,7 +1,8 @@
 //! An order is cancelled by its buyer.
 //!
 //! One that is not paid is voided at the provider first, as everywhere: where the provider says that it was charged, it is
-//! paid.
+//! paid. One that is paid and not shipped is cancelled, and all that is left of what was paid is asked back, in one transaction;
+//! the provider gives it back after that, and where that is interrupted, the sweeper goes on with it.
 
 use axum::http::StatusCode;
 use forebay_platform::db::Tx;
@@ -15,6 +16,7 @@ use crate::answer::Answer;
 use crate::domain::{Move, Order, Status};
 use crate::error::Error;
 use crate::payments::{Charge, Outcome};
+use crate::refunds::{self, Refund, RefundError};
 use crate::settlement::{free, leave, write_down};
 use crate::store::keys::{self, Claim};
 use crate::{State, store};
@@ -22,6 +24,9 @@ use crate::{State, store};
 /// So often an order may move on between a look at it and the attempt to cancel it. Each time somebody else has gone on with
 /// it, which ends.
 const LOOKS: u32 = 5;
+
+/// Why money goes back.
+const REASON: &str = "The buyer has cancelled the order.";
 
 /// A request to cancel, with who sends it.
 #[derive(Debug)]
@@ -51,12 +56,18 @@ pub(crate) async fn cancel(state: &State, admission: &Admission, request: &Cance
                 }
                 Some(charge)
             }
-            Status::PaymentFailed => None,
+            Status::PaymentFailed | Status::Paid => None,
             other => return Err(Error::OrderState(other)),
         };
         match write(state, admission, request, &order, voided.as_ref()).await {
             Err(Error::Moved) => {}
-            written => return written,
+            Err(error) => return Err(error),
+            Ok((answer, refund)) => {
+                if let Some(refund) = refund {
+                    refunds::settle(state, refund).await;
+                }
+                return Ok(answer);
+            }
         }
     }
     Err(Error::InFlight)
@@ -68,21 +79,31 @@ async fn write(
     request: &Cancellation,
     order: &Order,
     voided: Option<&Charge>,
-) -> Result<Answer, Error> {
+) -> Result<(Answer, Option<Refund>), Error> {
     let mut lease = state.db.acquire(admission).await?;
     let mut tx = lease.begin().await?;
-    let now = request.claim.now;
-    let cancelled = keys::once(&mut tx, &request.claim, async |tx| end(tx, order, voided, now).await).await;
+    let (now, mut refund) = (request.claim.now, None);
+    let cancelled = keys::once(&mut tx, &request.claim, async |tx| {
+        refund = end(tx, order, voided, now).await?;
+        Ok(Answer::done(StatusCode::OK, &order.clone().after(Move::Cancel)))
+    });
+    let cancelled = cancelled.await;
     match tx.end(cancelled).await {
         // The account got another open cart at the very moment in which it gets this one back.
         Err(Error::Store(error)) if error.as_database_error().is_some_and(DatabaseError::is_unique_violation) => {
             Err(Error::Moved)
         }
-        ended => ended,
+        ended => ended.map(|answer| (answer, refund)),
     }
 }
 
-async fn end(tx: &mut Tx<'_>, order: &Order, voided: Option<&Charge>, now: OffsetDateTime) -> Result<Answer, Error> {
+/// Answers with what is asked back, where there is anything.
+async fn end(
+    tx: &mut Tx<'_>,
+    order: &Order,
+    voided: Option<&Charge>,
+    now: OffsetDateTime,
+) -> Result<Option<Refund>, Error> {
     let has_ended = match voided {
         Some(charge) => leave(tx, order, charge, Move::Cancel, now).await?.is_some(),
         None => store::orders::advance(&mut tx.conn(), order, Move::Cancel, now).await?,
@@ -90,7 +111,17 @@ async fn end(tx: &mut Tx<'_>, order: &Order, voided: Option<&Charge>, now: Offse
     if !has_ended {
         return Err(Error::Moved);
     }
-    free(tx, order).await?;
-    let cancelled = order.clone().after(Move::Cancel);
-    Ok(Answer::done(StatusCode::OK, &cancelled))
+    if order.status != Status::Paid {
+        free(tx, order).await?;
+        return Ok(None);
+    }
+    let refund = match refunds::request(tx, order.id, None, REASON, now).await {
+        Ok(refund) => Some(refund),
+        // It cost nothing, or all of it is on its way back.
+        Err(RefundError::TooMuch { left: 0, .. }) => None,
+        Err(RefundError::Store(error)) => return Err(error.into()),
+        Err(_) => return Err(Error::Moved),
+    };
+    store::stock::put_back(&mut tx.conn(), order).await?;
+    Ok(refund)
 }

@@ -31,6 +31,7 @@ pub(crate) struct PlaceOrder {
     pub(crate) payment_token: String,
     pub(crate) address: Address,
     /// Where its buyer hears of it.
+    #[schema(format = "email")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) contact_email: Option<String>,
 }
@@ -49,6 +50,7 @@ impl PlaceOrder {
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PayAgain {
+    #[schema(pattern = "^tok_[A-Za-z0-9_]{1,60}$")]
     pub(crate) payment_token: String,
 }
 

@@ -21,7 +21,9 @@ const MOST_ITEMS: usize = 50;
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequestReturn {
+    #[schema(min_items = 1, max_items = 50)]
     items: Vec<ReturnItem>,
+    #[schema(min_length = 1, max_length = 500)]
     reason: String,
 }
 
@@ -30,6 +32,7 @@ pub(crate) struct RequestReturn {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReturnItem {
     pub(crate) sku: String,
+    #[schema(minimum = 1, maximum = 99)]
     pub(crate) quantity: i32,
 }
 

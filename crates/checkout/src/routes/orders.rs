@@ -102,7 +102,9 @@ pub(crate) async fn cancel(
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     status: Option<Status>,
+    /// The `next_cursor` of the page before, of the same list.
     cursor: Option<String>,
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
 }
 

@@ -67,7 +67,9 @@ async fn make(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
+    /// The `next_cursor` of the page before, of the same list.
     cursor: Option<String>,
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
 }
 

@@ -102,6 +102,30 @@ pub(crate) async fn release(conn: &mut Conn<'_>, order: &Order) -> Result<(), Er
     Ok(())
 }
 
+/// What the order had taken from the shelf is there again, and free.
+pub(crate) async fn put_back(conn: &mut Conn<'_>, order: &Order) -> Result<(), Error> {
+    sqlx::query!(
+        r#"
+        with locked as materialized (
+            select sku from checkout.inventory where sku = any($2) order by sku collate "C" for no key update
+        ),
+        given_back as (
+            update checkout.reservations set state = 'released'
+            where order_id = $1 and state = 'consumed'
+            returning sku, quantity
+        )
+        update checkout.inventory i set on_hand = i.on_hand + g.quantity, updated_at = now()
+        from locked l, given_back g
+        where i.sku = l.sku and g.sku = l.sku
+        "#,
+        order.id,
+        &skus_of(order),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 fn skus_of(order: &Order) -> Vec<String> {
     order.items.iter().map(|item| item.sku.clone()).collect()
 }

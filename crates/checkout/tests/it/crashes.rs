@@ -43,7 +43,8 @@ pub(crate) async fn settled(world: &World) -> u64 {
         loop {
             let swept = world.sweep().await;
             by_sweep += swept.paid + swept.failed + swept.expired;
-            let pending = "select count(*) from checkout.orders where status = 'pending_payment'";
+            let pending = "select (select count(*) from checkout.orders where status = 'pending_payment') \
+                           + (select count(*) from checkout.refunds where state = 'requested')";
             let busy = "select count(*) from pg_stat_activity where datname = current_database() and state <> 'idle' \
                         and pid <> pg_backend_pid()";
             if world.count(pending).await == 0 && world.count(busy).await == 0 {

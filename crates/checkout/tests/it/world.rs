@@ -340,7 +340,7 @@ const FAULTS: [(&str, &str); 5] = [
     (
         "charges without a paid order",
         "select count(*) from payment_simulator.charges c left join checkout.orders o on o.id = c.order_id \
-         where $1 is not null and c.outcome = 'approved' and o.status is distinct from 'paid'",
+         where $1 is not null and c.outcome = 'approved' and c.refunded < c.amount and o.status is distinct from 'paid'",
     ),
     (
         "paid orders without one charge and one payment",

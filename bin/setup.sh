@@ -32,7 +32,7 @@ have_postgres() {
 # The bouncers that tests run lie where an ordinary user's shell may not look.
 have_daemon() { have "$1" || [ -x "/usr/sbin/$1" ] || [ -x "/usr/local/sbin/$1" ]; }
 
-# The names that this system's packages have for: postgres, cc, curl, pip, pgbouncer, pgpool, tsc.
+# The names that this system's packages have for: postgres, cc, curl, pip, chromium, pgbouncer, pgpool, tsc.
 package_for() {
     case "$manager:$1" in
         dnf:postgres) echo postgresql-server ;;
@@ -160,7 +160,7 @@ install() {
     }
 }
 
-# set_up NEED...: cargo, a linker, and those of `postgres`, `curl`, `pip`, `pgbouncer`, `pgpool` and `tsc` that are named.
+# set_up NEED...: cargo, a linker, and those of `postgres`, `curl`, `pip`, `chromium`, `pgbouncer`, `pgpool` and `tsc` that are named.
 set_up() {
     find_cargo
     missing=
@@ -169,6 +169,7 @@ set_up() {
         case "$need" in
             postgres) have_postgres || missing="$missing postgres" ;;
             pip) python3 -m pip --version >/dev/null 2>&1 || missing="$missing pip" ;;
+            chromium) have chromium || have chromium-browser || missing="$missing chromium" ;;
             pgbouncer | pgpool) have_daemon "$need" || missing="$missing $need" ;;
             *) have "$need" || missing="$missing $need" ;;
         esac

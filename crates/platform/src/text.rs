@@ -77,8 +77,8 @@ fn is_country(code: &str) -> bool {
     COUNTRIES.split_ascii_whitespace().any(|country| country == code)
 }
 
-/// All 249 that are assigned.
-const COUNTRIES: &str = "\
+/// The codes of ISO 3166-1 that an address may have, between spaces: all 249 that are assigned.
+pub const COUNTRIES: &str = "\
     AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC CD \
     CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF \
     GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN \

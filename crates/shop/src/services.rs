@@ -118,6 +118,8 @@ impl Services {
             ("catalog", self.catalog.clone().map(forebay_catalog::router)),
             ("auth", self.auth.clone().map(forebay_auth::router)),
             ("checkout", self.checkout.clone().map(forebay_checkout::router)),
+            // Where products are: whoever opens the shop looks at these first.
+            ("storefront", self.catalog.as_ref().map(|_| forebay_storefront::router())),
         ];
         let served = services.into_iter().filter_map(|(name, router)| Some((name, router?)));
         let all = served.fold(Router::new(), |all, (name, router)| all.merge(serve::measured(router, name)));

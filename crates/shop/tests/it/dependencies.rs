@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Each crate with those of ours that it may depend on, development aside.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("pool-core", &[]),
     ("embedded", &[]),
     ("pool", &["pool-core"]),
@@ -13,7 +13,8 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("catalog", &["platform", "pool"]),
     ("auth", &["platform", "pool"]),
     ("checkout", &["platform", "pool"]),
-    ("shop", &["catalog", "auth", "checkout", "platform", "pool", "embedded"]),
+    ("storefront", &["platform"]),
+    ("shop", &["catalog", "auth", "checkout", "storefront", "platform", "pool", "embedded"]),
     ("wire", &[]),
     ("races", &["pool-core", "races-sqlx", "races-stream", "races-tokio"]),
     ("races-sqlx", &["races-tokio"]),

@@ -1,4 +1,4 @@
-//! The README's curl lines, in order, against the started binary.
+//! The README's curl lines, in order, against the started binary; and those that it answers to `curl` itself.
 
 use std::process::{Command, Stdio};
 
@@ -33,6 +33,18 @@ async fn the_curl_lines_work_in_order() {
     for part in ["\"next_cursor\"", "\"SKU-000001\"", "\"status\":\"paid\"", "\"payments\""] {
         assert!(out.contains(part), "{part} is missing in:\n{out}");
     }
+    shop.send(rustix::process::Signal::TERM);
+    assert!(shop.ended().await.0.success());
+}
+
+#[tokio::test]
+async fn what_curl_is_told_at_the_root_is_a_script_that_buys() {
+    let home = home();
+    let shop = Shop::open(home.path(), &[]).await;
+    let mut sh = tokio::process::Command::new("sh");
+    let said = sh.args(["-c", &format!("curl -sf http://{} | sh -e", shop.address)]).output().await.unwrap();
+    let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    assert!(said.status.success() && out.contains("\"status\":\"paid\""), "{out}\n{err}");
     shop.send(rustix::process::Signal::TERM);
     assert!(shop.ended().await.0.success());
 }

@@ -177,3 +177,19 @@ set_up() {
     # shellcheck disable=SC2086
     [ -z "$missing" ] || install $missing
 }
+
+# shop_of REVISION: builds the shop of a git revision once, and prints the program's path.
+shop_of() {
+    revision=$(git rev-parse --verify --short=8 "$1^{commit}") || exit 3
+    program=$PWD/target/revisions/$revision/shop
+    if [ ! -x "$program" ]; then
+        say "Forebay: building the shop of $revision"
+        sources=$(mktemp -d)
+        trap 'git worktree remove --force "$sources"' EXIT
+        git worktree add --quiet --detach "$sources" "$revision"
+        (cd "$sources" && CARGO_TARGET_DIR="$OLDPWD/target/revisions/target" cargo build --release --package forebay-shop >&2)
+        mkdir -p "$(dirname "$program")"
+        cp target/revisions/target/release/shop "$program"
+    fi
+    echo "$program"
+}

@@ -1,4 +1,4 @@
-//! Who asks for a cart: its owner by bearer token, or whoever holds the token of a cart that nobody owns yet.
+//! Who asks for a cart or an order: its owner by bearer token, or whoever holds the token of a cart that nobody owns.
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
@@ -7,7 +7,7 @@ use forebay_platform::problem::{Code, Problem};
 use uuid::Uuid;
 
 use crate::State;
-use crate::domain::{Cart, CartStatus, CartToken, TokenHash};
+use crate::domain::{Cart, CartStatus, CartToken, Order, TokenHash};
 use crate::error::Error;
 
 #[derive(Debug)]
@@ -17,6 +17,20 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// Whose a request's key is. A guest's is that of the cart's token: who does not have it cannot ask for an answer again.
+    pub(crate) fn key_owner(&self) -> Uuid {
+        let token = self.cart_token.unwrap_or_default();
+        self.user.unwrap_or_else(|| Uuid::from_u128(u128::from_be_bytes(token[..16].try_into().unwrap_or_default())))
+    }
+
+    /// Whether the order is the caller's: a guest's is whoever's who holds the token of its cart.
+    pub(crate) fn bought(&self, order: &Order, cart_token: Option<TokenHash>) -> bool {
+        match order.user_id {
+            Some(owner) => self.user == Some(owner),
+            None => cart_token.is_some() && self.cart_token == cart_token,
+        }
+    }
+
     /// The cart, if it exists and is the caller's: nobody learns of another's.
     pub(crate) fn admitted_to(&self, cart: Option<Cart>) -> Result<Cart, Error> {
         let shown = cart.filter(|cart| cart.status != CartStatus::Merged && self.owns(cart));

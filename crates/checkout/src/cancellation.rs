@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::answer::Answer;
+use crate::caller::Caller;
 use crate::domain::{Move, Order, Status};
 use crate::error::Error;
 use crate::payments::{Charge, Outcome};
@@ -31,7 +32,7 @@ const REASON: &str = "The buyer has cancelled the order.";
 /// A request to cancel, with who sends it.
 #[derive(Debug)]
 pub(crate) struct Cancellation {
-    pub(crate) user_id: Uuid,
+    pub(crate) caller: Caller,
     pub(crate) order_id: Uuid,
     pub(crate) claim: Claim,
 }
@@ -40,7 +41,7 @@ pub(crate) struct Cancellation {
 pub(crate) async fn cancel(state: &State, admission: &Admission, request: &Cancellation) -> Result<Answer, Error> {
     for _ in 0..LOOKS {
         let mut lease = state.db.acquire(admission).await?;
-        let order = store::orders::of_user(&mut lease.conn(), request.order_id, request.user_id).await?;
+        let order = store::orders::of(&mut lease.conn(), request.order_id, &request.caller).await?;
         let order = order.ok_or(Error::NotFound("order"))?;
         let before = keys::replay(&mut lease.conn(), &request.claim).await?;
         drop(lease);

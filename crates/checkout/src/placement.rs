@@ -19,7 +19,6 @@ use crate::{State, store, takeover};
 /// A request to place an order, checked, with who sends it.
 #[derive(Debug)]
 pub(crate) struct Placement {
-    pub(crate) user_id: Uuid,
     pub(crate) caller: Caller,
     pub(crate) claim: Claim,
     /// The id that the order will have.
@@ -28,10 +27,10 @@ pub(crate) struct Placement {
 }
 
 impl Placement {
-    pub(crate) fn new(user_id: Uuid, caller: Caller, key: &IdempotencyKey, request: PlaceOrder) -> Self {
+    pub(crate) fn new(caller: Caller, key: &IdempotencyKey, request: PlaceOrder) -> Self {
         let order_id = Uuid::now_v7();
-        let claim = Claim::new(user_id, key, "order.place", ("POST /v1/orders", &request), instant::now());
-        Self { user_id, caller, claim: claim.settled_by(order_id), order_id, request }
+        let claim = Claim::new(caller.key_owner(), key, "order.place", ("POST /v1/orders", &request), instant::now());
+        Self { caller, claim: claim.settled_by(order_id), order_id, request }
     }
 }
 
@@ -52,13 +51,14 @@ pub(crate) async fn place(state: &State, admission: &Admission, placement: Place
     }
 }
 
-/// What is short may be held by an unpaid order of the same buyer; then that one makes way.
+/// What is short may be held by an unpaid order of the same account; then that one makes way.
 async fn begin_or_take_over(state: &State, admission: &Admission, placement: &Placement) -> Result<Begun, Error> {
     let short = match begin(state, admission, placement, &[]).await {
         Err(short @ Error::InsufficientStock(_)) => short,
         begun => return begun,
     };
-    let (user_id, cart_id) = (placement.user_id, placement.request.cart_id);
+    let cart_id = placement.request.cart_id;
+    let Some(user_id) = placement.caller.user else { return Err(short) };
     let Some(given_up) = takeover::give_up_own(state, admission, user_id, cart_id).await? else { return Err(short) };
     let begun = begin(state, admission, placement, &given_up).await;
     // Refused after all, or the same key was faster.
@@ -80,7 +80,7 @@ async fn begin(
     let written = write(&mut tx, placement, given_up, state.reservation_ttl).await;
     match tx.end(written).await? {
         Some(order) => {
-            security::record(Event::OrderPlaced { order: order.id }, Some(order.user_id));
+            security::record(Event::OrderPlaced { order: order.id }, order.user_id);
             Ok(Begun::Pending(order))
         }
         None => resume(&mut lease.conn(), &placement.claim).await,
@@ -94,7 +94,7 @@ async fn write(
     given_up: &[GivenUp],
     reservation_ttl: std::time::Duration,
 ) -> Result<Option<Order>, Error> {
-    let Placement { user_id, caller, claim, order_id, request } = placement;
+    let Placement { caller, claim, order_id, request } = placement;
     let now = claim.now;
     if !store::keys::claim(&mut tx.conn(), claim).await? {
         return Ok(None);
@@ -102,8 +102,8 @@ async fn write(
     let cart = caller.may_change(store::carts::lock(&mut tx.conn(), request.cart_id).await?)?;
     let lines = store::carts::lines(&mut tx.conn(), cart.id).await?;
     let until = now + reservation_ttl;
-    let order = Order::place(*order_id, *user_id, &cart, &lines, request, (now, until))?;
-    store::carts::mark_ordered(&mut tx.conn(), cart.id, *user_id).await?;
+    let order = Order::place(*order_id, caller.user, &cart, &lines, request, (now, until))?;
+    store::carts::mark_ordered(&mut tx.conn(), cart.id, caller.user).await?;
     let order = store::orders::insert(&mut tx.conn(), order).await?;
     takeover::make_way(tx, given_up, &order, now).await?;
     // Last, so that the rows that everyone wants are locked for the shortest time.

@@ -9,6 +9,7 @@ use forebay_pool::Admission;
 use uuid::Uuid;
 
 use crate::answer::Answer;
+use crate::caller::Caller;
 use crate::collect::{ABANDONED_AFTER, Begun, answered_before, collect, resume};
 use crate::domain::{Move, Order, PayAgain, Status};
 use crate::error::Error;
@@ -19,7 +20,7 @@ use crate::{State, store};
 /// A request to pay again, checked, with who sends it.
 #[derive(Debug)]
 pub(crate) struct SecondTry {
-    pub(crate) user_id: Uuid,
+    pub(crate) caller: Caller,
     pub(crate) order_id: Uuid,
     pub(crate) claim: Claim,
     pub(crate) request: PayAgain,
@@ -45,7 +46,7 @@ pub(crate) async fn pay_again(state: &State, admission: &Admission, request: Sec
 /// be collected; where it was, the order is paid.
 async fn settle_abandoned(state: &State, admission: &Admission, request: &SecondTry) -> Result<(), Error> {
     let mut lease = state.db.acquire(admission).await?;
-    let order = store::orders::of_user(&mut lease.conn(), request.order_id, request.user_id).await?;
+    let order = store::orders::of(&mut lease.conn(), request.order_id, &request.caller).await?;
     let order = order.ok_or(Error::NotFound("order"))?;
     let repeated = store::keys::find(&mut lease.conn(), &request.claim).await?.is_some();
     drop(lease);

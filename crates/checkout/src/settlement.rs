@@ -58,7 +58,7 @@ pub(crate) async fn write_down(
 /// Tells of an order that was settled, once that is committed.
 pub(crate) fn report(settled: &Order) {
     if settled.status == Status::Paid {
-        security::record(Event::OrderPaid { order: settled.id }, Some(settled.user_id));
+        security::record(Event::OrderPaid { order: settled.id }, settled.user_id);
     }
 }
 
@@ -105,7 +105,9 @@ pub(crate) async fn leave(
 
 /// An order that will not be paid gives back what it holds: its cart to its buyer, and its units to all.
 pub(crate) async fn free(tx: &mut Tx<'_>, order: &Order) -> Result<(), Error> {
-    store::carts::lock_account(&mut tx.conn(), order.user_id).await?;
+    if let Some(user_id) = order.user_id {
+        store::carts::lock_account(&mut tx.conn(), user_id).await?;
+    }
     store::carts::reopen(&mut tx.conn(), order.cart_id).await?;
     Ok(store::stock::release(&mut tx.conn(), order).await?)
 }

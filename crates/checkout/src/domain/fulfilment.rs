@@ -64,7 +64,8 @@ impl OrdersQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrderLine {
     pub(crate) id: Uuid,
-    pub(crate) user_id: Uuid,
+    /// Null where it is a guest's.
+    pub(crate) user_id: Option<Uuid>,
     pub(crate) status: Status,
     pub(crate) total: Money,
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
@@ -82,7 +83,8 @@ impl OrderLine {
 pub(crate) struct OrderFile {
     #[serde(flatten)]
     pub(crate) order: Order,
-    pub(crate) user_id: Uuid,
+    /// Null where it is a guest's.
+    pub(crate) user_id: Option<Uuid>,
     pub(crate) payments: Vec<PaymentView>,
     pub(crate) refunds: Vec<RefundView>,
     pub(crate) events: Vec<EventView>,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::cart::{Line, sum};
 use super::{Cart, Money, Place};
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::payments::Bill;
 
@@ -37,8 +38,11 @@ pub(crate) struct PlaceOrder {
 }
 
 impl PlaceOrder {
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// A guest has nothing else to hear of it by than an e-mail address.
+    pub(crate) fn check(&self, caller: &Caller) -> Result<(), Error> {
         let mut checked = payment_token(Check::default(), &self.payment_token);
+        let is_reached = caller.user.is_some() || self.contact_email.is_some();
+        checked = checked.rule(is_reached, "/contact_email", "is required without an account");
         if let Some(Err(rule)) = self.contact_email.as_deref().map(EmailAddress::parse) {
             checked = checked.rule(false, "/contact_email", rule);
         }
@@ -81,8 +85,9 @@ pub(crate) struct Order {
     pub(crate) id: Uuid,
     /// What people call it by; the database gives it.
     pub(crate) number: String,
+    /// None where it is a guest's.
     #[serde(skip)]
-    pub(crate) user_id: Uuid,
+    pub(crate) user_id: Option<Uuid>,
     #[serde(skip)]
     pub(crate) cart_id: Uuid,
     pub(crate) status: Status,
@@ -111,7 +116,7 @@ impl Order {
     /// What the cart becomes, at the server's prices of this moment.
     pub(crate) fn place(
         id: Uuid,
-        user_id: Uuid,
+        user_id: Option<Uuid>,
         cart: &Cart,
         lines: &[Line],
         request: &PlaceOrder,

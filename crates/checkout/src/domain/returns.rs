@@ -123,7 +123,7 @@ impl Return {
             };
         }
         check.finish().map_err(Error::Invalid)?;
-        let (id, order_id, user_id, state) = (Uuid::now_v7(), order.id, Some(order.user_id), Requested);
+        let (id, order_id, user_id, state) = (Uuid::now_v7(), order.id, order.user_id, Requested);
         let (items, reason) = (items.clone(), reason.clone());
         Ok(Self { id, order_id, user_id, state, reason, items, created_at: now, updated_at: now })
     }

@@ -25,7 +25,7 @@ use crate::{State, store};
 /// Orders all that a cart shows, or nothing.
 #[utoipa::path(
     post, path = "/v1/orders", operation_id = "place_order", tag = "orders", params(IdempotencyKey),
-    security(("bearer" = []), ("bearer" = [], "cart" = [])),
+    security(("bearer" = []), ("cart" = []), ("bearer" = [], "cart" = [])),
     responses(
         (status = 201, description = "The order, which is paid", body = Order, headers(("Location" = String))),
         (status = 202, description = "The order, whose payment is not known yet", body = Order, headers(("Location" = String), ("Retry-After" = u64))),
@@ -39,19 +39,18 @@ use crate::{State, store};
 pub(crate) async fn place(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
-    principal: Principal,
     key: IdempotencyKey,
     caller: Caller,
     Json(request): Json<PlaceOrder>,
 ) -> Result<Answer, Error> {
-    request.check()?;
-    placement::place(&state, &admission, Placement::new(principal.user_id, caller, &key, request)).await
+    request.check(&caller)?;
+    placement::place(&state, &admission, Placement::new(caller, &key, request)).await
 }
 
 /// Pays again for an order that was declined, while it holds its units.
 #[utoipa::path(
     post, path = "/v1/orders/{id}/payment", operation_id = "pay_order", tag = "orders", params(IdempotencyKey),
-    security(("bearer" = [])),
+    security(("bearer" = []), ("cart" = [])),
     responses(
         (status = 200, description = "The order, which is paid", body = Order, headers(("Location" = String))),
         (status = 202, description = "The order, whose payment is not known yet", body = Order, headers(("Location" = String), ("Retry-After" = u64))),
@@ -65,20 +64,21 @@ pub(crate) async fn pay_again(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
     Path(order_id): Path<Uuid>,
-    principal: Principal,
+    caller: Caller,
     key: IdempotencyKey,
     Json(request): Json<PayAgain>,
 ) -> Result<Answer, Error> {
     request.check()?;
-    let (user_id, target) = (principal.user_id, format!("POST /v1/orders/{order_id}/payment"));
-    let claim = Claim::new(user_id, &key, "order.pay", (&target, &request), instant::now()).settled_by(order_id);
-    second_try::pay_again(&state, &admission, SecondTry { user_id, order_id, claim, request }).await
+    let target = format!("POST /v1/orders/{order_id}/payment");
+    let claim =
+        Claim::new(caller.key_owner(), &key, "order.pay", (&target, &request), instant::now()).settled_by(order_id);
+    second_try::pay_again(&state, &admission, SecondTry { caller, order_id, claim, request }).await
 }
 
 /// Cancels an order that is not shipped yet; what was paid goes back.
 #[utoipa::path(
     post, path = "/v1/orders/{id}/cancel", operation_id = "cancel_order", tag = "orders", params(IdempotencyKey),
-    security(("bearer" = [])),
+    security(("bearer" = []), ("cart" = [])),
     responses(
         (status = 200, description = "The order, which is cancelled", body = Order),
         (status = 409, description = "`order-state-conflict`: it cannot be cancelled any more; or `idempotency-in-flight`"),
@@ -88,12 +88,12 @@ pub(crate) async fn cancel(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
     Path(order_id): Path<Uuid>,
-    principal: Principal,
+    caller: Caller,
     key: IdempotencyKey,
 ) -> Result<Answer, Error> {
-    let (user_id, target) = (principal.user_id, format!("POST /v1/orders/{order_id}/cancel"));
-    let claim = Claim::new(user_id, &key, "order.cancel", (&target, &()), instant::now());
-    cancellation::cancel(&state, &admission, &Cancellation { user_id, order_id, claim }).await
+    let target = format!("POST /v1/orders/{order_id}/cancel");
+    let claim = Claim::new(caller.key_owner(), &key, "order.cancel", (&target, &()), instant::now());
+    cancellation::cancel(&state, &admission, &Cancellation { caller, order_id, claim }).await
 }
 
 /// The query of `GET /v1/orders`.
@@ -133,18 +133,18 @@ pub(crate) async fn list(
 
 /// One order, with its payments and all that became of it.
 #[utoipa::path(
-    get, path = "/v1/orders/{id}", operation_id = "order", tag = "orders", security(("bearer" = [])),
+    get, path = "/v1/orders/{id}", operation_id = "order", tag = "orders", security(("bearer" = []), ("cart" = [])),
     responses((status = 200, description = "The order", body = OrderDetail), (status = 304))
 )]
 pub(crate) async fn read(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
     Path(id): Path<Uuid>,
-    principal: Principal,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let mut lease = state.db.acquire(&admission).await?;
-    let order = store::orders::of_user(&mut lease.conn(), id, principal.user_id).await?;
+    let order = store::orders::of(&mut lease.conn(), id, &caller).await?;
     let order = order.ok_or(Error::NotFound("order"))?;
     let payments = store::orders::payments_of(&mut lease.conn(), id).await?;
     let events = store::orders::events_of(&mut lease.conn(), id).await?;

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::answer::Answer;
+use crate::caller::Caller;
 use crate::domain::{NEWEST, RequestReturn, Return};
 use crate::error::Error;
 use crate::store::keys::{self, Claim};
@@ -20,7 +21,7 @@ use crate::{State, store};
 /// Asks to send back what has come, or a part of it.
 #[utoipa::path(
     post, path = "/v1/orders/{id}/returns", operation_id = "request_return", tag = "returns", params(IdempotencyKey),
-    security(("bearer" = [])),
+    security(("bearer" = []), ("cart" = [])),
     responses(
         (status = 201, description = "The return", body = Return, headers(("Location" = String))),
         (status = 409, description = "`order-state-conflict`: it was not delivered; or `idempotency-in-flight`"),
@@ -31,17 +32,17 @@ pub(crate) async fn request(
     extract::State(state): extract::State<State>,
     Extension(admission): Extension<Admission>,
     Path(order_id): Path<Uuid>,
-    principal: Principal,
+    caller: Caller,
     key: IdempotencyKey,
     Json(request): Json<RequestReturn>,
 ) -> Result<Answer, Error> {
     request.check()?;
-    let (user_id, now) = (principal.user_id, instant::now());
+    let now = instant::now();
     let target = format!("POST /v1/orders/{order_id}/returns");
-    let claim = Claim::new(user_id, &key, "return.request", (&target, &request), now);
+    let claim = Claim::new(caller.key_owner(), &key, "return.request", (&target, &request), now);
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
-    let made = keys::once(&mut tx, &claim, async |tx| make(tx, order_id, user_id, &request, now).await).await;
+    let made = keys::once(&mut tx, &claim, async |tx| make(tx, order_id, &caller, &request, now).await).await;
     let answer = tx.end(made).await?;
     drop(lease);
     Ok(answer)
@@ -50,12 +51,12 @@ pub(crate) async fn request(
 async fn make(
     tx: &mut Tx<'_>,
     order_id: Uuid,
-    user_id: Uuid,
+    caller: &Caller,
     request: &RequestReturn,
     now: OffsetDateTime,
 ) -> Result<Answer, Error> {
     store::orders::lock(&mut tx.conn(), order_id).await?;
-    let order = store::orders::of_user(&mut tx.conn(), order_id, user_id).await?.ok_or(Error::NotFound("order"))?;
+    let order = store::orders::of(&mut tx.conn(), order_id, caller).await?.ok_or(Error::NotFound("order"))?;
     let asked = store::returns::asked(&mut tx.conn(), order_id).await?;
     let made = Return::request(&order, &asked, request, now)?;
     store::returns::insert(&mut tx.conn(), &made).await?;

@@ -140,7 +140,7 @@ pub(crate) async fn refunds_of(conn: &mut Conn<'_>, order_id: Uuid) -> Result<Ve
 
 struct Row {
     id: Uuid,
-    user_id: Uuid,
+    user_id: Option<Uuid>,
     status: String,
     total: i64,
     currency: String,

@@ -5,9 +5,10 @@ use sqlx::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::caller::Caller;
 use crate::domain::{self, Event, Item, Money, Move, Order, OrderSummary, PaymentView, Status};
 use crate::payments::Charge;
-use crate::store::events;
+use crate::store::{carts, events};
 
 /// The order with its items and first event. Answers with it and its number.
 pub(crate) async fn insert(conn: &mut Conn<'_>, order: Order) -> Result<Order, Error> {
@@ -68,9 +69,11 @@ pub(crate) async fn by_id(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Order>
     row.with(items).map(Some)
 }
 
-/// The same, where it is the user's.
-pub(crate) async fn of_user(conn: &mut Conn<'_>, id: Uuid, user_id: Uuid) -> Result<Option<Order>, Error> {
-    Ok(by_id(conn, id).await?.filter(|order| order.user_id == user_id))
+/// The same, where it is the caller's.
+pub(crate) async fn of(conn: &mut Conn<'_>, id: Uuid, caller: &Caller) -> Result<Option<Order>, Error> {
+    let Some(order) = by_id(conn, id).await? else { return Ok(None) };
+    let cart = if order.user_id.is_none() { carts::find(conn, order.cart_id).await? } else { None };
+    Ok(caller.bought(&order, cart.map(|cart| cart.token_hash)).then_some(order))
 }
 
 /// Until the transaction ends nobody else moves the order, or asks to return a part of it.
@@ -362,7 +365,7 @@ async fn all(conn: &mut Conn<'_>, ids: Vec<Uuid>) -> Result<Vec<Order>, Error> {
 struct Row {
     id: Uuid,
     number: String,
-    user_id: Uuid,
+    user_id: Option<Uuid>,
     cart_id: Uuid,
     status: String,
     attempt: i16,

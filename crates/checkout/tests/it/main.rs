@@ -10,6 +10,7 @@ mod client;
 mod crashes;
 mod events;
 mod fulfilment;
+mod guests;
 mod levels;
 mod lists;
 mod migration;

@@ -16,14 +16,14 @@ mod stock;
 pub(crate) use cart::{
     Cart, CartStatus, CartToken, CartView, ClaimedCart, Line, MAX_QUANTITY, NewCart, Quantity, TokenHash,
 };
-pub(crate) use fulfilment::{
-    EventView, OrderFile, OrderLine, OrdersQuery, Placed, RefundView, Shipment, Wanted, WantedRefund,
-};
+pub(crate) use fulfilment::{EventView, OrderFile, OrderLine, OrdersQuery, RefundView, Shipment, Wanted, WantedRefund};
 pub(crate) use inventory::{Adjust, Adjusted, Adjustment, MOST_ON_HAND, Stock, StockQuery, StockView};
 pub(crate) use order::{
     Event, Item, Move, Order, OrderDetail, OrderSummary, PayAgain, PaymentView, PlaceOrder, Status,
 };
-pub(crate) use returns::{RequestReturn, Return, ReturnItem, ReturnMove, ReturnState};
+pub(crate) use returns::{
+    Receipt, ReceivedReturn, RequestReturn, Return, ReturnFile, ReturnItem, ReturnMove, ReturnState, ReturnsQuery,
+};
 pub(crate) use stock::{Availability, AvailabilityQuery, ChangesQuery, Reading, Round};
 pub use stock::{Level, LevelChanges, SkuLevel};
 

@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use forebay_platform::problem::{Code, FieldError, Problem};
 use forebay_pool::AcquireError;
 
-use crate::domain::{Money, Status, Stock};
+use crate::domain::{Money, ReturnState, Status, Stock};
 use crate::payments::{Unavailable, Unknown};
 
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,8 @@ pub(crate) enum Error {
     OtherVersion(Problem),
     #[error("not enough units of {0:?}")]
     InsufficientStock(Vec<String>),
+    #[error("the return is {}", .0.as_str())]
+    ReturnState(ReturnState),
     #[error("somebody else has moved it meanwhile")]
     Moved,
     #[error("the provider does not say what became of the payment: {0}")]
@@ -83,6 +85,8 @@ impl From<Error> for Problem {
                 .errors(changes),
             Error::OtherVersion(problem) => problem,
             Error::InsufficientStock(skus) => of_skus(Code::InsufficientStock, &skus),
+            Error::ReturnState(state) => Self::new(Code::OrderStateConflict)
+                .detail(format!("the return is {}; nothing was changed", state.as_str())),
             Error::Moved => Self::new(Code::OrderStateConflict).detail("somebody else has moved it meanwhile"),
             Error::Unknown(_) => Self::new(Code::DeadlineExceeded)
                 .detail("the payment provider does not answer; send it again with the same key"),

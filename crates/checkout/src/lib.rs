@@ -122,16 +122,20 @@ impl FromRef<State> for Verifier {
 
 /// What only those who run the shop may ask. Their lists are of low class: customers come first.
 fn for_admins(state: &State) -> Router<State> {
-    use routes::admin::{inventory, orders, refunds};
+    use routes::admin::{inventory, orders, refunds, returns};
     let changes = Router::new()
         .route("/v1/admin/orders/{id}/ship", post(orders::ship))
         .route("/v1/admin/orders/{id}/deliver", post(orders::deliver))
         .route("/v1/admin/orders/{id}/refund", post(refunds::refund))
+        .route("/v1/admin/returns/{id}/approve", post(returns::approve))
+        .route("/v1/admin/returns/{id}/reject", post(returns::reject))
+        .route("/v1/admin/returns/{id}/receive", post(returns::receive))
         .route("/v1/admin/inventory/{sku}/adjustments", post(inventory::adjust))
         .route_layer(state.admit.class(Class::Normal));
     Router::new()
         .route("/v1/admin/orders", get(orders::list))
         .route("/v1/admin/orders/{id}", get(orders::read))
+        .route("/v1/admin/returns", get(returns::list))
         .route("/v1/admin/inventory", get(inventory::list))
         .route_layer(state.admit.class(Class::Low))
         .merge(changes)

@@ -156,7 +156,10 @@ pub(crate) async fn write(
         return Ok(());
     }
     match said.outcome {
-        RefundOutcome::Succeeded => store::refunds::mark_order(&mut tx.conn(), refund).await,
+        RefundOutcome::Succeeded => {
+            store::refunds::mark_order(&mut tx.conn(), refund).await?;
+            store::returns::refunded(&mut tx.conn(), refund.id, now).await
+        }
         RefundOutcome::Refused => store::refunds::put_back(&mut tx.conn(), refund).await,
     }
 }

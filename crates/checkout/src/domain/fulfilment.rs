@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Money, Order, PaymentView, Status};
+use super::{Money, Order, PaymentView, Place, Status};
 use crate::error::Error;
 use crate::refunds::Refund;
 
@@ -18,9 +18,6 @@ const LIST: &str = "/v1/admin/orders";
 /// In characters.
 const LONGEST_LINE: usize = 100;
 const LONGEST_REASON: usize = 200;
-
-/// The key that the list is sorted by, the newest first.
-pub(crate) type Placed = (Moment, Uuid);
 
 /// The query of the list, as it is sent.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -45,7 +42,7 @@ pub(crate) struct Wanted {
 }
 
 impl OrdersQuery {
-    pub(crate) fn parse(self) -> Result<(PageRequest<Placed>, Wanted), Problem> {
+    pub(crate) fn parse(self) -> Result<(PageRequest<Place>, Wanted), Problem> {
         let wrong =
             |name: &'static str, rule: &'static str| move || Problem::of_parameter(Code::InvalidRequest, name, rule);
         let status = self
@@ -64,6 +61,8 @@ impl OrdersQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrderLine {
     pub(crate) id: Uuid,
+    /// What people call it by.
+    pub(crate) number: String,
     /// Null where it is a guest's.
     pub(crate) user_id: Option<Uuid>,
     pub(crate) status: Status,
@@ -73,7 +72,7 @@ pub(crate) struct OrderLine {
 }
 
 impl OrderLine {
-    pub(crate) fn key(&self) -> Placed {
+    pub(crate) fn key(&self) -> Place {
         (Moment(self.placed_at), self.id)
     }
 }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use forebay_platform::page::Moment;
+use forebay_platform::page::{Moment, PageRequest};
+use forebay_platform::problem::{Code, Problem};
 use forebay_platform::text::Check;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Order, Place, Status};
+use super::{Order, Place, RefundView, Status};
 use crate::error::Error;
 use ReturnState::{Approved, Received, Refunded, Rejected, Requested};
 
@@ -130,6 +131,79 @@ impl Return {
 
     pub(crate) fn place(&self) -> Place {
         (Moment(self.created_at), self.id)
+    }
+}
+
+/// Where those who run the shop list all of them.
+const LIST: &str = "/v1/admin/returns";
+
+/// The query of that list, as it is sent.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ReturnsQuery {
+    #[param(value_type = Option<ReturnState>)]
+    state: Option<String>,
+    cursor: Option<String>,
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
+
+impl ReturnsQuery {
+    /// The page, and the state of what is listed.
+    pub(crate) fn parse(self) -> Result<(PageRequest<Place>, Option<ReturnState>), Problem> {
+        let wrong =
+            || Problem::of_parameter(Code::InvalidRequest, "state", "must be the name of a state, such as requested");
+        let state = self.state.map(|name| ReturnState::named(&name).ok_or_else(wrong)).transpose()?;
+        let filters = [("state", state.map(ReturnState::as_str))];
+        Ok((PageRequest::parse(LIST, &filters, self.limit, self.cursor.as_deref())?, state))
+    }
+}
+
+/// A return, as those who run the shop see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReturnFile {
+    #[serde(flatten)]
+    found: Return,
+    user_id: Option<Uuid>,
+}
+
+impl From<Return> for ReturnFile {
+    fn from(found: Return) -> Self {
+        Self { user_id: found.user_id, found }
+    }
+}
+
+impl ReturnFile {
+    pub(crate) fn place(&self) -> Place {
+        self.found.place()
+    }
+}
+
+/// The answer to it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReturnReceived)]
+pub(crate) struct ReceivedReturn {
+    #[serde(rename = "return")]
+    pub(crate) returned: ReturnFile,
+    /// What goes back for it; none where nothing is left of what was paid.
+    pub(crate) refund: Option<RefundView>,
+}
+
+/// The body of `POST /v1/admin/returns/{id}/receive`.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Receipt {
+    /// Whether the goods can be sold again.
+    pub(crate) restock: bool,
+}
+
+impl Return {
+    /// What was paid for its goods, in minor units of the order's currency.
+    pub(crate) fn worth(&self, order: &Order) -> i64 {
+        let price =
+            |sku: &str| order.items.iter().find(|item| item.sku == sku).map_or(0, |item| item.unit_price.amount);
+        self.items.iter().map(|item| price(&item.sku) * i64::from(item.quantity)).sum()
     }
 }
 

@@ -13,6 +13,7 @@ use crate::store::keys::{self, Claim};
 pub(crate) mod inventory;
 pub(crate) mod orders;
 pub(crate) mod refunds;
+pub(crate) mod returns;
 
 /// Does `work` once for its key, all of it or nothing, with the line that tells of it.
 async fn change(

@@ -1,34 +1,34 @@
 //! Orders as those who run the shop see them, and how they move on.
 
 use forebay_platform::db::Conn;
+use forebay_platform::page::Moment;
 use sqlx::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::{EventView, Money, OrderLine, Placed, RefundView, Status, Wanted};
+use crate::domain::{EventView, Money, OrderLine, Place, RefundView, Status, Wanted};
 
-/// Orders behind `after`, the newest first. A statement for each way to ask, so that each has the index that it needs.
+/// Orders from before this place, the newest first. A statement for each way to ask, so that each has the index that it needs.
 pub(crate) async fn page(
     conn: &mut Conn<'_>,
     Wanted { status, user_id }: Wanted,
-    after: Option<&Placed>,
+    (Moment(before), id): Place,
     limit: i64,
 ) -> Result<Vec<OrderLine>, Error> {
-    let (at, id) = after.map_or((None, Uuid::max()), |(at, id)| (Some(at.0), *id));
     let status = status.map(Status::as_str);
     let rows = match (user_id, status) {
         (Some(user_id), status) => {
             sqlx::query_as!(
                 Row,
                 r#"
-                select id, user_id, status, total, currency, placed_at from checkout.orders
+                select id, number, user_id, status, total, currency, placed_at from checkout.orders
                 where user_id = $1 and ($2::text is null or status = $2)
-                  and (placed_at, id) < (coalesce($3::timestamptz, 'infinity'), $4)
+                  and (placed_at, id) < ($3, $4)
                 order by placed_at desc, id desc limit $5
                 "#,
                 user_id,
                 status,
-                at,
+                before,
                 id,
                 limit,
             )
@@ -39,12 +39,12 @@ pub(crate) async fn page(
             sqlx::query_as!(
                 Row,
                 r#"
-                select id, user_id, status, total, currency, placed_at from checkout.orders
-                where status = $1 and (placed_at, id) < (coalesce($2::timestamptz, 'infinity'), $3)
+                select id, number, user_id, status, total, currency, placed_at from checkout.orders
+                where status = $1 and (placed_at, id) < ($2, $3)
                 order by placed_at desc, id desc limit $4
                 "#,
                 status,
-                at,
+                before,
                 id,
                 limit,
             )
@@ -55,11 +55,11 @@ pub(crate) async fn page(
             sqlx::query_as!(
                 Row,
                 r#"
-                select id, user_id, status, total, currency, placed_at from checkout.orders
-                where (placed_at, id) < (coalesce($1::timestamptz, 'infinity'), $2)
+                select id, number, user_id, status, total, currency, placed_at from checkout.orders
+                where (placed_at, id) < ($1, $2)
                 order by placed_at desc, id desc limit $3
                 "#,
-                at,
+                before,
                 id,
                 limit,
             )
@@ -70,40 +70,26 @@ pub(crate) async fn page(
     rows.into_iter().map(OrderLine::try_from).collect()
 }
 
-/// Moves an order on, if it is in the state that this leads from; none where it is not. The row is locked from then on.
-pub(crate) async fn advance(
-    conn: &mut Conn<'_>,
-    id: Uuid,
-    from: Status,
-    to: Status,
-) -> Result<Option<OrderLine>, Error> {
+/// The order, locked until the transaction ends.
+pub(crate) async fn lock(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<OrderLine>, Error> {
     let row = sqlx::query_as!(
         Row,
         r#"
-        update checkout.orders set status = $3, version = version + 1 where id = $1 and status = $2
-        returning id, user_id, status, total, currency, placed_at
+        select id, number, user_id, status, total, currency, placed_at from checkout.orders where id = $1 for no key update
         "#,
         id,
-        from.as_str(),
-        to.as_str(),
     )
     .fetch_optional(conn)
     .await?;
     row.map(OrderLine::try_from).transpose()
 }
 
-/// The order, locked until the transaction ends.
-pub(crate) async fn lock(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<OrderLine>, Error> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"
-        select id, user_id, status, total, currency, placed_at from checkout.orders where id = $1 for no key update
-        "#,
-        id,
-    )
-    .fetch_optional(conn)
-    .await?;
-    row.map(OrderLine::try_from).transpose()
+/// Moves the order, which is locked, to another state.
+pub(crate) async fn advance(conn: &mut Conn<'_>, id: Uuid, to: Status) -> Result<(), Error> {
+    sqlx::query!("update checkout.orders set status = $2, version = version + 1 where id = $1", id, to.as_str())
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 pub(crate) async fn events_of(conn: &mut Conn<'_>, order_id: Uuid) -> Result<Vec<EventView>, Error> {
@@ -140,6 +126,7 @@ pub(crate) async fn refunds_of(conn: &mut Conn<'_>, order_id: Uuid) -> Result<Ve
 
 struct Row {
     id: Uuid,
+    number: String,
     user_id: Option<Uuid>,
     status: String,
     total: i64,
@@ -151,8 +138,8 @@ impl TryFrom<Row> for OrderLine {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self, Error> {
-        let Row { id, user_id, status, total, currency, placed_at } = row;
+        let Row { id, number, user_id, status, total, currency, placed_at } = row;
         let status = Status::named(&status).ok_or_else(|| Error::Decode(format!("unknown status {status}").into()))?;
-        Ok(Self { id, user_id, status, total: Money { amount: total, currency }, placed_at })
+        Ok(Self { id, number, user_id, status, total: Money { amount: total, currency }, placed_at })
     }
 }

@@ -3,7 +3,7 @@
 use forebay_platform::db::Conn;
 use sqlx::Error;
 
-use crate::domain::{Adjustment, MOST_ON_HAND, Stock, StockView};
+use crate::domain::{Adjustment, MOST_ON_HAND, ReturnItem, Stock, StockView};
 
 /// SKUs behind `after`, of which fewer than `below` units are to be had, by name.
 pub(crate) async fn page(
@@ -77,4 +77,20 @@ pub(crate) async fn find(conn: &mut Conn<'_>, sku: &str) -> Result<Option<Stock>
     sqlx::query_as!(Stock, "select on_hand, reserved from checkout.inventory where sku = $1", sku)
         .fetch_optional(conn)
         .await
+}
+
+/// What came back is on the shelf again, in the order of SKUs.
+pub(crate) async fn put_back(conn: &mut Conn<'_>, items: &[ReturnItem]) -> Result<(), Error> {
+    let mut items: Vec<_> = items.iter().collect();
+    items.sort_unstable_by(|a, b| a.sku.cmp(&b.sku));
+    for item in items {
+        sqlx::query!(
+            "update checkout.inventory set on_hand = on_hand + $2, updated_at = now() where sku = $1",
+            item.sku,
+            item.quantity,
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
 }

@@ -99,7 +99,6 @@ pub(crate) async fn of_user(
     rows.into_iter().map(Return::try_from).collect()
 }
 
-#[expect(dead_code, reason = "whoever moves a return first takes this line away")]
 /// Moves the return, if its state permits it. False where it does not; then nothing is written.
 pub(crate) async fn advance(
     conn: &mut Conn<'_>,
@@ -119,6 +118,58 @@ pub(crate) async fn advance(
     .execute(conn)
     .await?;
     Ok(moved.rows_affected() == 1)
+}
+
+/// A page of everybody's returns, of one state or all, the newest first.
+pub(crate) async fn of_all(
+    conn: &mut Conn<'_>,
+    state: Option<ReturnState>,
+    (Moment(before), id): Place,
+    rows: i64,
+) -> Result<Vec<Return>, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        select id, order_id, user_id, state, reason, created_at, updated_at, skus as "skus!", quantities as "quantities!"
+        from checkout.returns r,
+             lateral (select array_agg(sku order by sku) as skus, array_agg(quantity order by sku) as quantities
+                      from checkout.return_items where return_id = r.id) i
+        where ($1::text is null or state = $1) and (created_at, id) < ($2, $3)
+        order by created_at desc, id desc
+        limit $4
+        "#,
+        state.map(ReturnState::as_str),
+        before,
+        id,
+        rows,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Return::try_from).collect()
+}
+
+/// What is paid back for a return that was received.
+pub(crate) async fn paid_by(conn: &mut Conn<'_>, id: Uuid, refund: Uuid) -> Result<(), Error> {
+    sqlx::query!("update checkout.returns set refund_id = $2 where id = $1", id, refund).execute(conn).await?;
+    Ok(())
+}
+
+/// The money for it went back, if this refund was for one.
+pub(crate) async fn refunded(conn: &mut Conn<'_>, refund: Uuid, now: OffsetDateTime) -> Result<(), Error> {
+    let this = ReturnMove::Refund;
+    sqlx::query!(
+        r#"
+        update checkout.returns set state = $3, version = version + 1, updated_at = $4
+        where refund_id = $1 and state = $2
+        "#,
+        refund,
+        this.from().as_str(),
+        this.to().as_str(),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 struct Row {

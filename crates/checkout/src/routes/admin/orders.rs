@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::change;
 use crate::answer::Answer;
-use crate::domain::{OrderFile, OrderLine, OrdersQuery, Shipment, Status};
+use crate::domain::{Move, NEWEST, OrderFile, OrderLine, OrdersQuery, Shipment};
 use crate::error::Error;
 use crate::store::keys::Claim;
 use crate::{State, store};
@@ -36,7 +36,8 @@ pub(crate) async fn list(
 ) -> Result<Page<OrderLine>, Error> {
     let (page, wanted) = query.parse().map_err(Error::Page)?;
     let mut lease = state.db.acquire(&admission).await?;
-    let rows = store::fulfilment::page(&mut lease.conn(), wanted, page.after(), page.rows()).await?;
+    let rows = store::fulfilment::page(&mut lease.conn(), wanted, page.after().copied().unwrap_or(NEWEST), page.rows())
+        .await?;
     drop(lease);
     Ok(page.cut(rows, OrderLine::key))
 }
@@ -82,7 +83,7 @@ pub(crate) async fn ship(
     shipment.check()?;
     let (target, now) = (format!("POST /v1/admin/orders/{id}/ship"), instant::now());
     let claim = Claim::new(admin.0.user_id, &key, "order.ship", (&target, &shipment), now);
-    let step = Step { action: "order.ship", from: Status::Paid, to: Status::Shipped, data: json!(shipment), now };
+    let step = Step { action: "order.ship", this: Move::Ship, data: json!(shipment), now };
     change(&state, &admission, &claim, async |tx| take(tx, &admin, id, &step).await).await
 }
 
@@ -104,28 +105,29 @@ pub(crate) async fn deliver(
 ) -> Result<Answer, Error> {
     let (target, now) = (format!("POST /v1/admin/orders/{id}/deliver"), instant::now());
     let claim = Claim::new(admin.0.user_id, &key, "order.deliver", (&target, &()), now);
-    let step = Step { action: "order.deliver", from: Status::Shipped, to: Status::Delivered, data: json!({}), now };
+    let step = Step { action: "order.deliver", this: Move::Deliver, data: json!({}), now };
     change(&state, &admission, &claim, async |tx| take(tx, &admin, id, &step).await).await
 }
 
-/// A state that an order moves on to.
+/// How an order moves on.
 struct Step {
     action: &'static str,
-    from: Status,
-    to: Status,
+    this: Move,
     /// What there is to know of it.
     data: Value,
     now: OffsetDateTime,
 }
 
 async fn take(tx: &mut Tx<'_>, admin: &Admin, id: Uuid, step: &Step) -> Result<(Answer, Entry), Error> {
-    let Some(order) = store::fulfilment::advance(&mut tx.conn(), id, step.from, step.to).await? else {
-        let order = store::fulfilment::lock(&mut tx.conn(), id).await?.ok_or(Error::NotFound("order"))?;
+    let order = store::fulfilment::lock(&mut tx.conn(), id).await?.ok_or(Error::NotFound("order"))?;
+    if !step.this.is_allowed_from(order.status) {
         return Err(Error::OrderState(order.status));
-    };
-    store::events::record(&mut tx.conn(), id, step.to.as_str(), &step.data, step.now).await?;
+    }
+    let to = step.this.to();
+    store::fulfilment::advance(&mut tx.conn(), id, to).await?;
+    store::events::record(&mut tx.conn(), id, to.as_str(), &step.data, step.now).await?;
     let entry = Entry::by(admin, step.action, "order", id)
-        .before(&json!({ "status": step.from }))
-        .after(&json!({ "status": step.to, "data": step.data }));
-    Ok((Answer::done(StatusCode::OK, &order), entry))
+        .before(&json!({ "status": order.status }))
+        .after(&json!({ "status": to, "data": step.data }));
+    Ok((Answer::done(StatusCode::OK, &OrderLine { status: to, ..order }), entry))
 }

@@ -354,6 +354,7 @@ fn valid(name: &str, endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mu
         "expected_total" => Json::plain(&larder.shown(cart).1.to_string()),
         "payment_token" => Json::text(dice.choice(&["tok_ok", "tok_ok", "tok_decline", "tok_lost"]).unwrap()),
         "quantity" => Json::plain(&dice.u8(..10).to_string()),
+        "restock" => Json::plain("true"),
         "delta" => Json::plain(dice.choice(&["1", "5", "-1"]).unwrap()),
         "amount" => Json::object([("amount", Json::plain("100")), ("currency", Json::text("EUR"))]),
         "address" => address(),

@@ -1,0 +1,199 @@
+use axum::Extension;
+use axum::extract;
+use axum::http::StatusCode;
+use forebay_platform::audit::Entry;
+use forebay_platform::db::Tx;
+use forebay_platform::extract::{IdempotencyKey, Json, Path, Query};
+use forebay_platform::identity::Admin;
+use forebay_platform::instant;
+use forebay_platform::page::Page;
+use forebay_pool::Admission;
+use serde_json::json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{change, give_back};
+use crate::answer::Answer;
+use crate::domain::{
+    NEWEST, Receipt, ReceivedReturn, RefundView, Return, ReturnFile, ReturnMove, ReturnState, ReturnsQuery,
+};
+use crate::error::Error;
+use crate::refunds::{self, Refund, RefundError, RefundState};
+use crate::store::keys::Claim;
+use crate::{State, store};
+
+/// Everybody's returns, the newest first.
+#[utoipa::path(
+    get, path = "/v1/admin/returns", operation_id = "all_returns", tag = "admin", params(ReturnsQuery),
+    security(("bearer" = ["admin"])),
+    responses(
+        (status = 200, description = "The page", body = Page<ReturnFile>, headers(("Link" = String, description = "The next page, as `rel=\"next\"`"))),
+        (status = 400, description = "`invalid-cursor`: it is of another list; or a parameter is malformed"),
+    )
+)]
+pub(crate) async fn list(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    _admin: Admin,
+    Query(query): Query<ReturnsQuery>,
+) -> Result<Page<ReturnFile>, Error> {
+    let (page, wanted) = query.parse().map_err(Error::Page)?;
+    let after = page.after().copied().unwrap_or(NEWEST);
+    let mut lease = state.db.acquire(&admission).await?;
+    let rows = store::returns::of_all(&mut lease.conn(), wanted, after, page.rows()).await?;
+    drop(lease);
+    Ok(page.cut(rows.into_iter().map(ReturnFile::from).collect(), ReturnFile::place))
+}
+
+/// Lets a buyer send something back.
+#[utoipa::path(
+    post, path = "/v1/admin/returns/{id}/approve", operation_id = "approve_return", tag = "admin",
+    params(("id" = Uuid, Path), IdempotencyKey), security(("bearer" = ["admin"])),
+    responses(
+        (status = 200, description = "The return", body = ReturnFile),
+        (status = 409, description = "`order-state-conflict`: it is in a state, named in `detail`, from which this does not lead on; or `idempotency-in-flight`"),
+    )
+)]
+pub(crate) async fn approve(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    admin: Admin,
+    Path(id): Path<Uuid>,
+    key: IdempotencyKey,
+) -> Result<Answer, Error> {
+    decide(&state, &admission, &admin, &key, Decision { id, action: "return.approve", this: ReturnMove::Approve }).await
+}
+
+/// Refuses to take something back.
+#[utoipa::path(
+    post, path = "/v1/admin/returns/{id}/reject", operation_id = "reject_return", tag = "admin",
+    params(("id" = Uuid, Path), IdempotencyKey), security(("bearer" = ["admin"])),
+    responses(
+        (status = 200, description = "The return", body = ReturnFile),
+        (status = 409, description = "`order-state-conflict`: it is in a state, named in `detail`, from which this does not lead on; or `idempotency-in-flight`"),
+    )
+)]
+pub(crate) async fn reject(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    admin: Admin,
+    Path(id): Path<Uuid>,
+    key: IdempotencyKey,
+) -> Result<Answer, Error> {
+    decide(&state, &admission, &admin, &key, Decision { id, action: "return.reject", this: ReturnMove::Reject }).await
+}
+
+/// What becomes of a request to send something back.
+struct Decision {
+    id: Uuid,
+    action: &'static str,
+    this: ReturnMove,
+}
+
+async fn decide(
+    state: &State,
+    admission: &Admission,
+    admin: &Admin,
+    key: &IdempotencyKey,
+    Decision { id, action, this }: Decision,
+) -> Result<Answer, Error> {
+    let now = instant::now();
+    let claim = Claim::new(admin.0.user_id, key, action, (&format!("{action} {id}"), &()), now);
+    change(state, admission, &claim, async |tx| {
+        let found = moved(tx, id, this, now).await?;
+        let entry = Entry::by(admin, action, "return", id)
+            .before(&json!({ "state": this.from() }))
+            .after(&json!({ "state": this.to() }));
+        Ok((Answer::done(StatusCode::OK, &ReturnFile::from(found)), entry))
+    })
+    .await
+}
+
+/// Notes that the goods are back: they go on the shelf or not, and what was paid for them goes back.
+#[utoipa::path(
+    post, path = "/v1/admin/returns/{id}/receive", operation_id = "receive_return", tag = "admin",
+    params(("id" = Uuid, Path), IdempotencyKey), security(("bearer" = ["admin"])),
+    responses(
+        (status = 200, description = "What was paid for them went back, as far as it was left", body = ReceivedReturn),
+        (status = 202, description = "It is asked for, and goes back once the provider answers", body = ReceivedReturn, headers(("Retry-After" = u64))),
+        (status = 409, description = "`order-state-conflict`: it is in a state, named in `detail`, from which this does not lead on; or `idempotency-in-flight`"),
+    )
+)]
+pub(crate) async fn receive(
+    extract::State(state): extract::State<State>,
+    Extension(admission): Extension<Admission>,
+    admin: Admin,
+    Path(id): Path<Uuid>,
+    key: IdempotencyKey,
+    Json(receipt): Json<Receipt>,
+) -> Result<Answer, Error> {
+    let now = instant::now();
+    let target = format!("POST /v1/admin/returns/{id}/receive");
+    let claim = Claim::new(admin.0.user_id, &key, "return.receive", (&target, &receipt), now);
+    give_back(&state, &admission, &claim, async |tx| take_in(tx, &admin, id, &receipt, now).await, answer).await
+}
+
+async fn take_in(
+    tx: &mut Tx<'_>,
+    admin: &Admin,
+    id: Uuid,
+    receipt: &Receipt,
+    now: OffsetDateTime,
+) -> Result<(Return, Option<Refund>, Entry), Error> {
+    let found = moved(tx, id, ReturnMove::Receive, now).await?;
+    let order = store::orders::by_id(&mut tx.conn(), found.order_id).await?.ok_or(Error::NotFound("order"))?;
+    if receipt.restock {
+        store::inventory::put_back(&mut tx.conn(), &found.items).await?;
+    }
+    let refund = pay_for(tx, &found, found.worth(&order), now).await?;
+    if let Some(refund) = &refund {
+        store::returns::paid_by(&mut tx.conn(), id, refund.id).await?;
+    }
+    let entry = Entry::by(admin, "return.receive", "return", id)
+        .before(&json!({ "state": ReturnMove::Receive.from() }))
+        .after(&json!({
+            "state": found.state, "restocked": receipt.restock,
+            "refund": refund.as_ref().map(RefundView::from),
+        }));
+    Ok((found, refund, entry))
+}
+
+/// Where the money went back, so is the return.
+fn answer(found: &Return, refund: Option<&Refund>) -> Answer {
+    let (status, state) = match refund.map(|refund| refund.state) {
+        Some(RefundState::Requested) => (StatusCode::ACCEPTED, found.state),
+        Some(RefundState::Succeeded) => (StatusCode::OK, ReturnState::Refunded),
+        _ => (StatusCode::OK, found.state),
+    };
+    let returned = ReturnFile::from(Return { state, ..found.clone() });
+    Answer::done(status, &ReceivedReturn { returned, refund: refund.map(RefundView::from) })
+}
+
+/// What its goods cost, or what is left of the payment where that is less; none where nothing is.
+async fn pay_for(tx: &mut Tx<'_>, found: &Return, worth: i64, now: OffsetDateTime) -> Result<Option<Refund>, Error> {
+    let reason = format!("return {}", found.id);
+    match refunds::request(tx, found.order_id, Some(worth), &reason, now).await {
+        Ok(refund) => Ok(Some(refund)),
+        Err(RefundError::TooMuch { left: 0, .. } | RefundError::NotPaid) => Ok(None),
+        Err(RefundError::TooMuch { .. }) => {
+            let rest = refunds::request(tx, found.order_id, None, &reason, now).await;
+            rest.map(Some).map_err(|error| match error {
+                RefundError::Store(error) => error.into(),
+                _ => Error::Moved,
+            })
+        }
+        Err(RefundError::Store(error)) => Err(error.into()),
+    }
+}
+
+/// The return, moved on, with its order locked before it, as everybody locks them.
+async fn moved(tx: &mut Tx<'_>, id: Uuid, this: ReturnMove, now: OffsetDateTime) -> Result<Return, Error> {
+    let found = store::returns::by_id(&mut tx.conn(), id).await?.ok_or(Error::NotFound("return"))?;
+    store::orders::lock(&mut tx.conn(), found.order_id).await?;
+    if !store::returns::advance(&mut tx.conn(), id, this, now).await? {
+        return Err(Error::ReturnState(found.state));
+    }
+    let kind = format!("return_{}", this.to().as_str());
+    store::events::record(&mut tx.conn(), found.order_id, &kind, &json!({ "return_id": id }), now).await?;
+    Ok(Return { state: this.to(), updated_at: now, ..found })
+}

@@ -67,6 +67,8 @@ async fn what_is_free_again_is_told_too() {
     read_on(&world, &mut cursor).await;
     let cart = world.cart(&[(5, 3)]).await;
     assert_eq!(world.place(Uuid::now_v7(), &cart, "tok_decline").await.status, 422);
+    // It keeps its units until its reservation ends.
+    world.sweep().await;
     let told = told_of(&world, &mut cursor, "SKU-5").await;
     assert_eq!(told.as_deref(), Some("low"), "as it is, not as it was in between");
 }

@@ -94,8 +94,12 @@ fn of_problem(documented: &Documented, endpoint: &Endpoint, answer: &Answer) -> 
     if problem["status"] != status || !endpoint.admin && !documented.has_problem(status, code) {
         faults.push(format!("{status} {code} is not in docs/api.md"));
     }
-    if !endpoint.admin && problem["trace_id"].as_str() != answer.header("x-request-id") {
-        faults.push(format!("{status} {code}: its trace_id is not the request's"));
+    let instance = answer.header("x-request-id").map(|id| format!("urn:uuid:{id}"));
+    if !endpoint.admin && problem["instance"].as_str() != instance.as_deref() {
+        faults.push(format!("{status} {code}: its instance is not the request's"));
+    }
+    if problem["trace_id"].as_str().is_none_or(str::is_empty) {
+        faults.push(format!("{status} {code}: it has no trace_id"));
     }
     let mut texts = Vec::new();
     texts_in(&problem, &mut texts);

@@ -120,13 +120,10 @@ impl Shared {
 }
 
 impl Place {
-    /// Runs `work` on a blocking thread. Dropped, the work ends for nobody, and the place is free only then.
-    pub(crate) async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let task = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(self);
-            done
-        });
+    /// Runs `work` on a blocking thread, and gives the place back with what came of it: the next one shall know of that. Dropped, the
+    /// work ends for nobody, and the place is free only then.
+    pub(crate) async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> (T, Self) {
+        let task = tokio::task::spawn_blocking(move || (work(), self));
         task.await.expect("hashing neither panics nor is aborted")
     }
 }
@@ -183,7 +180,20 @@ mod tests {
         for task in waiting {
             task.await.unwrap().unwrap();
         }
-        assert_eq!(lane.enter(Rank::Clean, None).await.unwrap().run(|| 7).await, 7);
+    }
+
+    #[tokio::test]
+    async fn a_place_is_the_next_ones_only_once_it_is_known_what_came_of_the_work() {
+        let lane = Arc::new(Lane::new(1));
+        let running = lane.enter(Rank::Clean, None).await.unwrap();
+        let next = queued(&lane, Rank::Clean, None).await;
+        let (done, place) = running.run(|| 7).await;
+        assert!(done == 7 && !next.is_finished() && lane.0.lock().waiting.len() == 1);
+        drop(place);
+        drop(next.await.unwrap().unwrap());
+        let left = lane.enter(Rank::Clean, None).await.unwrap().run(|| 7);
+        drop(left);
+        assert_eq!(lane.0.lock().free, 1);
     }
 
     #[tokio::test]

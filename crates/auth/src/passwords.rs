@@ -46,21 +46,27 @@ impl Passwords {
         about: Vec<String>,
     ) -> Result<String, Guessable> {
         let memory = Arc::clone(&self.memory);
-        turn.run(move || {
+        let hashed = turn.run(move || {
             let password = prepared(&password);
             let password = password.expose_secret();
             if is_guessable(password, &about) { Err(Guessable) } else { Ok(hash(password.as_bytes(), &memory)) }
-        })
-        .await
+        });
+        hashed.await.0
     }
 
-    /// Whether `password` is the one behind `kept`. Without one it is not, after the same work.
-    pub(crate) async fn compare(&self, turn: Place, password: SecretString, kept: Option<String>) -> Comparison {
+    /// Whether `password` is the one behind `kept`. Without one it is not, after the same work. The place is to be kept until a
+    /// wrong one was counted: the next who waits may be the same guesser.
+    pub(crate) async fn compare(
+        &self,
+        turn: Place,
+        password: SecretString,
+        kept: Option<String>,
+    ) -> (Comparison, Place) {
         let known = kept.is_some();
         let kept = kept.unwrap_or_else(|| self.nobody.clone());
         let memory = Arc::clone(&self.memory);
-        let comparison = turn.run(move || compare(&password, &kept, &memory)).await;
-        if known { comparison } else { Comparison::Different }
+        let (comparison, place) = turn.run(move || compare(&password, &kept, &memory)).await;
+        (if known { comparison } else { Comparison::Different }, place)
     }
 }
 

@@ -148,7 +148,7 @@ async fn proven(
     // Others of the same sender, who were before it in the queue, may have been wrong meanwhile.
     state.throttle.judge(attempt, Instant::now()).map_err(throttled)?;
     let kept = account.as_ref().map(|account| account.password_hash.clone());
-    let comparison = state.passwords.compare(turn, credentials.password, kept).await;
+    let (comparison, place) = state.passwords.compare(turn, credentials.password, kept).await;
     let id = account.as_ref().map(|account| account.id);
     let proven = match (comparison, account) {
         (Comparison::Same, Some(account)) => Proven { account, renewed: None },
@@ -160,6 +160,7 @@ async fn proven(
         }
     };
     state.throttle.right(attempt);
+    drop(place);
     Ok(proven)
 }
 

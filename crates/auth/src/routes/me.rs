@@ -140,11 +140,14 @@ async fn require_current(
     // Others of the same sender, who were before it in the queue, may have been wrong meanwhile.
     state.throttle.judge(attempt, Instant::now()).map_err(throttled)?;
     let kept = Some(account.password_hash.clone());
-    if is_possible(&password) && state.passwords.compare(turn, password, kept).await != Comparison::Different {
+    let compared =
+        if is_possible(&password) { Some(state.passwords.compare(turn, password, kept).await) } else { None };
+    if compared.as_ref().is_some_and(|(comparison, _)| *comparison != Comparison::Different) {
         state.throttle.right(attempt);
         return Ok(());
     }
     state.throttle.wrong(attempt, Instant::now());
+    drop(compared);
     tried(Outcome::Bad);
     Err(Error::InvalidCredentials)
 }

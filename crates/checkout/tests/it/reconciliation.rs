@@ -70,7 +70,7 @@ async fn each_difference_is_found_and_named() {
         assert_eq!(words(&later(&world, 5).await), [(kind, what)], "{planted}");
         world
             .execute(
-                "truncate payment_simulator.charges, checkout.payments, checkout.refunds; \
+                "truncate payment_simulator.charges, checkout.payments, checkout.refunds cascade; \
                  insert into payment_simulator.charges select * from charges; \
                  insert into checkout.payments select * from payments; drop table charges, payments",
             )
@@ -102,7 +102,7 @@ async fn each_difference_of_a_refund_is_found_and_named() {
         assert_eq!(words(&later(&world, 5).await), [(Kind::Refund, what)], "{planted}");
         world
             .execute(
-                "truncate payment_simulator.refunds, checkout.refunds; \
+                "truncate payment_simulator.refunds, checkout.refunds cascade; \
                  insert into payment_simulator.refunds select * from theirs; \
                  insert into checkout.refunds select * from ours; drop table theirs, ours",
             )

@@ -48,7 +48,7 @@ pub(crate) async fn cancel(state: &State, admission: &Admission, request: &Cance
         if let Some(answer) = before {
             return Ok(answer);
         }
-        let voided = match order.status {
+        let voided = match order.stage {
             Status::PendingPayment => {
                 let charge = state.payments.void(&order.bill()).await?;
                 if charge.outcome != Outcome::Voided {
@@ -112,7 +112,7 @@ async fn end(
     if !has_ended {
         return Err(Error::Moved);
     }
-    if order.status != Status::Paid {
+    if order.stage != Status::Paid {
         free(tx, order).await?;
         return Ok(None);
     }

@@ -10,6 +10,7 @@ use forebay_pool::{Admission, Class};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::domain::Move;
 use crate::error::Error;
 use crate::payments::{self, RefundBill, RefundOutcome};
 use crate::settlement::Unsettled;
@@ -80,7 +81,7 @@ pub async fn request(
     reason: &str,
     now: OffsetDateTime,
 ) -> Result<Refund, RefundError> {
-    store::refunds::lock_order(&mut tx.conn(), order_id).await?;
+    store::orders::lock(&mut tx.conn(), order_id).await?;
     let payment = store::refunds::lock_payment(&mut tx.conn(), order_id).await?.ok_or(RefundError::NotPaid)?;
     let amount = amount.unwrap_or(payment.left);
     if !(1..=payment.left).contains(&amount) {
@@ -151,13 +152,18 @@ pub(crate) async fn write(
     said: &payments::Refund,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    store::refunds::lock_order(&mut tx.conn(), refund.order_id).await?;
+    let order = store::fulfilment::lock(&mut tx.conn(), refund.order_id).await?;
     if !store::refunds::leave_requested(&mut tx.conn(), refund, said, now).await? {
         return Ok(());
     }
     match said.outcome {
         RefundOutcome::Succeeded => {
-            store::refunds::mark_order(&mut tx.conn(), refund).await?;
+            let is_all = store::refunds::is_all(&mut tx.conn(), refund.payment_id).await?;
+            let this = if is_all { Move::Refund } else { Move::RefundPart };
+            // A cancelled one stays cancelled.
+            if order.is_some_and(|order| this.is_allowed_from(order.stage)) {
+                store::fulfilment::advance(&mut tx.conn(), refund.order_id, this.to()).await?;
+            }
             store::returns::refunded(&mut tx.conn(), refund.id, now).await
         }
         RefundOutcome::Refused => store::refunds::put_back(&mut tx.conn(), refund).await,

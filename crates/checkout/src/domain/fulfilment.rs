@@ -66,6 +66,9 @@ pub(crate) struct OrderLine {
     /// Null where it is a guest's.
     pub(crate) user_id: Option<Uuid>,
     pub(crate) status: Status,
+    /// The same, but of an order of which a part went back where it was before.
+    #[serde(skip)]
+    pub(crate) stage: Status,
     pub(crate) total: Money,
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) placed_at: OffsetDateTime,

@@ -91,6 +91,12 @@ pub(crate) struct Order {
     #[serde(skip)]
     pub(crate) cart_id: Uuid,
     pub(crate) status: Status,
+    /// The same, but of an order of which a part went back where it was before: it goes on from there.
+    #[serde(skip)]
+    pub(crate) stage: Status,
+    /// Counts its changes: who moves an order from what he has read finds it as he has read it, or leaves it.
+    #[serde(skip)]
+    pub(crate) version: i64,
     /// Which attempt to pay for it is under way, or was the last one; from 1 on.
     #[serde(skip)]
     pub(crate) attempt: i16,
@@ -138,6 +144,8 @@ impl Order {
             user_id,
             cart_id: cart.id,
             status: Status::PendingPayment,
+            stage: Status::PendingPayment,
+            version: 1,
             attempt: 1,
             total,
             placed_at: now,
@@ -151,9 +159,9 @@ impl Order {
 
     /// As it is after this.
     pub(crate) fn after(self, this: Move) -> Self {
-        let status = this.to();
+        let (status, stage) = (this.to(), this.leads_to(self.stage));
         let reserved_until = self.reserved_until.filter(|_| status.holds_units());
-        Self { status, reserved_until, ..self }
+        Self { status, stage, version: self.version + 1, reserved_until, ..self }
     }
 
     /// What the provider is asked to collect.

@@ -108,8 +108,8 @@ impl Return {
         RequestReturn { items, reason }: &RequestReturn,
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
-        if order.status != Status::Delivered {
-            return Err(Error::OrderState(order.status));
+        if order.stage != Status::Delivered {
+            return Err(Error::OrderState(order.stage));
         }
         let mut check = Check::default();
         for (at, item) in items.iter().enumerate() {

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{EventView, Money, OrderLine, Place, RefundView, Status, Wanted};
+use crate::store::orders::named;
 
 /// Orders from before this place, the newest first. A statement for each way to ask, so that each has the index that it needs.
 pub(crate) async fn page(
@@ -21,7 +22,8 @@ pub(crate) async fn page(
             sqlx::query_as!(
                 Row,
                 r#"
-                select id, number, user_id, status, total, currency, placed_at from checkout.orders
+                select id, number, user_id, status, coalesce(stage, status) as "stage!", total, currency, placed_at
+                from checkout.orders
                 where user_id = $1 and ($2::text is null or status = $2)
                   and (placed_at, id) < ($3, $4)
                 order by placed_at desc, id desc limit $5
@@ -39,7 +41,8 @@ pub(crate) async fn page(
             sqlx::query_as!(
                 Row,
                 r#"
-                select id, number, user_id, status, total, currency, placed_at from checkout.orders
+                select id, number, user_id, status, coalesce(stage, status) as "stage!", total, currency, placed_at
+                from checkout.orders
                 where status = $1 and (placed_at, id) < ($2, $3)
                 order by placed_at desc, id desc limit $4
                 "#,
@@ -55,7 +58,8 @@ pub(crate) async fn page(
             sqlx::query_as!(
                 Row,
                 r#"
-                select id, number, user_id, status, total, currency, placed_at from checkout.orders
+                select id, number, user_id, status, coalesce(stage, status) as "stage!", total, currency, placed_at
+                from checkout.orders
                 where (placed_at, id) < ($1, $2)
                 order by placed_at desc, id desc limit $3
                 "#,
@@ -75,7 +79,8 @@ pub(crate) async fn lock(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<OrderLi
     let row = sqlx::query_as!(
         Row,
         r#"
-        select id, number, user_id, status, total, currency, placed_at from checkout.orders where id = $1 for no key update
+        select id, number, user_id, status, coalesce(stage, status) as "stage!", total, currency, placed_at
+        from checkout.orders where id = $1 for no key update
         "#,
         id,
     )
@@ -129,6 +134,7 @@ struct Row {
     number: String,
     user_id: Option<Uuid>,
     status: String,
+    stage: String,
     total: i64,
     currency: String,
     placed_at: OffsetDateTime,
@@ -138,8 +144,8 @@ impl TryFrom<Row> for OrderLine {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self, Error> {
-        let Row { id, number, user_id, status, total, currency, placed_at } = row;
-        let status = Status::named(&status).ok_or_else(|| Error::Decode(format!("unknown status {status}").into()))?;
-        Ok(Self { id, number, user_id, status, total: Money { amount: total, currency }, placed_at })
+        let Row { id, number, user_id, status, stage, total, currency, placed_at } = row;
+        let (status, stage) = (named(&status)?, named(&stage)?);
+        Ok(Self { id, number, user_id, status, stage, total: Money { amount: total, currency }, placed_at })
     }
 }

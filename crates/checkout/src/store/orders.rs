@@ -54,8 +54,8 @@ pub(crate) async fn by_id(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Order>
     let row = sqlx::query_as!(
         Row,
         r#"
-        select id, number, user_id, cart_id, status, attempt, total, currency, contact_email, address, placed_at,
-               coalesce(tried_at, placed_at) as "tried_at!",
+        select id, number, user_id, cart_id, status, coalesce(stage, status) as "stage!", version, attempt, total, currency,
+               contact_email, address, placed_at, coalesce(tried_at, placed_at) as "tried_at!",
                (select max(r.expires_at) from checkout.reservations r where r.order_id = o.id and r.state = 'held')
                    as reserved_until
         from checkout.orders o where id = $1
@@ -167,25 +167,21 @@ pub(crate) async fn events_of(conn: &mut Conn<'_>, order_id: Uuid) -> Result<Vec
         .await
 }
 
-/// Moves the order from the state and the attempt that it was read in, where the table of moves has it. False where it is
-/// there no more; then nothing is written. A pending one stays: only what its attempt came to moves it, by [`settle_attempt`].
+/// Moves the order from what it was read as, where the table of moves has it. False where it has changed since; then nothing
+/// is written. A pending one stays: only what its attempt came to moves it, by [`settle_attempt`].
 pub(crate) async fn advance(
     conn: &mut Conn<'_>,
     order: &Order,
     this: Move,
     now: OffsetDateTime,
 ) -> Result<bool, Error> {
-    if order.status == Status::PendingPayment || !this.is_allowed_from(order.status) {
+    if order.status == Status::PendingPayment || !this.is_allowed_from(order.stage) {
         return Ok(false);
     }
     let moved = sqlx::query!(
-        r#"
-        update checkout.orders set status = $4, version = version + 1
-        where id = $1 and status = $2 and attempt = $3
-        "#,
+        "update checkout.orders set status = $3, version = version + 1 where id = $1 and version = $2",
         order.id,
-        order.status.as_str(),
-        order.attempt,
+        order.version,
         this.to().as_str(),
     )
     .execute(&mut *conn)
@@ -368,6 +364,8 @@ struct Row {
     user_id: Option<Uuid>,
     cart_id: Uuid,
     status: String,
+    stage: String,
+    version: i64,
     attempt: i16,
     total: i64,
     currency: String,
@@ -380,13 +378,15 @@ struct Row {
 
 impl Row {
     fn with(self, items: Vec<Item>) -> Result<Order, Error> {
-        let status = named(&self.status)?;
+        let (status, stage) = (named(&self.status)?, named(&self.stage)?);
         Ok(Order {
             id: self.id,
             number: self.number,
             user_id: self.user_id,
             cart_id: self.cart_id,
             status,
+            stage,
+            version: self.version,
             attempt: self.attempt,
             total: Money { amount: self.total, currency: self.currency },
             placed_at: self.placed_at,
@@ -399,6 +399,6 @@ impl Row {
     }
 }
 
-fn named(status: &str) -> Result<Status, Error> {
+pub(crate) fn named(status: &str) -> Result<Status, Error> {
     Status::named(status).ok_or_else(|| Error::Decode(format!("unknown status {status}").into()))
 }

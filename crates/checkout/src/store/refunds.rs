@@ -60,14 +60,6 @@ async fn record(conn: &mut Conn<'_>, refund: &Refund, state: RefundState, at: Of
     events::record(conn, refund.order_id, &format!("refund_{}", state.as_str()), &data, at).await
 }
 
-/// For whoever changes an order and its payment: the order first.
-pub(crate) async fn lock_order(conn: &mut Conn<'_>, order_id: Uuid) -> Result<(), Error> {
-    sqlx::query_scalar!("select id from checkout.orders where id = $1 for no key update", order_id)
-        .fetch_optional(conn)
-        .await?;
-    Ok(())
-}
-
 /// False where somebody else was first; then nothing is written.
 pub(crate) async fn leave_requested(
     conn: &mut Conn<'_>,
@@ -107,27 +99,18 @@ pub(crate) async fn put_back(conn: &mut Conn<'_>, refund: &Refund) -> Result<(),
     Ok(())
 }
 
-/// The order says how much of it went back. A cancelled one stays cancelled.
-pub(crate) async fn mark_order(conn: &mut Conn<'_>, refund: &Refund) -> Result<(), Error> {
-    sqlx::query!(
+/// Whether all that was paid went back.
+pub(crate) async fn is_all(conn: &mut Conn<'_>, payment_id: Uuid) -> Result<bool, Error> {
+    sqlx::query_scalar!(
         r#"
-        update checkout.orders o
-        set version = o.version + 1,
-            status = case
-                when o.status not in ('paid', 'shipped', 'delivered', 'partially_refunded') then o.status
-                when p.amount = (select sum(r.amount) from checkout.refunds r
-                                 where r.payment_id = p.id and r.state = 'succeeded') then 'refunded'
-                else 'partially_refunded'
-            end
-        from checkout.payments p
-        where o.id = $1 and p.id = $2
+        select p.amount = (select coalesce(sum(r.amount), 0) from checkout.refunds r
+                           where r.payment_id = p.id and r.state = 'succeeded') as "is_all!"
+        from checkout.payments p where p.id = $1
         "#,
-        refund.order_id,
-        refund.payment_id,
+        payment_id,
     )
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_one(conn)
+    .await
 }
 
 /// Where the next batch of overdue refunds begins.

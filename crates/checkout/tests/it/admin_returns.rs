@@ -21,10 +21,14 @@ async fn delivered(world: &World, buyer: Uuid) -> String {
 
 /// The id of a return of one unit of `SKU-2`.
 async fn requested(world: &World, buyer: Uuid, order: &str) -> String {
+    requested_of(world, buyer, order, "SKU-2").await
+}
+
+async fn requested_of(world: &World, buyer: Uuid, order: &str, sku: &str) -> String {
     let asked = request("POST", &format!("/v1/orders/{order}/returns"))
         .header("authorization", Token::of(buyer).bearer())
         .header("idempotency-key", world.key());
-    let body = json!({ "items": [{ "sku": "SKU-2", "quantity": 1 }], "reason": "too small" });
+    let body = json!({ "items": [{ "sku": sku, "quantity": 1 }], "reason": "too small" });
     let answer = world.send(client::json(asked, &body)).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     answer.body["id"].as_str().unwrap().to_owned()
@@ -157,4 +161,22 @@ async fn nobody_else_decides_on_a_return_not_even_its_buyer() {
         assert_eq!(refused.problem(), (403, "insufficient-scope"), "{path}");
     }
     assert_eq!(state(&world, buyer, &id).await, "requested");
+}
+
+#[tokio::test]
+async fn more_is_sent_back_of_an_order_of_which_a_part_was_paid_back_and_never_more_than_was_paid() {
+    let world = World::with(5).await;
+    let buyer = Uuid::now_v7();
+    let order = delivered(&world, buyer).await;
+    let part = json!({ "amount": { "amount": 400, "currency": "EUR" }, "reason": "a scratch" });
+    assert_eq!(world.admin_posts(&format!("/v1/admin/orders/{order}/refund"), &part).await.status, 200);
+    for paid_back in [200, 100] {
+        let id = requested(&world, buyer, &order).await;
+        assert_eq!(decide(&world, &id, "approve").await.status, 200);
+        let received = decide(&world, &id, "receive").await;
+        assert_eq!(received.body["refund"]["amount"]["amount"], json!(paid_back), "{received:?}");
+        assert_eq!(state(&world, buyer, &id).await, "refunded");
+    }
+    assert_eq!(world.status(buyer, &format!("/v1/orders/{order}")).await, "refunded");
+    assert_eq!(world.count("select sum(refunded)::bigint from payment_simulator.charges").await, 700);
 }

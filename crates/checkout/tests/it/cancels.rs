@@ -156,3 +156,44 @@ async fn a_cancel_dropped_at_any_await_leaves_nothing_that_the_sweep_does_not_se
     assert_eq!(world.count("select sum(reserved) from checkout.inventory").await, 0);
     assert_eq!(world.faults(1_000).await, [""; 0]);
 }
+
+#[tokio::test]
+async fn an_order_of_which_a_part_went_back_is_cancelled_too_and_the_rest_goes_back() {
+    let world = World::with(5).await;
+    let (ada, cart) = (Uuid::now_v7(), world.cart(&[(2, 3)]).await);
+    let placed = world.place(ada, &cart, "tok_ok").await;
+    let order = placed.header("location");
+    let part = json!({ "amount": { "amount": 150, "currency": "EUR" }, "reason": "a scratch" });
+    let id = placed.body["id"].as_str().unwrap();
+    assert_eq!(world.admin_posts(&format!("/v1/admin/orders/{id}/refund"), &part).await.status, 200);
+    let cancelled = world.cancel(ada, order).await;
+    assert_eq!((cancelled.status.as_u16(), &cancelled.body["status"]), (200, &json!("cancelled")));
+    assert_eq!(world.stock_of(2).await, (5, 0));
+    assert_eq!(world.count("select sum(refunded)::bigint from payment_simulator.charges").await, 600);
+    assert_eq!(world.status(ada, order).await, "cancelled", "also when all of it went back");
+    assert_eq!(world.faults(5).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_cancel_and_a_shipment_of_an_order_of_which_a_part_went_back_one_wins() {
+    let world = World::with(50).await;
+    let ada = Uuid::now_v7();
+    let part = json!({ "amount": { "amount": 50, "currency": "EUR" }, "reason": "a scratch" });
+    for _ in 0..10 {
+        let placed = world.place(ada, &world.cart(&[(2, 1)]).await, "tok_ok").await;
+        let (order, id) = (placed.header("location"), placed.body["id"].as_str().unwrap());
+        let admin = |what: &str, body| {
+            world.by_admin(Uuid::now_v7(), "POST", &format!("/v1/admin/orders/{id}/{what}"), Some(body))
+        };
+        assert_eq!(world.send(admin("refund", &part)).await.status, 200);
+        let before = world.stock_of(2).await;
+        // The second part brings a shipped order back to where the cancel may have read it.
+        let asked = [world.cancellation(ada, &world.key(), order), admin("ship", &json!({})), admin("refund", &part)];
+        let answers = world.send_at_once(asked).await;
+        let (cancelled, shipped) = (answers[0].status == 200, answers[1].status == 200);
+        assert!(cancelled != shipped, "{answers:?}");
+        assert_eq!(world.status(ada, order).await == "cancelled", cancelled);
+        let back = i32::from(cancelled);
+        assert_eq!(world.stock_of(2).await, (before.0 + back, 0), "{answers:?}");
+    }
+}

@@ -249,3 +249,27 @@ async fn a_refund_has_rules_and_needs_a_payment() {
     assert_eq!(unpaid.problem(), (409, "order-state-conflict"));
     assert_eq!(world.count("select count(*) from audit.log").await, 0);
 }
+
+#[tokio::test]
+async fn an_order_of_which_a_part_went_back_is_shipped_and_delivered_once_as_any_other() {
+    let world = World::with(5).await;
+    let (buyer, part) = (Uuid::now_v7(), json!({ "amount": euros(50), "reason": "a scratch" }));
+    let id = paid(&world, buyer).await;
+    for (this, from) in [("ship", "paid"), ("deliver", "shipped")] {
+        assert_eq!(refund(&world, &id, part.clone()).await.status, 200);
+        assert_eq!(read(&world, &id).await["status"], "partially_refunded", "{from}");
+        let other = if this == "ship" { "deliver" } else { "ship" };
+        let refused = step(&world, &id, other, json!({})).await;
+        assert_eq!(refused.problem(), (409, "order-state-conflict"), "{from}");
+        assert!(refused.body["detail"].as_str().unwrap().contains(from), "{refused:?}");
+        assert_eq!(step(&world, &id, this, json!({})).await.status, 200, "{from}");
+    }
+    assert_eq!(refund(&world, &id, part).await.status, 200);
+    for this in ["ship", "deliver"] {
+        assert_eq!(step(&world, &id, this, json!({})).await.problem(), (409, "order-state-conflict"), "{this}");
+    }
+    assert_eq!(refund(&world, &id, json!({ "reason": "the rest" })).await.body["amount"], euros(50));
+    assert_eq!(read(&world, &id).await["status"], "refunded");
+    assert_eq!(step(&world, &id, "ship", json!({})).await.problem(), (409, "order-state-conflict"));
+    assert_eq!(world.count("select sum(refunded)::bigint from payment_simulator.charges").await, 200);
+}

@@ -2,9 +2,19 @@
 
 use std::path::Path;
 
-use forebay_embedded::testing::database;
+use forebay_embedded::testing::{TestDatabase, database};
 use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, PgConnection};
+
+/// A database at this version, before anything is in it.
+async fn at(version: i64) -> (TestDatabase, PgConnection) {
+    let database = database().await;
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/catalog");
+    Migrator::new(catalog).await.unwrap().run(&mut connection).await.unwrap();
+    forebay_checkout::MIGRATOR.run_to(version, &mut connection).await.unwrap();
+    (database, connection)
+}
 
 /// The last version before an account had one open cart.
 const SEVERAL_OPEN: i64 = 20_261_128_000_319;
@@ -36,11 +46,7 @@ const FOUND: &str = "select right(c.id::text, 2) || ' ' || c.status || ' ' || c.
 
 #[tokio::test]
 async fn of_several_open_carts_of_an_account_one_is_left_with_all_that_was_in_them() {
-    let database = database().await;
-    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
-    let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/catalog");
-    Migrator::new(catalog).await.unwrap().run(&mut connection).await.unwrap();
-    forebay_checkout::MIGRATOR.run_to(SEVERAL_OPEN, &mut connection).await.unwrap();
+    let (_database, mut connection) = at(SEVERAL_OPEN).await;
     sqlx::raw_sql(CARTS).execute(&mut connection).await.unwrap();
     forebay_checkout::MIGRATOR.run(&mut connection).await.unwrap();
     let found: Vec<String> = sqlx::query_scalar(FOUND).fetch_all(&mut connection).await.unwrap();
@@ -55,4 +61,37 @@ async fn of_several_open_carts_of_an_account_one_is_left_with_all_that_was_in_th
             "f1 open 1 SKU-6 x 6",
         ]
     );
+}
+
+/// The last version before an order of which a part went back knew where it was.
+const WITHOUT_STAGES: i64 = 20_261_128_000_389;
+
+/// Of three orders a part went back: of one that is on the shelf, one that is on its way, and one that has come.
+const PARTLY_REFUNDED: &str = "
+insert into checkout.orders (id, user_id, cart_id, status, total, currency, address, placed_at)
+    select ('00000000-0000-7000-8000-00000000000' || n)::uuid, gen_random_uuid(), gen_random_uuid(),
+           case when n < 4 then 'partially_refunded' else 'delivered' end, 100, 'EUR', '{}', now()
+    from generate_series(1, 4) n;
+insert into checkout.order_events (order_id, kind, at) values
+    ('00000000-0000-7000-8000-000000000001', 'paid', now()),
+    ('00000000-0000-7000-8000-000000000002', 'shipped', now()),
+    ('00000000-0000-7000-8000-000000000002', 'refund_succeeded', now()),
+    ('00000000-0000-7000-8000-000000000003', 'shipped', now()),
+    ('00000000-0000-7000-8000-000000000003', 'delivered', now());";
+
+#[tokio::test]
+async fn an_order_of_which_a_part_went_back_is_found_at_the_stage_that_its_events_tell() {
+    let (_database, mut connection) = at(WITHOUT_STAGES).await;
+    sqlx::raw_sql(PARTLY_REFUNDED).execute(&mut connection).await.unwrap();
+    forebay_checkout::MIGRATOR.run(&mut connection).await.unwrap();
+    let stages = "select coalesce(stage, '-') from checkout.orders order by id";
+    let found: Vec<String> = sqlx::query_scalar(stages).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(found, ["paid", "shipped", "delivered", "-"]);
+    // A program that knows of no stages moves it.
+    let moves = "update checkout.orders set status = 'partially_refunded' where id::text like '%4'; \
+                 update checkout.orders set status = 'partially_refunded'; \
+                 update checkout.orders set status = 'refunded' where id::text like '%1'";
+    sqlx::raw_sql(moves).execute(&mut connection).await.unwrap();
+    let found: Vec<String> = sqlx::query_scalar(stages).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(found, ["-", "shipped", "delivered", "delivered"]);
 }

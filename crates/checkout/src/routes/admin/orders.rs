@@ -120,8 +120,8 @@ struct Step {
 
 async fn take(tx: &mut Tx<'_>, admin: &Admin, id: Uuid, step: &Step) -> Result<(Answer, Entry), Error> {
     let order = store::fulfilment::lock(&mut tx.conn(), id).await?.ok_or(Error::NotFound("order"))?;
-    if !step.this.is_allowed_from(order.status) {
-        return Err(Error::OrderState(order.status));
+    if !step.this.is_allowed_from(order.stage) {
+        return Err(Error::OrderState(order.stage));
     }
     let to = step.this.to();
     store::fulfilment::advance(&mut tx.conn(), id, to).await?;
@@ -129,5 +129,5 @@ async fn take(tx: &mut Tx<'_>, admin: &Admin, id: Uuid, step: &Step) -> Result<(
     let entry = Entry::by(admin, step.action, "order", id)
         .before(&json!({ "status": order.status }))
         .after(&json!({ "status": to, "data": step.data }));
-    Ok((Answer::done(StatusCode::OK, &OrderLine { status: to, ..order }), entry))
+    Ok((Answer::done(StatusCode::OK, &OrderLine { status: to, stage: to, ..order }), entry))
 }

@@ -180,3 +180,17 @@ async fn more_is_sent_back_of_an_order_of_which_a_part_was_paid_back_and_never_m
     assert_eq!(world.status(buyer, &format!("/v1/orders/{order}")).await, "refunded");
     assert_eq!(world.count("select sum(refunded)::bigint from payment_simulator.charges").await, 700);
 }
+
+#[tokio::test]
+async fn for_what_cost_nothing_nothing_is_paid_back() {
+    let world = World::with(5).await;
+    world.execute("update catalog.skus set price = 0 where sku = 'SKU-3'").await;
+    let buyer = Uuid::now_v7();
+    let order = delivered(&world, buyer).await;
+    let id = requested_of(&world, buyer, &order, "SKU-3").await;
+    assert_eq!(decide(&world, &id, "approve").await.status, 200);
+    let received = decide(&world, &id, "receive").await;
+    assert_eq!((received.status.as_u16(), &received.body["refund"]), (200, &Value::Null), "{received:?}");
+    assert_eq!(world.stock_of(3).await, (5, 0));
+    assert_eq!(world.count("select sum(refunded)::bigint from payment_simulator.charges").await, 0);
+}

@@ -142,12 +142,13 @@ async fn take_in(
 ) -> Result<(Return, Option<Refund>, Entry), Error> {
     let found = moved(tx, id, ReturnMove::Receive, now).await?;
     let order = store::orders::by_id(&mut tx.conn(), found.order_id).await?.ok_or(Error::NotFound("order"))?;
-    if receipt.restock {
-        store::inventory::put_back(&mut tx.conn(), &found.items).await?;
-    }
     let refund = pay_for(tx, &found, found.worth(&order), now).await?;
     if let Some(refund) = &refund {
         store::returns::paid_by(&mut tx.conn(), id, refund.id).await?;
+    }
+    // Last, as everywhere: the rows that everyone wants are locked for the shortest time.
+    if receipt.restock {
+        store::inventory::put_back(&mut tx.conn(), &found.items).await?;
     }
     let entry = Entry::by(admin, "return.receive", "return", id)
         .before(&json!({ "state": ReturnMove::Receive.from() }))
@@ -169,19 +170,19 @@ fn answer(found: &Return, refund: Option<&Refund>) -> Answer {
     Answer::done(status, &ReceivedReturn { returned, refund: refund.map(RefundView::from) })
 }
 
-/// What its goods cost, or what is left of the payment where that is less; none where nothing is.
+/// What its goods cost, or what is left of the payment where that is less; none where that is nothing.
 async fn pay_for(tx: &mut Tx<'_>, found: &Return, worth: i64, now: OffsetDateTime) -> Result<Option<Refund>, Error> {
+    if worth == 0 {
+        return Ok(None);
+    }
     let reason = format!("return {}", found.id);
-    match refunds::request(tx, found.order_id, Some(worth), &reason, now).await {
+    let asked = match refunds::request(tx, found.order_id, Some(worth), &reason, now).await {
+        Err(RefundError::TooMuch { left: 1.., .. }) => refunds::request(tx, found.order_id, None, &reason, now).await,
+        asked => asked,
+    };
+    match asked {
         Ok(refund) => Ok(Some(refund)),
-        Err(RefundError::TooMuch { left: 0, .. } | RefundError::NotPaid) => Ok(None),
-        Err(RefundError::TooMuch { .. }) => {
-            let rest = refunds::request(tx, found.order_id, None, &reason, now).await;
-            rest.map(Some).map_err(|error| match error {
-                RefundError::Store(error) => error.into(),
-                _ => Error::Moved,
-            })
-        }
+        Err(RefundError::TooMuch { .. } | RefundError::NotPaid) => Ok(None),
         Err(RefundError::Store(error)) => Err(error.into()),
     }
 }
@@ -191,6 +192,8 @@ async fn moved(tx: &mut Tx<'_>, id: Uuid, this: ReturnMove, now: OffsetDateTime)
     let found = store::returns::by_id(&mut tx.conn(), id).await?.ok_or(Error::NotFound("return"))?;
     store::orders::lock(&mut tx.conn(), found.order_id).await?;
     if !store::returns::advance(&mut tx.conn(), id, this, now).await? {
+        // Not as it was read before the lock.
+        let found = store::returns::by_id(&mut tx.conn(), id).await?.ok_or(Error::NotFound("return"))?;
         return Err(Error::ReturnState(found.state));
     }
     let kind = format!("return_{}", this.to().as_str());

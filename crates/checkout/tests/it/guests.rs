@@ -148,3 +148,24 @@ async fn a_guest_pays_again_or_cancels_with_the_token_of_the_cart() {
     let bearer = bearer.header("idempotency-key", world.key()).body(Body::empty()).unwrap();
     assert_eq!(world.send(bearer).await.problem(), (404, "not-found"));
 }
+
+#[tokio::test]
+async fn a_guest_reads_what_became_of_a_return_with_the_token_of_the_cart() {
+    let world = World::with(5).await;
+    let (cart, other) = (world.cart(&[(1, 2)]).await, world.cart(&[]).await);
+    let placed = world.send(order(&world.key(), &cart, "tok_ok")).await;
+    world.execute("update checkout.orders set status = 'delivered'").await;
+    let asked = request("POST", &format!("{}/returns", placed.header("location")))
+        .header("x-cart-token", &cart.token)
+        .header("idempotency-key", world.key());
+    let body = json!({ "items": [{ "sku": "SKU-1", "quantity": 1 }], "reason": "It is too small." });
+    let made = world.send(client::json(asked, &body)).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let location = made.header("location");
+    let seen = read(&world, location, &cart.token).await;
+    assert_eq!((seen.status.as_u16(), &seen.body), (200, &made.body));
+    assert_eq!(read(&world, location, &other.token).await.problem(), (404, "not-found"));
+    assert_eq!(world.get(location, Uuid::now_v7()).await.problem(), (404, "not-found"));
+    let by_id_alone = request("GET", location).body(Body::empty()).unwrap();
+    assert_eq!(world.send(by_id_alone).await.problem(), (401, "unauthenticated"));
+}

@@ -23,7 +23,7 @@ pub(crate) struct Claim {
     owner: Uuid,
     key: String,
     /// Such as `order.place`, for people who look into the table.
-    operation: &'static str,
+    pub(crate) operation: &'static str,
     fingerprint: [u8; 32],
     /// The order whose payment settles the request, where one does.
     order_id: Option<Uuid>,

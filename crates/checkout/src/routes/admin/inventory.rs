@@ -3,18 +3,16 @@ use axum::extract;
 use axum::http::StatusCode;
 use forebay_platform::audit::Entry;
 use forebay_platform::db::Tx;
-use forebay_platform::extract::{IdempotencyKey, Json, Path, Query};
+use forebay_platform::extract::{IdempotencyKey, Json, Query};
 use forebay_platform::identity::Admin;
-use forebay_platform::instant;
 use forebay_platform::page::Page;
 use forebay_pool::Admission;
 use serde_json::json;
 
-use super::change;
+use super::{Asked, change};
 use crate::answer::Answer;
 use crate::domain::{Adjust, Adjusted, Adjustment, MOST_ON_HAND, Stock, StockQuery, StockView};
 use crate::error::Error;
-use crate::store::keys::Claim;
 use crate::{State, store};
 
 /// What is on the shelf, by SKU.
@@ -50,19 +48,10 @@ pub(crate) async fn list(
         (status = 409, description = "`insufficient-stock`: so much is not there, or is reserved; or `idempotency-in-flight`"),
     )
 )]
-pub(crate) async fn adjust(
-    extract::State(state): extract::State<State>,
-    Extension(admission): Extension<Admission>,
-    admin: Admin,
-    Path(sku): Path<String>,
-    key: IdempotencyKey,
-    Json(wanted): Json<Adjust>,
-) -> Result<Answer, Error> {
-    let (user_id, now) = (admin.0.user_id, instant::now());
-    let target = format!("POST /v1/admin/inventory/{sku}/adjustments");
-    let claim = Claim::new(user_id, &key, "stock.adjust", (&target, &wanted), now);
-    let adjustment = wanted.check(sku, user_id, now)?;
-    change(&state, &admission, &claim, async |tx| write(tx, &admin, adjustment).await).await
+pub(crate) async fn adjust(asked: Asked<String>, Json(wanted): Json<Adjust>) -> Result<Answer, Error> {
+    let claim = asked.claim("stock.adjust", &wanted);
+    let adjustment = wanted.check(asked.of.clone(), asked.admin.0.user_id, asked.now)?;
+    change(&asked, &claim, async |tx| write(tx, &asked.admin, adjustment).await).await
 }
 
 async fn write(tx: &mut Tx<'_>, admin: &Admin, adjustment: Adjustment) -> Result<(Answer, Entry), Error> {

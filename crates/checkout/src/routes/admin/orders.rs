@@ -5,14 +5,12 @@ use forebay_platform::audit::Entry;
 use forebay_platform::db::Tx;
 use forebay_platform::extract::{IdempotencyKey, Json, Path, Query};
 use forebay_platform::identity::Admin;
-use forebay_platform::instant;
 use forebay_platform::page::Page;
 use forebay_pool::Admission;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::change;
+use super::{Asked, change};
 use crate::answer::Answer;
 use crate::domain::{Move, NEWEST, OrderFile, OrderLine, OrdersQuery, Shipment};
 use crate::error::Error;
@@ -72,19 +70,9 @@ pub(crate) async fn read(
         (status = 409, description = "`order-state-conflict`: only what is paid is shipped, once; or `idempotency-in-flight`"),
     )
 )]
-pub(crate) async fn ship(
-    extract::State(state): extract::State<State>,
-    Extension(admission): Extension<Admission>,
-    admin: Admin,
-    Path(id): Path<Uuid>,
-    key: IdempotencyKey,
-    Json(shipment): Json<Shipment>,
-) -> Result<Answer, Error> {
+pub(crate) async fn ship(asked: Asked, Json(shipment): Json<Shipment>) -> Result<Answer, Error> {
     shipment.check()?;
-    let (target, now) = (format!("POST /v1/admin/orders/{id}/ship"), instant::now());
-    let claim = Claim::new(admin.0.user_id, &key, "order.ship", (&target, &shipment), now);
-    let step = Step { action: "order.ship", this: Move::Ship, data: json!(shipment), now };
-    change(&state, &admission, &claim, async |tx| take(tx, &admin, id, &step).await).await
+    step(&asked, &asked.claim("order.ship", &shipment), Move::Ship, json!(shipment)).await
 }
 
 /// Notes that an order has arrived.
@@ -96,38 +84,31 @@ pub(crate) async fn ship(
         (status = 409, description = "`order-state-conflict`: only what was shipped is delivered; or `idempotency-in-flight`"),
     )
 )]
-pub(crate) async fn deliver(
-    extract::State(state): extract::State<State>,
-    Extension(admission): Extension<Admission>,
-    admin: Admin,
-    Path(id): Path<Uuid>,
-    key: IdempotencyKey,
-) -> Result<Answer, Error> {
-    let (target, now) = (format!("POST /v1/admin/orders/{id}/deliver"), instant::now());
-    let claim = Claim::new(admin.0.user_id, &key, "order.deliver", (&target, &()), now);
-    let step = Step { action: "order.deliver", this: Move::Deliver, data: json!({}), now };
-    change(&state, &admission, &claim, async |tx| take(tx, &admin, id, &step).await).await
+pub(crate) async fn deliver(asked: Asked) -> Result<Answer, Error> {
+    step(&asked, &asked.claim("order.deliver", &()), Move::Deliver, json!({})).await
 }
 
-/// How an order moves on.
-struct Step {
+/// Moves an order on, with what there is to know of it.
+async fn step(asked: &Asked, claim: &Claim, this: Move, data: Value) -> Result<Answer, Error> {
+    change(asked, claim, async |tx| take(tx, asked, claim.operation, this, data).await).await
+}
+
+async fn take(
+    tx: &mut Tx<'_>,
+    asked: &Asked,
     action: &'static str,
     this: Move,
-    /// What there is to know of it.
     data: Value,
-    now: OffsetDateTime,
-}
-
-async fn take(tx: &mut Tx<'_>, admin: &Admin, id: Uuid, step: &Step) -> Result<(Answer, Entry), Error> {
-    let order = store::fulfilment::lock(&mut tx.conn(), id).await?.ok_or(Error::NotFound("order"))?;
-    if !step.this.is_allowed_from(order.stage) {
+) -> Result<(Answer, Entry), Error> {
+    let order = store::fulfilment::lock(&mut tx.conn(), asked.of).await?.ok_or(Error::NotFound("order"))?;
+    if !this.is_allowed_from(order.stage) {
         return Err(Error::OrderState(order.stage));
     }
-    let to = step.this.to();
-    store::fulfilment::advance(&mut tx.conn(), id, to).await?;
-    store::events::record(&mut tx.conn(), id, to.as_str(), &step.data, step.now).await?;
-    let entry = Entry::by(admin, step.action, "order", id)
+    let to = this.to();
+    store::fulfilment::advance(&mut tx.conn(), order.id, to).await?;
+    store::events::record(&mut tx.conn(), order.id, to.as_str(), &data, asked.now).await?;
+    let entry = Entry::by(&asked.admin, action, "order", order.id)
         .before(&json!({ "status": order.status }))
-        .after(&json!({ "status": to, "data": step.data }));
+        .after(&json!({ "status": to, "data": data }));
     Ok((Answer::done(StatusCode::OK, &OrderLine { status: to, stage: to, ..order }), entry))
 }

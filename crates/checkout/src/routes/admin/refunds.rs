@@ -1,23 +1,17 @@
-use axum::Extension;
-use axum::extract;
 use axum::http::StatusCode;
 use forebay_platform::audit::Entry;
 use forebay_platform::db::Tx;
-use forebay_platform::extract::{IdempotencyKey, Json, Path};
-use forebay_platform::identity::Admin;
-use forebay_platform::instant;
+use forebay_platform::extract::{IdempotencyKey, Json};
 use forebay_platform::problem::Code;
-use forebay_pool::Admission;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::give_back;
+use super::{Asked, give_back};
 use crate::answer::Answer;
 use crate::domain::{RefundView, WantedRefund};
 use crate::error::Error;
 use crate::refunds::{self, Refund, RefundError, RefundState};
-use crate::store::keys::Claim;
-use crate::{State, store};
+use crate::store;
 
 /// Gives back what was paid, or a part of it.
 #[utoipa::path(
@@ -29,23 +23,15 @@ use crate::{State, store};
         (status = 409, description = "`order-state-conflict`: so much is not left, or nothing was paid; or `idempotency-in-flight`"),
     )
 )]
-pub(crate) async fn refund(
-    extract::State(state): extract::State<State>,
-    Extension(admission): Extension<Admission>,
-    admin: Admin,
-    Path(id): Path<Uuid>,
-    key: IdempotencyKey,
-    Json(wanted): Json<WantedRefund>,
-) -> Result<Answer, Error> {
+pub(crate) async fn refund(asked: Asked, Json(wanted): Json<WantedRefund>) -> Result<Answer, Error> {
     wanted.check()?;
-    let (target, now) = (format!("POST /v1/admin/orders/{id}/refund"), instant::now());
-    let claim = Claim::new(admin.0.user_id, &key, "order.refund", (&target, &wanted), now);
+    let claim = asked.claim("order.refund", &wanted);
     let asking = async |tx: &mut Tx<'_>| {
-        let refund = ask_back(tx, id, &wanted, now).await?;
-        let entry = Entry::by(&admin, "order.refund", "order", id).after(&RefundView::from(&refund));
+        let refund = ask_back(tx, asked.of, &wanted, asked.now).await?;
+        let entry = Entry::by(&asked.admin, claim.operation, "order", asked.of).after(&RefundView::from(&refund));
         Ok(((), Some(refund), entry))
     };
-    give_back(&state, &admission, &claim, asking, |(), refund| answer(id, refund)).await
+    give_back(&asked, &claim, asking, |(), refund| answer(asked.of, refund)).await
 }
 
 async fn ask_back(tx: &mut Tx<'_>, id: Uuid, wanted: &WantedRefund, now: OffsetDateTime) -> Result<Refund, Error> {

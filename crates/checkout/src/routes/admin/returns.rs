@@ -3,23 +3,21 @@ use axum::extract;
 use axum::http::StatusCode;
 use forebay_platform::audit::Entry;
 use forebay_platform::db::Tx;
-use forebay_platform::extract::{IdempotencyKey, Json, Path, Query};
+use forebay_platform::extract::{IdempotencyKey, Json, Query};
 use forebay_platform::identity::Admin;
-use forebay_platform::instant;
 use forebay_platform::page::Page;
 use forebay_pool::Admission;
 use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{change, give_back};
+use super::{Asked, change, give_back};
 use crate::answer::Answer;
 use crate::domain::{
     NEWEST, Receipt, ReceivedReturn, RefundView, Return, ReturnFile, ReturnMove, ReturnState, ReturnsQuery,
 };
 use crate::error::Error;
 use crate::refunds::{self, Refund, RefundError, RefundState};
-use crate::store::keys::Claim;
 use crate::{State, store};
 
 /// Everybody's returns, the newest first.
@@ -54,14 +52,8 @@ pub(crate) async fn list(
         (status = 409, description = "`order-state-conflict`: it is in a state, named in `detail`, from which this does not lead on; or `idempotency-in-flight`"),
     )
 )]
-pub(crate) async fn approve(
-    extract::State(state): extract::State<State>,
-    Extension(admission): Extension<Admission>,
-    admin: Admin,
-    Path(id): Path<Uuid>,
-    key: IdempotencyKey,
-) -> Result<Answer, Error> {
-    decide(&state, &admission, &admin, &key, Decision { id, action: "return.approve", this: ReturnMove::Approve }).await
+pub(crate) async fn approve(asked: Asked) -> Result<Answer, Error> {
+    decide(&asked, "return.approve", ReturnMove::Approve).await
 }
 
 /// Refuses to take something back.
@@ -73,35 +65,16 @@ pub(crate) async fn approve(
         (status = 409, description = "`order-state-conflict`: it is in a state, named in `detail`, from which this does not lead on; or `idempotency-in-flight`"),
     )
 )]
-pub(crate) async fn reject(
-    extract::State(state): extract::State<State>,
-    Extension(admission): Extension<Admission>,
-    admin: Admin,
-    Path(id): Path<Uuid>,
-    key: IdempotencyKey,
-) -> Result<Answer, Error> {
-    decide(&state, &admission, &admin, &key, Decision { id, action: "return.reject", this: ReturnMove::Reject }).await
+pub(crate) async fn reject(asked: Asked) -> Result<Answer, Error> {
+    decide(&asked, "return.reject", ReturnMove::Reject).await
 }
 
 /// What becomes of a request to send something back.
-struct Decision {
-    id: Uuid,
-    action: &'static str,
-    this: ReturnMove,
-}
-
-async fn decide(
-    state: &State,
-    admission: &Admission,
-    admin: &Admin,
-    key: &IdempotencyKey,
-    Decision { id, action, this }: Decision,
-) -> Result<Answer, Error> {
-    let now = instant::now();
-    let claim = Claim::new(admin.0.user_id, key, action, (&format!("{action} {id}"), &()), now);
-    change(state, admission, &claim, async |tx| {
-        let found = moved(tx, id, this, now).await?;
-        let entry = Entry::by(admin, action, "return", id)
+async fn decide(asked: &Asked, action: &'static str, this: ReturnMove) -> Result<Answer, Error> {
+    let claim = asked.claim(action, &());
+    change(asked, &claim, async |tx| {
+        let found = moved(tx, asked.of, this, asked.now).await?;
+        let entry = Entry::by(&asked.admin, action, "return", found.id)
             .before(&json!({ "state": this.from() }))
             .after(&json!({ "state": this.to() }));
         Ok((Answer::done(StatusCode::OK, &ReturnFile::from(found)), entry))
@@ -119,38 +92,27 @@ async fn decide(
         (status = 409, description = "`order-state-conflict`: it is in a state, named in `detail`, from which this does not lead on; or `idempotency-in-flight`"),
     )
 )]
-pub(crate) async fn receive(
-    extract::State(state): extract::State<State>,
-    Extension(admission): Extension<Admission>,
-    admin: Admin,
-    Path(id): Path<Uuid>,
-    key: IdempotencyKey,
-    Json(receipt): Json<Receipt>,
-) -> Result<Answer, Error> {
-    let now = instant::now();
-    let target = format!("POST /v1/admin/returns/{id}/receive");
-    let claim = Claim::new(admin.0.user_id, &key, "return.receive", (&target, &receipt), now);
-    give_back(&state, &admission, &claim, async |tx| take_in(tx, &admin, id, &receipt, now).await, answer).await
+pub(crate) async fn receive(asked: Asked, Json(receipt): Json<Receipt>) -> Result<Answer, Error> {
+    let claim = asked.claim("return.receive", &receipt);
+    give_back(&asked, &claim, async |tx| take_in(tx, &asked, &receipt).await, answer).await
 }
 
 async fn take_in(
     tx: &mut Tx<'_>,
-    admin: &Admin,
-    id: Uuid,
+    Asked { admin, of: id, now, .. }: &Asked,
     receipt: &Receipt,
-    now: OffsetDateTime,
 ) -> Result<(Return, Option<Refund>, Entry), Error> {
-    let found = moved(tx, id, ReturnMove::Receive, now).await?;
+    let found = moved(tx, *id, ReturnMove::Receive, *now).await?;
     let order = store::orders::by_id(&mut tx.conn(), found.order_id).await?.ok_or(Error::NotFound("order"))?;
-    let refund = pay_for(tx, &found, found.worth(&order), now).await?;
+    let refund = pay_for(tx, &found, found.worth(&order), *now).await?;
     if let Some(refund) = &refund {
-        store::returns::paid_by(&mut tx.conn(), id, refund.id).await?;
+        store::returns::paid_by(&mut tx.conn(), found.id, refund.id).await?;
     }
     // Last, as everywhere: the rows that everyone wants are locked for the shortest time.
     if receipt.restock {
         store::inventory::put_back(&mut tx.conn(), &found.items).await?;
     }
-    let entry = Entry::by(admin, "return.receive", "return", id)
+    let entry = Entry::by(admin, "return.receive", "return", found.id)
         .before(&json!({ "state": ReturnMove::Receive.from() }))
         .after(&json!({
             "state": found.state, "restocked": receipt.restock,

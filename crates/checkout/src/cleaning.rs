@@ -3,6 +3,7 @@
 use forebay_platform::cleaning::{self, BATCH, Batches, CleaningError};
 use time::{Duration, OffsetDateTime};
 
+use crate::store::carts::Abandoned;
 use crate::{State, store};
 
 /// A cart that nobody has claimed is kept for so long after its last change.
@@ -47,17 +48,11 @@ pub async fn clean(state: &State, now: OffsetDateTime) -> Result<Cleaned, Cleani
     while let Some(mut lease) = keys.next().await? {
         keys.note(store::keys::forget(&mut lease.conn(), now, BATCH).await?);
     }
-    let mut anonymous = Batches::of(&state.db);
-    while let Some(mut lease) = anonymous.next().await? {
-        anonymous.note(store::carts::forget_anonymous(&mut lease.conn(), now - ANONYMOUS_CART, BATCH).await?);
-    }
-    let mut owned = Batches::of(&state.db);
-    while let Some(mut lease) = owned.next().await? {
-        owned.note(store::carts::forget_owned(&mut lease.conn(), now - OWNED_CART, BATCH).await?);
-    }
-    let mut merged = Batches::of(&state.db);
-    while let Some(mut lease) = merged.next().await? {
-        merged.note(store::carts::forget_merged(&mut lease.conn(), now - MERGED_CART, BATCH).await?);
+    let unchanged_since =
+        Abandoned { anonymous: now - ANONYMOUS_CART, owned: now - OWNED_CART, merged: now - MERGED_CART };
+    let mut carts = Batches::of(&state.db);
+    while let Some(mut lease) = carts.next().await? {
+        carts.note(store::carts::forget(&mut lease.conn(), unchanged_since, BATCH).await?);
     }
     let mut events = Batches::of(&state.db);
     while let Some(mut lease) = events.next().await? {
@@ -67,8 +62,7 @@ pub async fn clean(state: &State, now: OffsetDateTime) -> Result<Cleaned, Cleani
     while let Some(mut lease) = messages.next().await? {
         messages.note(store::inbox::forget(&mut lease.conn(), now - MESSAGE, BATCH).await?);
     }
-    let carts = anonymous.deleted() + owned.deleted() + merged.deleted();
-    Ok(Cleaned { carts, keys: keys.deleted(), events: events.deleted(), messages: messages.deleted() })
+    Ok(Cleaned { carts: carts.deleted(), keys: keys.deleted(), events: events.deleted(), messages: messages.deleted() })
 }
 
 /// Cleans every ten minutes. Never returns; dropping the future stops it.

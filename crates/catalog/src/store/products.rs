@@ -8,23 +8,15 @@ use uuid::Uuid;
 use crate::domain::{Availability, Money, Product, Sku};
 
 pub(crate) async fn by_id(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Product>, Error> {
-    let row = sqlx::query_as!(
-        ProductRow,
-        r#"
-        select p.id, p.slug, p.name, p.description, p.brand, c.slug as category, p.base_price, p.currency,
-               p.availability, p.availability_as_of, p.version, p.created_at
-        from catalog.products p
-        join catalog.categories c on c.id = p.category_id
-        where p.id = $1 and p.status = 'active'
-        "#,
-        id,
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(row.map(Product::from))
+    find(conn, Some(id), None).await
 }
 
 pub(crate) async fn by_slug(conn: &mut Conn<'_>, slug: &str) -> Result<Option<Product>, Error> {
+    find(conn, None, Some(slug)).await
+}
+
+/// By its id, and else by its slug.
+async fn find(conn: &mut Conn<'_>, id: Option<Uuid>, slug: Option<&str>) -> Result<Option<Product>, Error> {
     let row = sqlx::query_as!(
         ProductRow,
         r#"
@@ -32,8 +24,9 @@ pub(crate) async fn by_slug(conn: &mut Conn<'_>, slug: &str) -> Result<Option<Pr
                p.availability, p.availability_as_of, p.version, p.created_at
         from catalog.products p
         join catalog.categories c on c.id = p.category_id
-        where p.slug = $1 and p.status = 'active'
+        where p.id = coalesce($1, (select id from catalog.products where slug = $2)) and p.status = 'active'
         "#,
+        id,
         slug,
     )
     .fetch_optional(conn)

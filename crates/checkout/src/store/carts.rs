@@ -278,66 +278,42 @@ pub(crate) async fn reopen(conn: &mut Conn<'_>, cart_id: Uuid) -> Result<(), Err
     Ok(())
 }
 
-/// Deletes a batch of open carts that are nobody's and have not changed since, with their lines. What is being changed or
-/// ordered at the moment stays.
-pub(crate) async fn forget_anonymous(
-    conn: &mut Conn<'_>,
-    unchanged_since: OffsetDateTime,
-    batch: i64,
-) -> Result<u64, Error> {
+/// Carts are forgotten that have not changed since then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Abandoned {
+    /// Open ones that are nobody's.
+    pub(crate) anonymous: OffsetDateTime,
+    /// Open ones of a user.
+    pub(crate) owned: OffsetDateTime,
+    /// Those whose lines are in another one: nobody claims them again any more.
+    pub(crate) merged: OffsetDateTime,
+}
+
+/// Deletes a batch of these, with their lines. What is being changed or ordered at the moment stays. Each kind has an index of
+/// its own.
+pub(crate) async fn forget(conn: &mut Conn<'_>, unchanged_since: Abandoned, batch: i64) -> Result<u64, Error> {
     let forgotten = sqlx::query!(
         r#"
-        with abandoned as materialized (
+        with anonymous as (
             select id from checkout.carts where status = 'open' and user_id is null and updated_at < $1
-            order by updated_at limit $2 for update skip locked
+            order by updated_at limit $4 for update skip locked
+        ),
+        owned as (
+            select id from checkout.carts where status = 'open' and user_id is not null and updated_at < $2
+            order by updated_at limit $4 for update skip locked
+        ),
+        merged as (
+            select id from checkout.carts where status = 'merged' and updated_at < $3
+            order by updated_at limit $4 for update skip locked
+        ),
+        abandoned as materialized (
+            select id from anonymous union all select id from owned union all select id from merged limit $4
         )
         delete from checkout.carts c using abandoned where c.id = abandoned.id
         "#,
-        unchanged_since,
-        batch,
-    )
-    .execute(conn)
-    .await?;
-    Ok(forgotten.rows_affected())
-}
-
-/// The same, of carts that are a user's.
-pub(crate) async fn forget_owned(
-    conn: &mut Conn<'_>,
-    unchanged_since: OffsetDateTime,
-    batch: i64,
-) -> Result<u64, Error> {
-    let forgotten = sqlx::query!(
-        r#"
-        with abandoned as materialized (
-            select id from checkout.carts where status = 'open' and user_id is not null and updated_at < $1
-            order by updated_at limit $2 for update skip locked
-        )
-        delete from checkout.carts c using abandoned where c.id = abandoned.id
-        "#,
-        unchanged_since,
-        batch,
-    )
-    .execute(conn)
-    .await?;
-    Ok(forgotten.rows_affected())
-}
-
-/// The same, of carts whose lines are in another one: nobody claims them again any more.
-pub(crate) async fn forget_merged(
-    conn: &mut Conn<'_>,
-    unchanged_since: OffsetDateTime,
-    batch: i64,
-) -> Result<u64, Error> {
-    let forgotten = sqlx::query!(
-        r#"
-        with merged as materialized (
-            select id from checkout.carts where status = 'merged' and updated_at < $1
-            order by updated_at limit $2 for update skip locked
-        )
-        delete from checkout.carts c using merged where c.id = merged.id
-        "#,
-        unchanged_since,
+        unchanged_since.anonymous,
+        unchanged_since.owned,
+        unchanged_since.merged,
         batch,
     )
     .execute(conn)

@@ -79,18 +79,27 @@ pub(crate) async fn find(conn: &mut Conn<'_>, sku: &str) -> Result<Option<Stock>
         .await
 }
 
-/// What came back is on the shelf again, in the order of SKUs.
+/// What came back is on the shelf again.
 pub(crate) async fn put_back(conn: &mut Conn<'_>, items: &[ReturnItem]) -> Result<(), Error> {
-    let mut items: Vec<_> = items.iter().collect();
-    items.sort_unstable_by(|a, b| a.sku.cmp(&b.sku));
-    for item in items {
-        sqlx::query!(
-            "update checkout.inventory set on_hand = on_hand + $2, updated_at = now() where sku = $1",
-            item.sku,
-            item.quantity,
+    let skus: Vec<_> = items.iter().map(|item| item.sku.clone()).collect();
+    let quantities: Vec<_> = items.iter().map(|item| item.quantity).collect();
+    sqlx::query!(
+        r#"
+        with locked as materialized (
+            select i.sku, b.quantity
+            from checkout.inventory i
+            join unnest($1::text[], $2::int[]) as b (sku, quantity) on b.sku = i.sku
+            order by i.sku collate "C"
+            for no key update of i
         )
-        .execute(&mut *conn)
-        .await?;
-    }
+        update checkout.inventory i set on_hand = i.on_hand + l.quantity, updated_at = now()
+        from locked l
+        where i.sku = l.sku
+        "#,
+        &skus,
+        &quantities,
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }

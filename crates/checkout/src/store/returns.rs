@@ -8,6 +8,23 @@ use uuid::Uuid;
 
 use crate::domain::{Place, Return, ReturnItem, ReturnMove, ReturnState};
 
+/// Those `$which`, with their items.
+macro_rules! returns {
+    ($which:literal, $($value:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"
+            select id, order_id, user_id, state, reason, created_at, updated_at,
+                   skus as "skus!", quantities as "quantities!"
+            from checkout.returns r,
+                 lateral (select array_agg(sku order by sku) as skus, array_agg(quantity order by sku) as quantities
+                          from checkout.return_items where return_id = r.id) i
+            "# + $which,
+            $($value),+
+        )
+    };
+}
+
 /// The return with its items, in one statement.
 pub(crate) async fn insert(conn: &mut Conn<'_>, made: &Return) -> Result<(), Error> {
     let skus: Vec<_> = made.items.iter().map(|item| item.sku.clone()).collect();
@@ -55,19 +72,7 @@ pub(crate) async fn asked(conn: &mut Conn<'_>, order_id: Uuid) -> Result<BTreeMa
 }
 
 pub(crate) async fn by_id(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Return>, Error> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"
-        select id, order_id, user_id, state, reason, created_at, updated_at, skus as "skus!", quantities as "quantities!"
-        from checkout.returns r,
-             lateral (select array_agg(sku order by sku) as skus, array_agg(quantity order by sku) as quantities
-                      from checkout.return_items where return_id = r.id) i
-        where id = $1
-        "#,
-        id,
-    )
-    .fetch_optional(conn)
-    .await?;
+    let row = returns!("where id = $1", id).fetch_optional(conn).await?;
     row.map(Return::try_from).transpose()
 }
 
@@ -78,13 +83,8 @@ pub(crate) async fn of_user(
     (Moment(before), id): Place,
     rows: i64,
 ) -> Result<Vec<Return>, Error> {
-    let rows = sqlx::query_as!(
-        Row,
+    let rows = returns!(
         r#"
-        select id, order_id, user_id, state, reason, created_at, updated_at, skus as "skus!", quantities as "quantities!"
-        from checkout.returns r,
-             lateral (select array_agg(sku order by sku) as skus, array_agg(quantity order by sku) as quantities
-                      from checkout.return_items where return_id = r.id) i
         where user_id = $1 and (created_at, id) < ($2, $3)
         order by created_at desc, id desc
         limit $4
@@ -127,13 +127,8 @@ pub(crate) async fn of_all(
     (Moment(before), id): Place,
     rows: i64,
 ) -> Result<Vec<Return>, Error> {
-    let rows = sqlx::query_as!(
-        Row,
+    let rows = returns!(
         r#"
-        select id, order_id, user_id, state, reason, created_at, updated_at, skus as "skus!", quantities as "quantities!"
-        from checkout.returns r,
-             lateral (select array_agg(sku order by sku) as skus, array_agg(quantity order by sku) as quantities
-                      from checkout.return_items where return_id = r.id) i
         where ($1::text is null or state = $1) and (created_at, id) < ($2, $3)
         order by created_at desc, id desc
         limit $4

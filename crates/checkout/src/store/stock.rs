@@ -55,71 +55,49 @@ pub(crate) async fn lock(conn: &mut Conn<'_>, skus: &[String]) -> Result<(), Err
 
 /// What the order holds leaves the shelf.
 pub(crate) async fn consume(conn: &mut Conn<'_>, order: &Order) -> Result<(), Error> {
-    sqlx::query!(
-        r#"
-        with locked as materialized (
-            select sku from checkout.inventory where sku = any($2) order by sku collate "C" for no key update
-        ),
-        consumed as (
-            update checkout.reservations set state = 'consumed'
-            where order_id = $1 and state = 'held'
-            returning sku, quantity
-        )
-        update checkout.inventory i
-        set on_hand = i.on_hand - c.quantity, reserved = i.reserved - c.quantity, updated_at = now()
-        from locked l, consumed c
-        where i.sku = l.sku and c.sku = l.sku
-        "#,
-        order.id,
-        &skus_of(order),
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    shift(conn, order, Shift { from: "held", to: "consumed", on_hand: -1, reserved: -1 }).await
 }
 
 /// What the order holds is free again.
 pub(crate) async fn release(conn: &mut Conn<'_>, order: &Order) -> Result<(), Error> {
-    sqlx::query!(
-        r#"
-        with locked as materialized (
-            select sku from checkout.inventory where sku = any($2) order by sku collate "C" for no key update
-        ),
-        released as (
-            update checkout.reservations set state = 'released'
-            where order_id = $1 and state = 'held'
-            returning sku, quantity
-        )
-        update checkout.inventory i set reserved = i.reserved - r.quantity, updated_at = now()
-        from locked l, released r
-        where i.sku = l.sku and r.sku = l.sku
-        "#,
-        order.id,
-        &skus_of(order),
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    shift(conn, order, Shift { from: "held", to: "released", on_hand: 0, reserved: -1 }).await
 }
 
 /// What the order had taken from the shelf is there again, and free.
 pub(crate) async fn put_back(conn: &mut Conn<'_>, order: &Order) -> Result<(), Error> {
+    shift(conn, order, Shift { from: "consumed", to: "released", on_hand: 1, reserved: 0 }).await
+}
+
+/// What becomes of the units of an order, and what each of them adds to the books of the shelf.
+struct Shift {
+    from: &'static str,
+    to: &'static str,
+    on_hand: i32,
+    reserved: i32,
+}
+
+async fn shift(conn: &mut Conn<'_>, order: &Order, shift: Shift) -> Result<(), Error> {
     sqlx::query!(
         r#"
         with locked as materialized (
             select sku from checkout.inventory where sku = any($2) order by sku collate "C" for no key update
         ),
-        given_back as (
-            update checkout.reservations set state = 'released'
-            where order_id = $1 and state = 'consumed'
+        shifted as (
+            update checkout.reservations set state = $4
+            where order_id = $1 and state = $3
             returning sku, quantity
         )
-        update checkout.inventory i set on_hand = i.on_hand + g.quantity, updated_at = now()
-        from locked l, given_back g
-        where i.sku = l.sku and g.sku = l.sku
+        update checkout.inventory i
+        set on_hand = i.on_hand + $5 * s.quantity, reserved = i.reserved + $6 * s.quantity, updated_at = now()
+        from locked l, shifted s
+        where i.sku = l.sku and s.sku = l.sku
         "#,
         order.id,
         &skus_of(order),
+        shift.from,
+        shift.to,
+        shift.on_hand,
+        shift.reserved,
     )
     .execute(conn)
     .await?;

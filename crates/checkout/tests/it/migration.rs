@@ -5,6 +5,7 @@ use std::path::Path;
 use forebay_embedded::testing::{TestDatabase, database};
 use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
 
 /// A database at this version, before anything is in it.
 async fn at(version: i64) -> (TestDatabase, PgConnection) {
@@ -94,4 +95,28 @@ async fn an_order_of_which_a_part_went_back_is_found_at_the_stage_that_its_event
     sqlx::raw_sql(moves).execute(&mut connection).await.unwrap();
     let found: Vec<String> = sqlx::query_scalar(stages).fetch_all(&mut connection).await.unwrap();
     assert_eq!(found, ["-", "shipped", "delivered", "delivered"]);
+}
+
+/// The last version before the database wanted to know where a guest is reached.
+const UNREACHED: i64 = 20_261_128_000_390;
+
+#[tokio::test]
+async fn the_database_has_no_order_of_a_guest_that_nobody_can_reach() {
+    let (_database, mut connection) = at(UNREACHED).await;
+    let order = "insert into checkout.orders (id, user_id, cart_id, status, total, currency, address, placed_at, contact_email) \
+        values (gen_random_uuid(), $1, gen_random_uuid(), 'paid', 100, 'EUR', '{}', now(), $2)";
+    let order = |user: Option<Uuid>, email: Option<&'static str>| sqlx::query(order).bind(user).bind(email);
+    let (user, email) = (Some(Uuid::now_v7()), Some("guest@example.test"));
+    for (user, email) in [(user, None), (user, email), (None, email)] {
+        order(user, email).execute(&mut connection).await.unwrap();
+    }
+    forebay_checkout::MIGRATOR.run(&mut connection).await.unwrap();
+    for (user, email) in [(user, None), (user, email), (None, email)] {
+        order(user, email).execute(&mut connection).await.unwrap();
+    }
+    let refused = order(None, None).execute(&mut connection).await.unwrap_err();
+    let refused = refused.as_database_error().and_then(|error| error.constraint().map(str::to_owned));
+    assert_eq!(refused.as_deref(), Some("orders_guest_is_reached"));
+    let validated = "select convalidated from pg_constraint where conname = 'orders_guest_is_reached'";
+    assert!(sqlx::query_scalar::<_, bool>(validated).fetch_one(&mut connection).await.unwrap());
 }

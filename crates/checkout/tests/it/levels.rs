@@ -32,13 +32,9 @@ async fn count(world: &World) -> usize {
     world.count("select count(*) from checkout.inventory").await.try_into().unwrap()
 }
 
-/// Reads until nothing is told any more.
+/// Reads until nothing is told any more: until all those have ended that were running when it was told.
 async fn read_out(world: &World, cursor: &mut Option<String>) {
-    let reading = async {
-        while !read_on(world, cursor).await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
+    let reading = async { while !read_on(world, cursor).await.is_empty() {} };
     tokio::time::timeout(Duration::from_secs(60), reading).await.expect("what was told is not told for ever");
 }
 

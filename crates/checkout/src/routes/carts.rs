@@ -54,13 +54,23 @@ async fn create_for_nobody(state: &State, admission: &Admission) -> Result<(Stat
 async fn create_for(state: &State, admission: &Admission, user_id: Uuid) -> Result<(StatusCode, Answer), Error> {
     let id = Uuid::now_v7();
     let mut lease = state.db.acquire(admission).await?;
-    let cart = store::carts::open_or_insert(&mut lease.conn(), user_id, id, &CartToken::generate().hash).await?;
-    let lines = store::carts::lines(&mut lease.conn(), cart.id).await?;
+    let mut tx = lease.begin().await?;
+    let opened = open(&mut tx, user_id, id).await;
+    let (cart, view) = tx.end(opened).await?;
     drop(lease);
-    let (mut headers, body) = tagged(&CartView::new(&cart, lines));
+    let (mut headers, body) = tagged(&view);
     headers.insert(LOCATION, address_of(&cart));
     let status = if cart.id == id { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, (headers, body)))
+}
+
+/// The account's open cart, made with this id where there is none. Whoever gives the account another one at the same moment
+/// waits until it is there.
+async fn open(tx: &mut Tx<'_>, user_id: Uuid, id: Uuid) -> Result<(Cart, CartView), Error> {
+    store::carts::lock_account(&mut tx.conn(), user_id).await?;
+    let cart = store::carts::open_or_insert(&mut tx.conn(), user_id, id, &CartToken::generate().hash).await?;
+    let view = view(tx, &cart).await?;
+    Ok((cart, view))
 }
 
 /// The account's open cart, at the prices of today.

@@ -79,7 +79,7 @@ pub(crate) async fn lock(conn: &mut Conn<'_>, id: Uuid) -> Result<Option<Cart>, 
     row.map(Cart::try_from).transpose()
 }
 
-/// Until the transaction ends nobody else gives the account a cart that was somebody's.
+/// Until the transaction ends nobody else gives the account an open cart: a new one, or one that was somebody's.
 pub(crate) async fn lock_account(conn: &mut Conn<'_>, user_id: Uuid) -> Result<(), Error> {
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0))", user_id).execute(conn).await?;
     Ok(())

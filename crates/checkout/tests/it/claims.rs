@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
+use axum::http::Request;
 use futures_util::future::join;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use uuid::Uuid;
 
-use crate::client::{self, Answer, request};
+use crate::client::{self, Answer, request, send};
 use crate::tokens::Token;
 use crate::world::{Cart, World};
 
@@ -22,9 +23,13 @@ async fn own(world: &World, user: Uuid) -> Answer {
     world.get("/v1/cart", user).await
 }
 
-async fn make_own(world: &World, user: Uuid) -> Answer {
+fn making_own(user: Uuid) -> Request<Body> {
     let asked = request("POST", "/v1/carts").header("authorization", Token::of(user).bearer());
-    world.send(asked.body(Body::empty()).unwrap()).await
+    asked.body(Body::empty()).unwrap()
+}
+
+async fn make_own(world: &World, user: Uuid) -> Answer {
+    world.send(making_own(user)).await
 }
 
 /// The account's cart, with these lines.
@@ -264,5 +269,32 @@ async fn a_claim_of_the_program_before_takes_the_accounts_other_cart_along() {
     assert_eq!(lines(&found.body), of([("SKU-1", 99), ("SKU-2", 1), ("SKU-3", 1), ("SKU-4", 1)]));
     assert!([&first.id, &second.id].contains(&&found.body["id"].as_str().unwrap().to_owned()));
     assert_eq!(world.get(&format!("/v1/carts/{id}"), ada).await.problem(), (404, "not-found"));
+    assert_eq!(world.count(OPEN).await, 1);
+}
+
+/// Whoever makes an account's cart is held before it commits.
+const HOLD: &str = "create function hold() returns trigger language plpgsql as \
+    $$ begin perform pg_advisory_xact_lock(42); return null; end $$; \
+    create trigger hold after insert on checkout.carts for each row when (new.user_id is not null) execute function hold()";
+
+#[tokio::test]
+async fn a_cart_that_is_claimed_while_the_account_makes_one_goes_into_that_one() {
+    let world = World::with(5).await;
+    let (ada, cart) = (Uuid::now_v7(), world.cart(&[(1, 2)]).await);
+    world.execute(HOLD).await;
+    let mut holder = world.connection().await;
+    sqlx::raw_sql("select pg_advisory_lock(42)").execute(&mut holder).await.unwrap();
+    let mut sent = Vec::new();
+    for (at, request) in [making_own(ada), world.claim(&cart, ada)].into_iter().enumerate() {
+        let router = world.router.clone();
+        sent.push(tokio::spawn(async move { send(&router, request).await }));
+        world.waiting(at as i64 + 1).await;
+    }
+    sqlx::raw_sql("select pg_advisory_unlock(42)").execute(&mut holder).await.unwrap();
+    for (sent, status) in sent.into_iter().zip([201, 200]) {
+        let answer = sent.await.unwrap();
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+    assert_eq!(lines(&own(&world, ada).await.body), of([("SKU-1", 2)]));
     assert_eq!(world.count(OPEN).await, 1);
 }

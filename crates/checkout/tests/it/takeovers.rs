@@ -103,14 +103,6 @@ async fn many_attempts_of_one_account_at_its_last_unit_pay_for_it_once() {
     assert_eq!(world.count("select count(*) from payment_simulator.charges where outcome = 'approved'").await, 5);
 }
 
-/// Completes when this many sessions wait for a lock.
-async fn waiting(world: &World, sessions: i64) {
-    let blocked = "select count(*) from pg_stat_activity \
-                   where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0";
-    let all = async { while world.count(blocked).await < sessions {} };
-    tokio::time::timeout(std::time::Duration::from_secs(30), all).await.unwrap();
-}
-
 /// The old order holds what sorts last. A takeover that freed it first and then waited for what sorts before it would do so
 /// against the order of everybody else.
 #[tokio::test]
@@ -126,14 +118,14 @@ async fn a_takeover_locks_stock_in_the_order_of_all_others() {
         let router = world.router.clone();
         async move { send(&router, order).await }
     });
-    waiting(&world, 1).await;
+    world.waiting(1).await;
     let touch = |sku: &str| {
         sqlx::AssertSqlSafe(format!("update checkout.inventory set updated_at = now() where sku = '{sku}'"))
     };
     sqlx::raw_sql("begin").execute(&mut other).await.unwrap();
     sqlx::raw_sql(touch("SKU-1")).execute(&mut other).await.unwrap();
     sqlx::raw_sql("commit").execute(&mut provider).await.unwrap();
-    waiting(&world, 1).await;
+    world.waiting(1).await;
     sqlx::raw_sql(touch("SKU-5")).execute(&mut other).await.expect("the takeover waits before it holds this");
     sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
     assert_eq!(placed.await.unwrap().status, 201);

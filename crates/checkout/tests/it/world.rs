@@ -258,6 +258,14 @@ impl World {
         sqlx::query_scalar(sql).fetch_one(&mut self.connection().await).await.unwrap()
     }
 
+    /// Completes when this many sessions wait for a lock.
+    pub(crate) async fn waiting(&self, sessions: i64) {
+        let blocked = "select count(*) from pg_stat_activity \
+                       where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0";
+        let all = async { while self.count(blocked).await < sessions {} };
+        tokio::time::timeout(PATIENCE, all).await.unwrap();
+    }
+
     /// On hand and reserved.
     pub(crate) async fn stock_of(&self, sku: u32) -> (i32, i32) {
         sqlx::query_as("select on_hand, reserved from checkout.inventory where sku = 'SKU-' || $1::text")

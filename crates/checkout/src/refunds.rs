@@ -10,7 +10,7 @@ use forebay_pool::{Admission, Class};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::Move;
+use crate::domain::{Move, ReturnState};
 use crate::error::Error;
 use crate::payments::{self, RefundBill, RefundOutcome};
 use crate::settlement::Unsettled;
@@ -164,7 +164,11 @@ pub(crate) async fn write(
             if order.is_some_and(|order| this.is_allowed_from(order.stage)) {
                 store::fulfilment::advance(&mut tx.conn(), refund.order_id, this.to()).await?;
             }
-            store::returns::refunded(&mut tx.conn(), refund.id, now).await
+            if let Some(id) = store::returns::refunded(&mut tx.conn(), refund.id, now).await? {
+                let returned = (id, ReturnState::Refunded);
+                store::events::record_return(&mut tx.conn(), refund.order_id, returned, now).await?;
+            }
+            Ok(())
         }
         RefundOutcome::Refused => store::refunds::put_back(&mut tx.conn(), refund).await,
     }

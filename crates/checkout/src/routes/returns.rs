@@ -60,6 +60,7 @@ async fn make(
     let asked = store::returns::asked(&mut tx.conn(), order_id).await?;
     let made = Return::request(&order, &asked, request, now)?;
     store::returns::insert(&mut tx.conn(), &made).await?;
+    store::events::record_return(&mut tx.conn(), order_id, (made.id, made.state), now).await?;
     Ok(Answer::done(StatusCode::CREATED, &made).at(format!("/v1/returns/{}", made.id)))
 }
 

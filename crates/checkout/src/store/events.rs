@@ -1,8 +1,10 @@
 use forebay_platform::db::Conn;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::domain::ReturnState;
 
 /// Writes down what happened to an order; subscribers hear of it as `order.<kind>`, with `data`, an object, once it is
 /// committed. Call it in the transaction of the change, after the statement that changes the order: its row is then locked, and
@@ -25,4 +27,15 @@ pub(crate) async fn record(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The same of a return of the order.
+pub(crate) async fn record_return(
+    conn: &mut Conn<'_>,
+    order_id: Uuid,
+    (return_id, state): (Uuid, ReturnState),
+    at: OffsetDateTime,
+) -> Result<(), Error> {
+    let kind = format!("return_{}", state.as_str());
+    record(conn, order_id, &kind, &json!({ "return_id": return_id }), at).await
 }

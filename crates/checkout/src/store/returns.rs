@@ -149,22 +149,22 @@ pub(crate) async fn paid_by(conn: &mut Conn<'_>, id: Uuid, refund: Uuid) -> Resu
     Ok(())
 }
 
-/// The money for it went back, if this refund was for one.
-pub(crate) async fn refunded(conn: &mut Conn<'_>, refund: Uuid, now: OffsetDateTime) -> Result<(), Error> {
+/// The money for it went back, if this refund was for one: which.
+pub(crate) async fn refunded(conn: &mut Conn<'_>, refund: Uuid, now: OffsetDateTime) -> Result<Option<Uuid>, Error> {
     let this = ReturnMove::Refund;
-    sqlx::query!(
+    sqlx::query_scalar!(
         r#"
         update checkout.returns set state = $3, version = version + 1, updated_at = $4
         where refund_id = $1 and state = $2
+        returning id
         "#,
         refund,
         this.from().as_str(),
         this.to().as_str(),
         now,
     )
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_optional(conn)
+    .await
 }
 
 struct Row {

@@ -66,6 +66,11 @@ async fn what_came_back_is_on_the_shelf_again_and_paid_back() {
     assert_eq!((world.stock_of(2).await, world.stock_of(3).await), ((4, 0), (4, 0)));
     assert_eq!(world.count("select sum(refunded)::bigint from payment_simulator.charges").await, 200);
     assert_eq!(decide(&world, &id, "receive").await.problem(), (409, "order-state-conflict"));
+    let file = world.admin_gets(&format!("/v1/admin/orders/{order}")).await.body;
+    let of_the_return =
+        file["events"].as_array().unwrap().iter().filter(|event| event["data"]["return_id"] == json!(id));
+    let told: Vec<_> = of_the_return.map(|event| event["kind"].as_str().unwrap()).collect();
+    assert_eq!(told, ["return_requested", "return_approved", "return_received", "return_refunded"]);
     let done = "select count(*) from audit.log where action in ('return.approve', 'return.receive')";
     assert_eq!(world.count(done).await, 2);
 }

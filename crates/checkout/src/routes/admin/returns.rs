@@ -158,7 +158,6 @@ async fn moved(tx: &mut Tx<'_>, id: Uuid, this: ReturnMove, now: OffsetDateTime)
         let found = store::returns::by_id(&mut tx.conn(), id).await?.ok_or(Error::NotFound("return"))?;
         return Err(Error::ReturnState(found.state));
     }
-    let kind = format!("return_{}", this.to().as_str());
-    store::events::record(&mut tx.conn(), found.order_id, &kind, &json!({ "return_id": id }), now).await?;
+    store::events::record_return(&mut tx.conn(), found.order_id, (id, this.to()), now).await?;
     Ok(Return { state: this.to(), updated_at: now, ..found })
 }

@@ -90,7 +90,8 @@ async fn write(
     });
     let cancelled = cancelled.await;
     match tx.end(cancelled).await {
-        // The account got another open cart at the very moment in which it gets this one back.
+        // The program before this one makes an account's cart without its lock: here at the very moment in which it gets this one
+        // back.
         Err(Error::Store(error)) if error.as_database_error().is_some_and(DatabaseError::is_unique_violation) => {
             Err(Error::Moved)
         }

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 mod cart;
+mod event;
 mod fulfilment;
 mod inventory;
 mod order;
@@ -16,6 +17,7 @@ mod stock;
 pub(crate) use cart::{
     Cart, CartStatus, CartToken, CartView, ClaimedCart, Line, MAX_QUANTITY, NewCart, Quantity, TokenHash,
 };
+pub(crate) use event::EventKind;
 pub(crate) use fulfilment::{EventView, OrderFile, OrderLine, OrdersQuery, RefundView, Shipment, Wanted, WantedRefund};
 pub(crate) use inventory::{Adjust, Adjusted, Adjustment, MOST_ON_HAND, Stock, StockQuery, StockView};
 pub(crate) use order::{

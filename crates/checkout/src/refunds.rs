@@ -10,7 +10,7 @@ use forebay_pool::{Admission, Class};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::{Move, ReturnState};
+use crate::domain::{EventKind, Move, ReturnState};
 use crate::error::Error;
 use crate::payments::{self, RefundBill, RefundOutcome};
 use crate::settlement::Unsettled;
@@ -191,6 +191,15 @@ impl RefundState {
         match outcome {
             RefundOutcome::Succeeded => Self::Succeeded,
             RefundOutcome::Refused => Self::Failed,
+        }
+    }
+
+    /// What is told of it.
+    pub(crate) const fn event(self) -> EventKind {
+        match self {
+            Self::Requested => EventKind::RefundRequested,
+            Self::Succeeded => EventKind::RefundSucceeded,
+            Self::Failed => EventKind::RefundFailed,
         }
     }
 

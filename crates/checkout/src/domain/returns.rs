@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Order, Place, RefundView, Status};
+use super::{EventKind, Order, Place, RefundView, Status};
 use crate::error::Error;
 use ReturnState::{Approved, Received, Refunded, Rejected, Requested};
 
@@ -222,6 +222,19 @@ impl ReturnState {
 
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+impl ReturnState {
+    /// What is told of a return that has come there.
+    pub(crate) fn event(self) -> EventKind {
+        match self {
+            Requested => EventKind::ReturnRequested,
+            Approved => EventKind::ReturnApproved,
+            Rejected => EventKind::ReturnRejected,
+            Received => EventKind::ReturnReceived,
+            Refunded => EventKind::ReturnRefunded,
+        }
     }
 }
 

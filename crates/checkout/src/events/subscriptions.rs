@@ -9,6 +9,7 @@ use http::Uri;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use crate::domain::EventKind;
 use crate::store::{deliveries, subscribers};
 
 /// How many subscribers there may be: each is served on its own.
@@ -218,20 +219,22 @@ impl FromStr for Target {
 }
 
 impl FromStr for Topics {
-    type Err = &'static str;
+    type Err = String;
 
-    /// With commas between them.
-    fn from_str(text: &str) -> Result<Self, &'static str> {
+    /// With commas between them. One that no event has is refused: nobody would ever hear of it, and nobody would know why.
+    fn from_str(text: &str) -> Result<Self, String> {
         let topics: Vec<_> = text.split(',').map(|topic| topic.trim().to_owned()).collect();
-        let holds = |topic: &String| {
-            let named = topic.strip_suffix('*').unwrap_or(topic);
-            let is_word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_' || byte == b'.';
-            !topic.is_empty() && topic.len() <= 64 && named.bytes().all(is_word)
+        let known = EventKind::ALL.map(EventKind::topic);
+        let is_known = |wanted: &str| match wanted.strip_suffix('*') {
+            Some(beginning) => known.iter().any(|topic| topic.starts_with(beginning)),
+            None => known.iter().any(|topic| topic == wanted),
         };
-        if topics.iter().all(holds) {
-            Ok(Self(topics))
-        } else {
-            Err("is no list such as order.paid,order.refunded, nor a beginning such as order.* or *")
+        match topics.iter().find(|topic| !is_known(topic)) {
+            None => Ok(Self(topics)),
+            Some(wrong) => Err(format!(
+                "`{wrong}` is no event, nor a beginning such as order.* or *; with commas between them name some of {}",
+                known.join(", ")
+            )),
         }
     }
 }
@@ -276,6 +279,15 @@ mod tests {
         }
         for wrong in ["", ",", "order.paid,", "Order.paid", "order.*.paid", "**", "order paid", "order.%"] {
             assert!(wrong.parse::<Topics>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_topic_that_no_event_has_is_refused_with_those_that_there_are() {
+        for wrong in ["order.refunded", "order.placed,order.payed", "order.refunded*", "cart.*", "order"] {
+            let said = wrong.parse::<Topics>().unwrap_err();
+            let unknown = wrong.split(',').next_back().unwrap();
+            assert!(said.contains(&format!("`{unknown}`")) && said.contains("order.refund_succeeded"), "{said}");
         }
     }
 }

@@ -4,7 +4,7 @@ use sqlx::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::ReturnState;
+use crate::domain::{EventKind, ReturnState};
 
 /// Writes down what happened to an order; subscribers hear of it as `order.<kind>`, with `data`, an object, once it is
 /// committed. Call it in the transaction of the change, after the statement that changes the order: its row is then locked, and
@@ -12,7 +12,7 @@ use crate::domain::ReturnState;
 pub(crate) async fn record(
     conn: &mut Conn<'_>,
     order_id: Uuid,
-    kind: &str,
+    kind: EventKind,
     data: &Value,
     at: OffsetDateTime,
 ) -> Result<(), Error> {
@@ -20,7 +20,7 @@ pub(crate) async fn record(
     sqlx::query!(
         "insert into checkout.order_events (order_id, kind, data, at) values ($1, $2, $3, $4)",
         order_id,
-        kind,
+        kind.as_str(),
         data,
         at,
     )
@@ -36,6 +36,5 @@ pub(crate) async fn record_return(
     (return_id, state): (Uuid, ReturnState),
     at: OffsetDateTime,
 ) -> Result<(), Error> {
-    let kind = format!("return_{}", state.as_str());
-    record(conn, order_id, &kind, &json!({ "return_id": return_id }), at).await
+    record(conn, order_id, state.event(), &json!({ "return_id": return_id }), at).await
 }

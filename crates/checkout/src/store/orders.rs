@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::caller::Caller;
-use crate::domain::{self, Event, Item, Money, Move, Order, OrderSummary, PaymentView, Status};
+use crate::domain::{self, Event, EventKind, Item, Money, Move, Order, OrderSummary, PaymentView, Status};
 use crate::payments::Charge;
 use crate::store::{carts, events};
 
@@ -46,7 +46,7 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, order: Order) -> Result<Order, E
     )
     .fetch_one(&mut *conn)
     .await?;
-    events::record(conn, order.id, "placed", &json!({}), order.placed_at).await?;
+    events::record(conn, order.id, EventKind::Placed, &json!({}), order.placed_at).await?;
     Ok(Order { number, ..order })
 }
 
@@ -189,7 +189,7 @@ pub(crate) async fn advance(
     if moved.rows_affected() == 0 {
         return Ok(false);
     }
-    events::record(conn, order.id, this.to().as_str(), &json!({}), now).await?;
+    events::record(conn, order.id, this.event(), &json!({}), now).await?;
     Ok(true)
 }
 
@@ -224,7 +224,7 @@ pub(crate) async fn settle_attempt(
     if moved.rows_affected() == 0 {
         return Ok(false);
     }
-    events::record(conn, order.id, this.to().as_str(), &json!({}), now).await?;
+    events::record(conn, order.id, this.event(), &json!({}), now).await?;
     Ok(true)
 }
 
@@ -246,7 +246,7 @@ pub(crate) async fn try_again(conn: &mut Conn<'_>, id: Uuid, now: OffsetDateTime
     if began.rows_affected() == 0 {
         return Ok(false);
     }
-    events::record(conn, id, "payment_retried", &json!({}), now).await?;
+    events::record(conn, id, Move::TryAgain.event(), &json!({}), now).await?;
     Ok(true)
 }
 

@@ -57,7 +57,7 @@ async fn record(conn: &mut Conn<'_>, refund: &Refund, state: RefundState, at: Of
         "amount": { "amount": refund.amount, "currency": refund.currency },
         "reason": refund.reason,
     });
-    events::record(conn, refund.order_id, &format!("refund_{}", state.as_str()), &data, at).await
+    events::record(conn, refund.order_id, state.event(), &data, at).await
 }
 
 /// False where somebody else was first; then nothing is written.

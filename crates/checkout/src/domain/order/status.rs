@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::EventKind;
+
 use Status::{
     Cancelled, Delivered, Expired, Paid, PartiallyRefunded, PaymentFailed, PendingPayment, Refunded, Shipped,
 };
@@ -70,6 +72,21 @@ impl Move {
 
     pub(crate) fn to(self) -> Status {
         self.row().1
+    }
+
+    /// What is told of it.
+    pub(crate) fn event(self) -> EventKind {
+        match self {
+            Self::Pay => EventKind::Paid,
+            Self::Fail => EventKind::PaymentFailed,
+            Self::TryAgain => EventKind::PaymentRetried,
+            Self::Expire => EventKind::Expired,
+            Self::Cancel => EventKind::Cancelled,
+            Self::Ship => EventKind::Shipped,
+            Self::Deliver => EventKind::Delivered,
+            // By the refund that moves the order.
+            Self::RefundPart | Self::Refund => EventKind::RefundSucceeded,
+        }
     }
 
     /// At which stage the order is then: what a part that went back leaves as it was.

@@ -106,7 +106,7 @@ async fn take(
     }
     let to = this.to();
     store::fulfilment::advance(&mut tx.conn(), order.id, to).await?;
-    store::events::record(&mut tx.conn(), order.id, to.as_str(), &data, asked.now).await?;
+    store::events::record(&mut tx.conn(), order.id, this.event(), &data, asked.now).await?;
     let entry = Entry::by(&asked.admin, action, "order", order.id)
         .before(&json!({ "status": order.status }))
         .after(&json!({ "status": to, "data": data }));

@@ -72,6 +72,11 @@ pub enum Event<'a> {
         /// Such as `POST /pool`.
         what: &'a str,
     },
+    /// A message came that nobody who is known has signed.
+    WebhookRefused {
+        /// What is wrong with it, in words of ours.
+        why: &'a str,
+    },
     /// An order was accepted, and its stock reserved.
     OrderPlaced {
         /// Which.
@@ -105,6 +110,7 @@ impl Event<'_> {
             Self::LoggedOutEverywhere => "logout_all",
             Self::SessionEnded => "session_end",
             Self::AdminAction { .. } | Self::AdminChange { .. } | Self::AdminRefused { .. } => "admin_action",
+            Self::WebhookRefused { .. } => "webhook",
             Self::OrderPlaced { .. } => "order_placed",
             Self::OrderPaid { .. } => "order_paid",
         }
@@ -113,7 +119,7 @@ impl Event<'_> {
     const fn outcome(&self) -> Outcome {
         match self {
             Self::Login(outcome) | Self::PasswordChange(outcome) => *outcome,
-            Self::RefreshReused | Self::AdminRefused { .. } => Outcome::Bad,
+            Self::RefreshReused | Self::AdminRefused { .. } | Self::WebhookRefused { .. } => Outcome::Bad,
             _ => Outcome::Good,
         }
     }
@@ -140,6 +146,7 @@ pub fn record(event: Event<'_>, user: Option<Uuid>) {
     let (what, by, before, after) = match event {
         Event::AdminAction { what, by, before, after } => (Some(what), Some(by), Some(before), Some(after)),
         Event::AdminRefused { what } => (Some(shortened(what)), None, None, None),
+        Event::WebhookRefused { why } => (Some(why), None, None, None),
         Event::AdminChange { what, .. } => (Some(what), None, None, None),
         _ => (None, None, None, None),
     };
@@ -170,8 +177,10 @@ fn shortened(text: &str) -> &str {
 fn left_out(event: &Event<'_>) -> Option<u64> {
     static THROTTLED: Mutex<Written> = Mutex::new(Written::NOTHING);
     static REFUSED: Mutex<Written> = Mutex::new(Written::NOTHING);
+    static WEBHOOKS: Mutex<Written> = Mutex::new(Written::NOTHING);
     let written = match event {
         Event::AdminRefused { .. } => &REFUSED,
+        Event::WebhookRefused { .. } => &WEBHOOKS,
         _ if event.outcome() == Outcome::Throttled => &THROTTLED,
         _ => return Some(0),
     };
@@ -280,6 +289,16 @@ pub(crate) mod tests {
         });
         assert_eq!((&records[0]["before"], &records[0]["after"]), (&"max=60".into(), &"max=8".into()));
         assert_eq!((&records[0]["what"], &records[0]["by"]), (&"POST /pool".into(), &"ops".into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn webhooks_that_nobody_signed_are_counted_and_few_of_them_written() {
+        let metrics = Metrics::of_process();
+        let refused = || (0..50).for_each(|_| record(Event::WebhookRefused { why: "not signed" }, None));
+        let records = records(refused);
+        assert_eq!((records.len(), &records[0]["what"]), (10, &"not signed".into()));
+        let text = metrics.render();
+        assert!(text.contains(r#"security_events_total{event="webhook",outcome="bad"} 50"#), "{text}");
     }
 
     #[test]

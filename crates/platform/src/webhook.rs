@@ -43,13 +43,16 @@ pub struct InvalidSecret;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
     /// A header is missing, stands twice, or is no text.
-    #[error("webhook-id, webhook-timestamp or webhook-signature is missing, or stands twice")]
+    #[error("webhook-id, webhook-timestamp and webhook-signature are needed, each once")]
     Missing,
     /// The time is none, or too far from now: an old message that is sent again by somebody else.
-    #[error("webhook-timestamp is no time of the last five minutes")]
+    #[error("webhook-timestamp is not within five minutes of our time: set the clock, and sign each attempt anew")]
     Stale,
     /// None of the signatures is right.
-    #[error("webhook-signature is not right")]
+    #[error(
+        "webhook-signature is not that of webhook-id, webhook-timestamp and the body by a secret that is known here: sign \
+         the bytes that are sent, with the secret that both sides have"
+    )]
     Forged,
 }
 

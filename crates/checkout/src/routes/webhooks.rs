@@ -4,6 +4,7 @@ use axum::{Extension, extract};
 use forebay_platform::extract::Raw;
 use forebay_platform::instant;
 use forebay_platform::problem::{Code, Problem};
+use forebay_platform::security::{self, Event};
 use forebay_platform::webhook;
 use forebay_pool::Admission;
 
@@ -31,8 +32,9 @@ pub(crate) async fn payment(
 ) -> Result<StatusCode, Response> {
     let secrets = state.payments.secrets().ok_or_else(|| Error::NotFound("resource").into_response())?;
     let id = webhook::verify(secrets, &headers, &body.0, instant::now()).map_err(|unverified| {
-        tracing::warn!(%unverified, "a message of the payment provider is not believed");
-        Problem::new(Code::SignatureInvalid).into_response()
+        let why = unverified.to_string();
+        security::record(Event::WebhookRefused { why: &why }, None);
+        Problem::new(Code::SignatureInvalid).detail(why).into_response()
     })?;
     // A kind that is not known is taken and passed over, so that it is not sent for ever.
     if let Some(message) = Message::read(&body, &headers).map_err(Problem::into_response)? {

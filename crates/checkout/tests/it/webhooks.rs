@@ -86,8 +86,20 @@ async fn who_does_not_know_the_secret_is_not_believed() {
     *changed.body_mut() = Body::from(says.replace("700", "701"));
     let unsigned = request("POST", "/v1/payments/webhook").body(Body::from(says.clone())).unwrap();
     let old = signed("evt_1", &says, &secrets(), now - time::Duration::minutes(6));
-    for refused in [signed("evt_1", &says, &other, now), changed, unsigned, old] {
-        assert_eq!(world.send(refused).await.problem(), (401, "signature-invalid"));
+    let early = signed("evt_1", &says, &secrets(), now + time::Duration::minutes(6));
+    let (sign, clock) = ("sign the bytes that are sent", "set the clock");
+    let all = [
+        (signed("evt_1", &says, &other, now), sign),
+        (changed, sign),
+        (unsigned, "are needed"),
+        (old, clock),
+        (early, clock),
+    ];
+    for (refused, what_to_do) in all {
+        let answer = world.send(refused).await;
+        assert_eq!(answer.problem(), (401, "signature-invalid"));
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains(what_to_do) && !detail.contains("700"), "{detail}");
     }
     assert_eq!((world.count(PAID).await, world.count(NOTED).await), (0, 0));
 }
@@ -111,6 +123,48 @@ async fn what_cannot_be_right_is_refused_and_may_come_again_in_another_form() {
     assert_eq!(world.count(NOTED).await, 0);
     assert_eq!(world.send(message("evt_1", &says)).await.status, 204);
     assert_eq!(world.count(PAID).await, 1);
+}
+
+#[tokio::test]
+async fn a_huge_message_is_refused_unread() {
+    let world = World::with(100).await;
+    let mut says = lost(&world).await;
+    says["note"] = json!("x".repeat(65 * 1024));
+    assert_eq!(world.send(message("evt_1", &says)).await.problem(), (413, "payload-too-large"));
+    assert_eq!((world.count(PAID).await, world.count(NOTED).await), (0, 0));
+}
+
+#[tokio::test]
+async fn another_message_under_an_id_that_was_taken_changes_nothing() {
+    let world = World::with(100).await;
+    let (first, second) = (lost(&world).await, lost(&world).await);
+    for says in [first, second] {
+        assert_eq!(world.send(message("evt_1", &says)).await.status, 204);
+    }
+    assert_eq!((world.count(PAID).await, world.count(NOTED).await), (1, 1));
+}
+
+#[tokio::test]
+async fn what_comes_late_of_an_earlier_attempt_leaves_the_next_one_alone() {
+    let world = World::with(100).await;
+    let buyer = Uuid::now_v7();
+    let order = world.declined(buyer, &[(1, 7)]).await;
+    let declined = of_charge(&world, order.rsplit('/').next().unwrap()).await;
+    assert_eq!(declined["type"], "charge.declined");
+    assert_eq!(world.pay(buyer, &order, "tok_lost").await.status, 202);
+    assert_eq!(world.send(message("evt_1", &declined)).await.status, 204);
+    assert_eq!(world.status(buyer, &order).await, "pending_payment");
+    let mut approved = declined.clone();
+    (approved["type"], approved["data"]["attempt"]) = (json!("charge.approved"), json!(2));
+    approved["data"]["reference"] = json!("sim_second");
+    assert_eq!(world.send(message("evt_2", &approved)).await.status, 204);
+    // The same charge, once more and out of its order.
+    for (id, says) in [("evt_3", &declined), ("evt_4", &approved)] {
+        assert_eq!(world.send(message(id, says)).await.status, 204);
+    }
+    let events = "select count(*) from checkout.order_events";
+    assert_eq!((world.status(buyer, &order).await, world.count(events).await), ("paid".to_owned(), 4));
+    assert_eq!((world.count(PAYMENTS).await, world.faults(100).await), (2, Vec::new()));
 }
 
 #[tokio::test]
@@ -142,10 +196,14 @@ async fn a_message_settles_a_refund_that_nobody_heard_of() {
     assert_eq!(refunds::settle(&world.state, refund.clone()).await.state, RefundState::Requested);
     world.execute(SHOW_PROVIDER).await;
     let data = json!({ "refund_id": refund.id, "order_id": order, "attempt": 1, "amount": 300, "currency": "EUR", "reference": "r_1" });
-    for id in ["evt_1", "evt_1", "evt_2"] {
-        let says = json!({ "type": "refund.succeeded", "data": data });
+    // Once it has ended nothing moves it, whatever else is said of it.
+    for (id, said) in [("evt_1", "succeeded"), ("evt_1", "succeeded"), ("evt_2", "succeeded"), ("evt_3", "refused")] {
+        let says = json!({ "type": format!("refund.{said}"), "data": data });
         assert_eq!(world.send(message(id, &says)).await.status, 204);
     }
+    let told = "select count(*) from checkout.order_events where kind like 'refund_%'";
+    let taken = "select refunded from checkout.payments";
+    assert_eq!((world.count(told).await, world.count(taken).await), (2, 300));
     let settled = "select count(*) from checkout.refunds r join checkout.orders o on o.status = 'partially_refunded' \
                    where r.state = 'succeeded' and r.provider_ref = 'r_1'";
     assert_eq!((world.count(settled).await, world.sweep().await.refunds), (1, 0));

@@ -218,20 +218,20 @@ impl Publisher {
             Receivers::Answers => {
                 subscribers::note_answer(&mut lease.conn(), receiver.id).await?;
                 if self.is_silent(receiver.failures) {
-                    tracing::info!(subscriber = %receiver.id, url = %receiver.url, "a subscriber answers again");
+                    tracing::info!(subscriber = %receiver.id, host = receiver.host(), "a subscriber answers again");
                 }
             }
             Receivers::Silent => {
                 let (enough, probe_at) = (self.silent_after(), self.rules.probe_at(now, rand::random()));
                 let failures = subscribers::note_silence(&mut lease.conn(), receiver.id, enough, probe_at).await?;
                 if failures == Some(enough) {
-                    tracing::warn!(subscriber = %receiver.id, url = %receiver.url, %said,
+                    tracing::warn!(subscriber = %receiver.id, host = receiver.host(), %said,
                         "a subscriber does not answer; its events wait, and one is tried from time to time");
                 }
             }
             Receivers::Gone => {
                 subscribers::pause(&mut lease.conn(), receiver.id).await?;
-                tracing::warn!(subscriber = %receiver.id, url = %receiver.url,
+                tracing::warn!(subscriber = %receiver.id, host = receiver.host(),
                     "a subscriber wants no more events (410); its events wait until it is resumed or unsubscribed");
             }
         }

@@ -14,6 +14,14 @@ pub(crate) struct Receiver {
     pub(crate) failures: i32,
 }
 
+impl Receiver {
+    /// What a log may show of its address: many have a secret in the path or the query.
+    pub(crate) fn host(&self) -> &str {
+        let (_, rest) = self.url.split_once("://").unwrap_or_default();
+        rest.split(['/', '?']).next().unwrap_or_default()
+    }
+}
+
 /// A subscriber as an operator sees it.
 #[derive(Debug)]
 pub(crate) struct Listed {

@@ -1,6 +1,7 @@
 //! `shop events`, and what subscribers hear of a shop that is killed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
@@ -201,7 +202,7 @@ server.serve_forever()";
     let home = home();
     let file = |name: &str, content: &str| {
         let path = home.path().join(name);
-        std::fs::write(&path, content).unwrap();
+        fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
     };
     let authority = Authority::new("of webhooks");
@@ -232,6 +233,30 @@ server.serve_forever()";
     assert_ne!(by_address.id, by_name.id);
     shop.send(Signal::TERM);
     assert!(shop.ended().await.0.success());
+}
+
+#[tokio::test]
+async fn a_subscriber_that_does_not_answer_is_named_in_the_log_without_what_its_address_may_keep_secret() {
+    let home = home();
+    let settings = [("FOREBAY_EVENTS_RETRIES_MS", "50,50,50,50,50,50")];
+    let (mut command, log) = (shop(home.path(), &settings), home.path().join("log"));
+    command.stderr(File::create(&log).unwrap());
+    let shop = Shop::start(home.path(), command).await;
+    let port = free_port().await;
+    let subscribed = subscribe(&home, &format!("http://127.0.0.1:{port}/hooks/hush?token=hush")).await;
+    buy(&shop, 1).await;
+    let said = || fs::read_to_string(&log).unwrap();
+    eventually("it is said that it does not answer", || async { said().contains("does not answer") }).await;
+    let place = format!("127.0.0.1:{port}");
+    assert!(said().contains(&subscribed.id) && said().contains(&place) && !said().contains("hush"), "{}", said());
+}
+
+#[tokio::test]
+async fn a_topic_that_no_event_has_is_refused_with_those_that_there_are() {
+    let home = home();
+    let arguments = ["subscribe", "http://127.0.0.1:9/", "--topics", "order.refunded"];
+    let (status, _, err) = run(command(&home, &arguments)).await;
+    assert!(!status.success() && err.contains("order.refunded") && err.contains("order.refund_succeeded"), "{err}");
 }
 
 /// What `shop events subscribe` says.

@@ -13,6 +13,7 @@ use forebay_auth::SigningKey;
 use forebay_checkout::{
     Payments,
     events::{Rules as Telling, Subscriptions},
+    reconciliation::reconcile,
 };
 use forebay_embedded::testing::{TestDatabase, database, server};
 use forebay_platform::{
@@ -28,6 +29,7 @@ use forebay_shop::{App, Scale, Services, migrate, seed};
 use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, postgres::PgConnectOptions};
+use time::OffsetDateTime;
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
@@ -76,6 +78,7 @@ fn is_name(text: &str) -> bool {
         "security_",
         "quota_",
         "event_",
+        "payments_",
     ];
     families.iter().any(|family| text.starts_with(family))
         && text.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
@@ -237,6 +240,17 @@ impl Strict {
         note(&waiting.await.unwrap(), seen);
     }
 
+    /// A payment provider that nobody reaches, until it is not asked any more.
+    async fn asks_in_vain(&self, seen: &mut BTreeMap<String, f64>) {
+        let nobody = listen().await.local_addr().unwrap();
+        let there = PgConnectOptions::new().host("127.0.0.1").port(nobody.port());
+        let payments = Payments::simulated(there, Duration::ZERO, 0);
+        for _ in 0..5 {
+            reconcile(&self.db, &payments, OffsetDateTime::UNIX_EPOCH, OffsetDateTime::now_utc()).await.unwrap_err();
+        }
+        self.scrape(seen).await;
+    }
+
     /// From now on nobody can connect to the database. Who was being let in meanwhile is in: to be repeated.
     async fn is_locked_out(&self) {
         let name = self.database.options().get_database().unwrap().to_owned();
@@ -296,6 +310,7 @@ async fn every_declared_metric_moves() {
     let shop = Strict::open().await;
     let mut seen = BTreeMap::new();
     shop.tells(&mut seen).await;
+    shop.asks_in_vain(&mut seen).await;
     shop.hogs_and_a_crowd(&mut seen).await;
     shop.walks_off().await;
     shop.only_reports(&mut seen).await;

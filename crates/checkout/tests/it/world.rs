@@ -333,7 +333,7 @@ const CATALOG: &str = "insert into catalog.categories (id, slug, name, position)
      from generate_series(1, 120) n";
 
 /// Each counts what must not be there; `$1` is what every SKU had at the start.
-const FAULTS: [(&str, &str); 5] = [
+const FAULTS: [(&str, &str); 6] = [
     (
         "units that left the shelf and are not in a paid order, or the other way round",
         "select count(*) from checkout.inventory i where i.on_hand <> $1 - (select coalesce(sum(t.quantity), 0) \
@@ -355,6 +355,13 @@ const FAULTS: [(&str, &str); 5] = [
         "select count(*) from checkout.orders o where $1 is not null and o.status = 'paid' and \
          ((select count(*) from payment_simulator.charges c where c.order_id = o.id and c.outcome = 'approved') <> 1 \
          or (select count(*) from checkout.payments p where p.order_id = o.id and p.state = 'succeeded') <> 1)",
+    ),
+    (
+        "orders of which the outbox does not tell, or tells twice, what became of them",
+        "select count(*) from checkout.orders o, (values ('placed'), ('paid'), ('payment_failed'), ('expired'), ('cancelled')) w (kind) \
+         where $1 is not null and (o.status = w.kind or w.kind = 'placed') and \
+         (select count(*) from checkout.outbox e where e.key = o.id and e.topic = 'order.' || w.kind) \
+         <> case w.kind when 'payment_failed' then o.attempt else 1 end",
     ),
     (
         "settled orders whose key has no answer",

@@ -171,6 +171,10 @@ async fn what_comes_late_of_an_earlier_attempt_leaves_the_next_one_alone() {
 async fn what_is_of_no_interest_is_taken_so_that_it_is_not_sent_for_ever() {
     let world = World::with(100).await;
     let mut says = lost(&world).await;
+    // Who asked for that writes down what becomes of the order.
+    let mut voided = says.clone();
+    voided["type"] = json!("charge.voided");
+    assert_eq!(world.send(message("evt_0", &voided)).await.status, 204);
     assert_eq!(world.send(message("evt_1", &json!({ "type": "payout.paid", "data": [] }))).await.status, 204);
     says["data"]["attempt"] = json!(2);
     assert_eq!(world.send(message("evt_2", &says)).await.status, 204);
@@ -196,6 +200,13 @@ async fn a_message_settles_a_refund_that_nobody_heard_of() {
     assert_eq!(refunds::settle(&world.state, refund.clone()).await.state, RefundState::Requested);
     world.execute(SHOW_PROVIDER).await;
     let data = json!({ "refund_id": refund.id, "order_id": order, "attempt": 1, "amount": 300, "currency": "EUR", "reference": "r_1" });
+    let mut other = data.clone();
+    other["amount"] = json!(301);
+    let wrong = world.send(message("evt_1", &json!({ "type": "refund.succeeded", "data": other }))).await;
+    assert_eq!(
+        (wrong.problem(), &wrong.body["errors"][0]["pointer"]),
+        ((422, "validation-failed"), &json!("/data/amount"))
+    );
     // Once it has ended nothing moves it, whatever else is said of it.
     for (id, said) in [("evt_1", "succeeded"), ("evt_1", "succeeded"), ("evt_2", "succeeded"), ("evt_3", "refused")] {
         let says = json!({ "type": format!("refund.{said}"), "data": data });

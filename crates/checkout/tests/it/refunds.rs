@@ -68,6 +68,28 @@ async fn money_goes_back_in_parts_and_never_more_than_was_paid() {
     assert_eq!(text(&world, EVENTS).await, events);
 }
 
+/// The last guard, where a statement of ours should be wrong.
+#[tokio::test]
+async fn the_database_itself_refuses_to_give_back_more_or_to_pay_twice() {
+    let world = World::with(100).await;
+    paid(&world).await;
+    let cases = [
+        ("update checkout.payments set refunded = amount + 1", "payments_never_over_refunded"),
+        ("update checkout.payments set refunded = -1", "payments_never_over_refunded"),
+        ("update payment_simulator.charges set refunded = amount + 1", "charges_never_over_refunded"),
+        ("update checkout.inventory set reserved = on_hand + 1", "inventory_never_oversold"),
+        (
+            "insert into checkout.payments select gen_random_uuid(), order_id, 2, 'second', amount, currency, state, created_at \
+             from checkout.payments",
+            "payments_one_success",
+        ),
+    ];
+    for (wrong, guard) in cases {
+        let refused = sqlx::raw_sql(wrong).execute(&mut world.connection().await).await.unwrap_err();
+        assert_eq!(refused.as_database_error().and_then(|error| error.constraint()), Some(guard), "{wrong}: {refused}");
+    }
+}
+
 #[tokio::test]
 async fn what_was_not_paid_is_not_given_back() {
     let world = World::with(100).await;

@@ -123,6 +123,53 @@ async fn what_failed_is_sent_again_later_with_the_same_id_and_body_and_then_give
     assert_ne!(received[0].headers[webhook::TIMESTAMP], received[2].headers[webhook::TIMESTAMP]);
     let listed = subscriptions(&world).list().await.unwrap();
     assert_eq!((listed[0].id, listed[0].dead, listed[0].said.as_deref()), (id, 1, Some("500 Internal Server Error")));
+    assert_eq!(subscriptions(&world).replay_dead(id).await.unwrap(), 1);
+    assert_eq!(round(20_000).await, (0, 1, 0, 4), "replayed, it has all of its tries again");
+}
+
+#[tokio::test]
+async fn a_failure_that_is_noticed_after_somebody_else_took_over_changes_nothing() {
+    let world = World::with(10).await;
+    let first = Receiver::doing(|_| Act::Hang).await;
+    let second = Receiver::doing(|_| Act::Answer(500, "", 0)).await;
+    subscribe(&world, &first, "order.placed").await;
+    order(&world).await;
+    let patient = Publisher::new(&world.state, Rules { within: LIMIT, ..rules() });
+    let late = tokio::spawn(async move { patient.publish(now()).await });
+    eventually("it was sent", async || first.count() == 1).await;
+    let moved = sqlx::query("update checkout.subscribers set url = $1").bind(second.url());
+    moved.execute(&mut world.connection().await).await.unwrap();
+    // The lease of the first has ended, and it is still sending.
+    let publisher = publisher(&world);
+    let failed = Published { failed: 1, ..Published::default() };
+    assert_eq!(publisher.publish(after(200)).await.unwrap(), failed);
+    drop(first);
+    late.await.unwrap().unwrap();
+    publisher.publish(after(215)).await.unwrap();
+    assert_eq!(second.count(), 1, "the pause after the second attempt is not over");
+    publisher.publish(after(250)).await.unwrap();
+    assert_eq!((second.count(), world.count(DEAD).await), (2, 1));
+}
+
+#[tokio::test]
+async fn nobody_publishes_a_later_event_while_somebody_publishes_an_earlier_one() {
+    let world = World::with(10).await;
+    let receiver = Receiver::well().await;
+    subscribe(&world, &receiver, "*").await;
+    order(&world).await;
+    let mut connection = world.connection().await;
+    let mut somebody = connection.begin().await.unwrap();
+    let earlier = "select id from checkout.outbox where topic = 'order.placed' for update";
+    sqlx::query(earlier).execute(&mut *somebody).await.unwrap();
+    let publisher = publisher(&world);
+    let publishing = tokio::spawn(async move { publisher.publish(now()).await });
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    eventually("it waits", async || publishing.is_finished() || world.count(waiting).await > 0).await;
+    assert_eq!(receiver.types(), [""; 0]);
+    somebody.rollback().await.unwrap();
+    assert_eq!(publishing.await.unwrap().unwrap(), sent(2));
+    assert_in_order(&world, &receiver).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod budget;
 mod client;
 mod dependencies;
 mod drain;
+mod edge;
 mod events;
 mod faults;
 mod health;

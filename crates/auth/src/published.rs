@@ -37,9 +37,10 @@ pub(crate) fn of_keys(keys: &[PublicKey]) -> Document {
     document(&KeySet { keys }, KEYS_TYPE, KEYS_POLICY)
 }
 
-/// A JSON Web Key Set.
+/// A JSON Web Key Set (RFC 7517).
 #[derive(Serialize, ToSchema)]
 pub(crate) struct KeySet {
+    /// All that verify a token which may still be good.
     keys: Vec<Key>,
 }
 
@@ -47,11 +48,17 @@ pub(crate) struct KeySet {
 #[derive(Serialize, ToSchema)]
 #[schema(as = PublicKey)]
 struct Key {
+    /// `OKP`.
     kty: &'static str,
+    /// `Ed25519`.
     crv: &'static str,
+    /// `sig`.
     r#use: &'static str,
+    /// `EdDSA`.
     alg: &'static str,
+    /// The `kid` in the head of the tokens that it verifies.
     kid: String,
+    /// The public key, in base64url.
     x: String,
 }
 

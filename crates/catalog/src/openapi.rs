@@ -19,7 +19,7 @@ use crate::routes;
     routes::admin::create_category,
 ), tags(
     (name = "products", description = "What there is"),
-    (name = "products for admins", description = "What there shall be"),
+    (name = "products for admins", description = "What there is, as those who run the shop see and change it"),
 ))]
 struct Described;
 

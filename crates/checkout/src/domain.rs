@@ -35,11 +35,13 @@ pub(crate) type Place = (Moment, Uuid);
 /// Before every row of such a list.
 pub(crate) const NEWEST: Place = (Moment(datetime!(9999-12-31 23:59:59 UTC)), Uuid::max());
 
-/// Minor units (cents) and an ISO 4217 code.
+/// An amount of money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Money {
+    /// In minor units, such as cents.
     pub(crate) amount: i64,
+    /// A code of ISO 4217, such as `EUR`.
     pub(crate) currency: String,
 }
 

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::text::Check;
 
-/// A postal address as it is written in a request, in an answer, and on a label.
+/// A postal address.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Address {

@@ -13,16 +13,18 @@
 //! [`complete`] adds what follows from that: the failures that go with a body, a token, a scope or an id in the path, the fields
 //! that go with `ETag`s, the shape of every problem, and what each of its statuses means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{
-    Components, ContentBuilder, Header, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Type,
+    Components, ContentBuilder, Header, ObjectBuilder, OneOf, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder,
+    Schema, Type,
 };
 use utoipa::{IntoParams, PartialSchema as _, ToSchema as _};
 
@@ -58,7 +60,40 @@ pub fn complete(document: &mut OpenApi) {
     add_parameters(components);
     add_problems(components);
     add_security(components);
+    name_rows(&mut components.schemas);
     flat::flatten(&mut components.schemas);
+    components.schemas.values_mut().for_each(describe_optional);
+}
+
+/// What a page lists is described under its own name: utoipa writes it into the page, so that a client would have no type for it.
+fn name_rows(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    let mut rows = Vec::new();
+    for (page, schema) in schemas.iter_mut() {
+        let (Some(row), RefOr::T(Schema::Object(page))) = (page.strip_prefix("Page_"), schema) else { continue };
+        if let Some(RefOr::T(Schema::Array(list))) = page.properties.get_mut("data")
+            && let ArrayItems::RefOrSchema(inner) = &mut list.items
+        {
+            rows.push((row.to_owned(), std::mem::replace(&mut **inner, Ref::from_schema_name(row).into())));
+        }
+    }
+    for (name, row) in rows {
+        schemas.entry(name).or_insert(row);
+    }
+}
+
+/// What is said of a field that may be null is said of the field: utoipa says it of what the field may be.
+fn describe_optional(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = schema else { return };
+    for field in object.properties.values_mut() {
+        let RefOr::T(Schema::OneOf(OneOf { items, description, .. })) = field else { continue };
+        for item in items {
+            if let RefOr::Ref(item) = item
+                && !item.description.is_empty()
+            {
+                *description = Some(std::mem::take(&mut item.description));
+            }
+        }
+    }
 }
 
 /// The operations of a path.
@@ -84,9 +119,10 @@ fn complete_operation(operation: &mut Operation) {
         if status.starts_with(['4', '5']) {
             *response = RefOr::Ref(problem(status, response));
         } else if let RefOr::T(response) = response {
-            response
-                .headers
-                .extend(fields.iter().map(|name| ((*name).to_owned(), RefOr::Ref(component("headers", name)))));
+            let named: Vec<_> =
+                response.headers.keys().cloned().chain(fields.iter().map(|name| (*name).to_owned())).collect();
+            response.headers =
+                named.into_iter().map(|name| (name.clone(), RefOr::Ref(component("headers", &name)))).collect();
             if status == "304" && response.description.is_empty() {
                 "It is what the client has".clone_into(&mut response.description);
             }
@@ -187,6 +223,8 @@ fn add_headers(components: &mut Components) {
             "Idempotent-Replayed",
             "`true` where an earlier request with the same key did it, and this is its answer again",
         ),
+        ("Link", "The next page, as `rel=\"next\"`: there is none on the last one"),
+        ("Location", "Where it is"),
         ("RateLimit", "What is left of the quota, and in how many seconds there is more"),
         ("RateLimit-Policy", "The quota"),
         ("Retry-Ticket", "Sent along after `Retry-After`, it has the request served before others"),

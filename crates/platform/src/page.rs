@@ -40,10 +40,12 @@ pub struct PageRequest<K> {
     limit: i64,
 }
 
-/// Some rows of a list, with `Link` to the next ones.
+/// A page of a list, with `Link` to the next one.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
+    /// What is on it.
     data: Vec<T>,
+    /// Which part of the list it is.
     page: PageInfo,
     #[serde(skip)]
     list: String,
@@ -54,6 +56,7 @@ pub struct Page<T> {
 struct PageInfo {
     /// The `cursor` of the next page; null on the last one.
     next_cursor: Option<String>,
+    /// How many there may be on it.
     limit: i64,
 }
 

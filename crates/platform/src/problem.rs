@@ -127,7 +127,8 @@ pub(crate) struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     instance: Option<String>,
-    /// Finds the request in the log: the trace's id, where the request named one in `traceparent`, else the request's own.
+    /// What to say when you ask about this answer: the trace's id, where the request named one in `traceparent`, else the
+    /// request's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     trace_id: Option<Arc<str>>,

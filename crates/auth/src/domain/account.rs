@@ -12,28 +12,37 @@ use crate::error::Error;
 /// In characters.
 const LONGEST_NAME: usize = 100;
 
+/// Who opens an account.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Registration {
+    /// What the account is known by. An address has one account.
     #[schema(format = "email")]
     email: String,
+    /// Refused where it is found by less than a million guesses.
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
     pub(crate) password: SecretString,
+    /// How the person wants to be called.
     #[schema(min_length = 1, max_length = 100)]
     pub(crate) name: String,
 }
 
+/// Who logs in.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credentials {
+    /// In whatever case it is written.
     pub(crate) email: String,
+    /// That of the account.
     #[schema(value_type = String, format = Password)]
     pub(crate) password: SecretString,
 }
 
+/// Who stays logged in.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Presented {
+    /// The last one that was given out. It is spent by this.
     #[schema(value_type = String, format = Password)]
     pub(crate) refresh_token: SecretString,
 }
@@ -50,20 +59,23 @@ pub(crate) fn name_of_account(email: &str) -> String {
     EmailAddress::parse(email).map_or_else(|_| email.trim().to_lowercase(), EmailAddress::into_key)
 }
 
-/// The body of `PATCH /v1/me`.
+/// What is to be changed of an account.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewName {
+    /// How the person wants to be called.
     #[schema(min_length = 1, max_length = 100)]
     pub(crate) name: String,
 }
 
-/// The body of `PUT /v1/me/password`.
+/// A new password, with the one before.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordChange {
+    /// The password until now.
     #[schema(value_type = String, format = Password)]
     pub(crate) current: SecretString,
+    /// Refused where it is found by less than a million guesses.
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
     pub(crate) new: SecretString,
 }
@@ -139,11 +151,14 @@ impl Role {
     }
 }
 
-/// An account as its own user sees it.
+/// An account.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct User {
+    /// Stays the same.
     pub(crate) id: Uuid,
+    /// As it was typed at the registration.
     pub(crate) email: String,
+    /// How the person wants to be called.
     pub(crate) name: String,
 }
 
@@ -159,9 +174,10 @@ fn words(email: &str, name: &str) -> Vec<String> {
     [email, local, name].into_iter().chain(name.split_whitespace()).map(str::to_owned).collect()
 }
 
-/// The answer to a registration.
+/// A new account, and tokens for its first session.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Registered {
+    /// The account.
     pub(crate) user: User,
     #[serde(flatten)]
     pub(crate) tokens: Tokens,

@@ -157,12 +157,16 @@ pub(crate) fn judge(session: &Session, kept: &Kept, now: OffsetDateTime) -> Verd
     }
 }
 
-/// The answer to whoever may come in.
+/// What a session shows from now on.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Tokens {
+    /// Sent as `Authorization: Bearer`, until it ends.
     access_token: String,
+    /// `Bearer`.
     token_type: &'static str,
+    /// In how many seconds the access token ends.
     expires_in: u64,
+    /// Gives the next tokens, once.
     refresh_token: String,
 }
 
@@ -189,17 +193,21 @@ impl Tokens {
     }
 }
 
-/// The answer of `GET /v1/me/sessions`, one for each.
+/// A place where the account is logged in.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Session)]
 pub(crate) struct SessionView {
+    /// Names it in the path.
     id: Uuid,
+    /// When it logged in.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     created_at: OffsetDateTime,
+    /// When it logged in, or was last given new tokens.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     last_seen_at: OffsetDateTime,
+    /// What the client said of itself when it logged in; null where it said nothing.
     user_agent: Option<String>,
-    /// The one that asks.
+    /// Whether it is the one that asks.
     current: bool,
 }
 

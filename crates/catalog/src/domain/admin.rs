@@ -22,7 +22,7 @@ const SLUG_RULE: &str = "must be 1 to 160 of a-z, 0-9 and -, and no UUID";
 const PRICE_RULE: &str =
     "must be an amount from 0 to 1000000000 in minor units, and a currency of three capital letters";
 
-/// Whether a product is sold. One that is not is seen by nobody else.
+/// Whether a product is sold: `draft` is seen by admins alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Sale {
@@ -40,26 +40,36 @@ impl Sale {
     }
 }
 
-/// The body of `POST /v1/admin/products`.
+/// A product that is to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewProduct {
+    /// Names it in links. No other product has it.
     pub(crate) slug: String,
+    /// What it is called.
     pub(crate) name: String,
+    /// What its buyers read of it.
     pub(crate) description: String,
+    /// Who makes it.
     pub(crate) brand: String,
     /// The slug of its category.
     pub(crate) category: String,
+    /// Whether it is sold from now on.
     #[serde(default)]
     pub(crate) status: Sale,
+    /// 1 to 100, in one currency.
     pub(crate) skus: Vec<NewSku>,
 }
 
+/// What is to be sold of a product.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSku {
+    /// Names it in carts and orders. No other product has it.
     pub(crate) sku: String,
+    /// Of one unit.
     pub(crate) price: Money,
+    /// What sets it apart from the others of the product, such as its size.
     #[serde(default)]
     pub(crate) attributes: BTreeMap<String, String>,
 }
@@ -106,15 +116,21 @@ fn attributes(mut check: Check, pointer: &str, attributes: &BTreeMap<String, Str
     check
 }
 
-/// The body of `PATCH /v1/admin/products/{id}`: what is not in it stays.
+/// What is to be changed of a product. What is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProductChange {
+    /// Names it in links. No other product has it.
     pub(crate) slug: Option<String>,
+    /// What it is called.
     pub(crate) name: Option<String>,
+    /// What its buyers read of it.
     pub(crate) description: Option<String>,
+    /// Who makes it.
     pub(crate) brand: Option<String>,
+    /// The slug of its category.
     pub(crate) category: Option<String>,
+    /// Whether it is sold.
     pub(crate) status: Option<Sale>,
 }
 
@@ -134,11 +150,13 @@ impl ProductChange {
     }
 }
 
-/// The body of `PATCH /v1/admin/products/{id}/skus/{sku}`: what is not in it stays.
+/// What is to be changed of a SKU. What is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SkuChange {
+    /// Of one unit.
     pub(crate) price: Option<Money>,
+    /// Whether it is sold.
     pub(crate) active: Option<bool>,
 }
 
@@ -152,14 +170,17 @@ impl SkuChange {
     }
 }
 
-/// The body of `POST /v1/admin/categories`.
+/// A category.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCategory {
+    /// Names it in links and filters. No other category has it.
     pub(crate) slug: String,
+    /// What it is called.
     pub(crate) name: String,
-    /// The slug of the category that it lies in.
+    /// The slug of the category that it lies in; left out at the top.
     pub(crate) parent: Option<String>,
+    /// Where it stands among its neighbours, the lowest first.
     #[serde(default)]
     pub(crate) position: i32,
 }
@@ -178,11 +199,12 @@ impl NewCategory {
     }
 }
 
-/// A product, whatever its status.
+/// A product, also one that is not sold.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct AdminProduct {
     #[serde(flatten)]
     pub(crate) facts: Facts,
+    /// All of its SKUs.
     pub(crate) skus: Vec<AdminSku>,
 }
 
@@ -192,32 +214,47 @@ impl AdminProduct {
     }
 }
 
-/// What a product is, without what is sold of it.
+/// A product without its SKUs.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = ProductFacts)]
 pub(crate) struct Facts {
+    /// Names it in a path.
     pub(crate) id: Uuid,
+    /// Names it in links.
     pub(crate) slug: String,
+    /// What it is called.
     pub(crate) name: String,
+    /// What its buyers read of it.
     pub(crate) description: String,
+    /// Who makes it.
     pub(crate) brand: String,
+    /// The slug of its category.
     pub(crate) category: String,
+    /// `draft`, `active` or `archived`.
     pub(crate) status: String,
-    /// The lowest of its SKUs.
+    /// Of the cheapest of its SKUs that are sold.
     pub(crate) price: Money,
+    /// Goes up with each change.
     pub(crate) version: i64,
+    /// When it was made.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) created_at: OffsetDateTime,
+    /// When it was last changed.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) updated_at: OffsetDateTime,
 }
 
+/// A SKU, also one that is not sold.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct AdminSku {
+    /// Names it in carts and orders.
     pub(crate) sku: String,
+    /// What sets it apart from the others of the product.
     #[schema(value_type = BTreeMap<String, String>)]
     pub(crate) attributes: serde_json::Value,
+    /// Of one unit.
     pub(crate) price: Money,
+    /// Whether it is sold.
     pub(crate) active: bool,
 }
 

@@ -10,15 +10,19 @@ pub(crate) const MOST_LEVELS: usize = 4;
 /// A category with all that lies below it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Category {
+    /// Stays the same.
     pub(crate) id: Uuid,
+    /// Names it in links and filters.
     pub(crate) slug: String,
+    /// What it is called.
     pub(crate) name: String,
+    /// Those that lie in it.
     #[schema(no_recursion)]
     #[expect(clippy::use_self, reason = "the description goes by the name of a type")]
     pub(crate) children: Vec<Category>,
 }
 
-/// What is said of one category.
+/// A category, with its way from the top.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CategoryDetail)]
 pub(crate) struct CategoryView<'t> {
@@ -28,10 +32,13 @@ pub(crate) struct CategoryView<'t> {
     parents: Vec<Parent<'t>>,
 }
 
+/// A category that another one lies in.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CategoryParent)]
 struct Parent<'t> {
+    /// Names it in links and filters.
     slug: &'t str,
+    /// What it is called.
     name: &'t str,
 }
 

@@ -20,35 +20,44 @@ const HIGHEST_PRICE: i64 = 1_000_000_000;
 /// A search finds no more than its best hits.
 pub(crate) const MOST_HITS: i64 = 200;
 
-/// The query string of a list, as it is sent.
+/// The query of a list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
+    /// How many at most.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
     /// The `next_cursor` of the page before, with the same filters and `sort`.
     cursor: Option<String>,
+    /// `newest` by default; with `q` it is `relevance`.
     #[param(inline)]
     sort: Option<Sort>,
+    /// Words that are searched for in names, brands and descriptions, with `"a phrase"`, `or` and `-without`.
     #[param(min_length = 1, max_length = 200)]
     q: Option<String>,
-    /// A slug.
+    /// The slug of a category: what lies in it, or below it.
     #[param(min_length = 1, max_length = 200)]
     category: Option<String>,
+    /// Exactly as a product has it.
     #[param(min_length = 1, max_length = 200)]
     brand: Option<String>,
+    /// In minor units, included.
     #[param(minimum = 0, maximum = 1_000_000_000)]
     min_price: Option<i64>,
+    /// In minor units, included.
     #[param(minimum = 0, maximum = 1_000_000_000)]
     max_price: Option<i64>,
+    /// `true`: only what is to be had; `false`: only what is sold out.
     in_stock: Option<bool>,
     /// 1 to 100 ids with commas between them.
     ids: Option<String>,
+    /// `estimate`: answers with `page.estimated_count` too.
     #[param(inline)]
     count: Option<Count>,
 }
 
+/// How the products of a list are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Count {
@@ -198,22 +207,28 @@ impl PageRequest {
     }
 }
 
+/// A page of products.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ProductPage)]
 pub(crate) struct Page {
+    /// The products, in the order that was asked for.
     pub(crate) data: Vec<Listed>,
+    /// Which part of the list it is.
     pub(crate) page: PageInfo,
 }
 
+/// Which part of a list it is.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ProductPageInfo)]
 pub(crate) struct PageInfo {
+    /// The `cursor` of the next page; null on the last one.
     pub(crate) next_cursor: Option<String>,
+    /// How many there may be on it.
     pub(crate) limit: i64,
-    /// How many products the whole list may have, as the database guesses.
+    /// About how many products the whole list has. Only with `count=estimate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     estimated_count: Option<i64>,
-    /// Nothing has the words that were searched for: these are names that resemble them.
+    /// `true` where nothing has the words that were searched for: these are names that resemble them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     resembling: bool,
 }

@@ -17,7 +17,7 @@ use crate::{State, picture, store};
 #[utoipa::path(
     get, path = "/v1/products", operation_id = "products", tag = "products", params(ListQuery),
     responses(
-        (status = 200, description = "The page", body = Page, headers(("Link" = String, description = "The next page, as `rel=\"next\"`"))),
+        (status = 200, description = "The page", body = Page, headers(("Link" = String))),
         (status = 304),
         (status = 400, description = "`invalid-cursor`: it is of another list; or a parameter is malformed"),
     )

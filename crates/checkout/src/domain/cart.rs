@@ -34,6 +34,7 @@ impl CartToken {
     }
 }
 
+/// Whether a cart can still be filled: `ordered` is one that was bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CartStatus {
@@ -53,20 +54,23 @@ pub(crate) struct Cart {
     pub(crate) version: i64,
 }
 
-/// A line of a cart at today's price.
+/// A line of a cart, at today's price.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = CartLine)]
 pub(crate) struct Line {
+    /// What is in the cart.
     pub(crate) sku: String,
-    /// Null, as the price, once the catalog does not know it any more.
+    /// Of its product; null, as the price, where the shop does not know the SKU any more.
     pub(crate) name: Option<String>,
+    /// How many units.
     pub(crate) quantity: i32,
+    /// Of one unit; null where there is none.
     pub(crate) unit_price: Option<Money>,
-    /// Null without a price.
+    /// Of all units; null where there is no price.
     pub(crate) line_total: Option<Money>,
-    /// False once the shop no longer sells it; such a cart cannot be ordered before the line is removed.
+    /// False once the shop no longer sells it: the cart can be ordered when the line is removed.
     pub(crate) sellable: bool,
-    /// Units that could be ordered now: as many as a line may hold, at most.
+    /// How many units could be ordered now, 99 at most.
     pub(crate) available: i32,
     /// The cart's version when the line was last changed; 0 where that was not written down.
     #[serde(skip)]
@@ -76,10 +80,11 @@ pub(crate) struct Line {
     pub(crate) shown_price: Option<i64>,
 }
 
-/// What a line holds after `PUT`: 0 removes it.
+/// How much of a SKU is in the cart from now on.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Quantity {
+    /// 0 removes the line.
     #[schema(minimum = 0, maximum = 99)]
     quantity: i64,
 }
@@ -91,13 +96,17 @@ impl Quantity {
     }
 }
 
-/// The answer about a cart.
+/// A cart.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Cart)]
 pub(crate) struct CartView {
+    /// Names it in a path.
     id: Uuid,
+    /// Whether it can still be filled.
     status: CartStatus,
+    /// Goes up with each change of its lines; an order names it.
     version: i64,
+    /// In the order in which they were put in.
     items: Vec<Line>,
     /// Of what can be ordered; null where there is nothing.
     total: Option<Money>,
@@ -130,21 +139,21 @@ pub(super) fn sum<'a>(lines: impl IntoIterator<Item = (&'a Money, i32)>) -> Opti
     Some(Money { amount, currency })
 }
 
-/// The answer to `POST /v1/carts`: the only time the token is shown.
+/// A new cart.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NewCart {
     #[serde(flatten)]
     pub(crate) cart: CartView,
-    /// None where it is an account's.
+    /// Opens the cart, as `X-Cart-Token`, and is shown only now. Left out where the cart belongs to an account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cart_token: Option<String>,
 }
 
-/// The answer to `POST /v1/carts/{id}/claim`.
+/// The open cart of an account, which has taken up another one.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ClaimedCart {
     #[serde(flatten)]
     pub(crate) cart: CartView,
-    /// SKUs of which both carts together had more than a line may hold.
+    /// SKUs of which both together had more than the 99 that a line may hold.
     pub(crate) capped: Vec<String>,
 }

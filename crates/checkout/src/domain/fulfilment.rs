@@ -19,17 +19,20 @@ const LIST: &str = "/v1/admin/orders";
 const LONGEST_LINE: usize = 100;
 const LONGEST_REASON: usize = 200;
 
-/// The query of the list, as it is sent.
+/// The query of the list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrdersQuery {
+    /// Only orders of this status.
     #[param(value_type = Option<Status>)]
     status: Option<String>,
-    /// The buyer's id.
+    /// Only orders of the buyer with this id.
     #[param(value_type = Option<Uuid>)]
     user: Option<String>,
+    /// The `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,
+    /// How many at most.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }
@@ -57,19 +60,23 @@ impl OrdersQuery {
     }
 }
 
-/// An order as a line of the list.
+/// An order in the list of all.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrderLine {
+    /// Names it in a path.
     pub(crate) id: Uuid,
     /// What people call it by.
     pub(crate) number: String,
-    /// Null where it is a guest's.
+    /// The buyer's; null where a guest ordered.
     pub(crate) user_id: Option<Uuid>,
+    /// How far it is.
     pub(crate) status: Status,
     /// The same, but of an order of which a part went back where it was before.
     #[serde(skip)]
     pub(crate) stage: Status,
+    /// What was charged for it, or will be.
     pub(crate) total: Money,
+    /// When it was ordered.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) placed_at: OffsetDateTime,
 }
@@ -80,15 +87,18 @@ impl OrderLine {
     }
 }
 
-/// The answer of `GET /v1/admin/orders/{id}`.
+/// An order, with all that became of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrderFile {
     #[serde(flatten)]
     pub(crate) order: Order,
-    /// Null where it is a guest's.
+    /// The buyer's; null where a guest ordered.
     pub(crate) user_id: Option<Uuid>,
+    /// Every attempt to pay, the first one first.
     pub(crate) payments: Vec<PaymentView>,
+    /// What went back, or is to.
     pub(crate) refunds: Vec<RefundView>,
+    /// What happened, the first one first.
     pub(crate) events: Vec<EventView>,
 }
 
@@ -96,10 +106,15 @@ pub(crate) struct OrderFile {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Refund)]
 pub(crate) struct RefundView {
+    /// Stays the same.
     pub(crate) id: Uuid,
+    /// How much.
     pub(crate) amount: Money,
+    /// Why, in the words of who asked for it.
     pub(crate) reason: String,
+    /// `requested`; then `succeeded`, or `failed` where the provider refused.
     pub(crate) state: String,
+    /// When it was asked for.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) requested_at: OffsetDateTime,
 }
@@ -120,18 +135,23 @@ impl From<&Refund> for RefundView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrderEventFile)]
 pub(crate) struct EventView {
+    /// Such as `placed`, `paid` or `shipped`. More may come.
     pub(crate) kind: String,
+    /// Depends on the kind.
     pub(crate) data: serde_json::Value,
+    /// When it happened.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) at: OffsetDateTime,
 }
 
-/// The body of `POST /v1/admin/orders/{id}/ship`.
+/// How an order is on its way.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shipment {
+    /// Who carries it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     carrier: Option<String>,
+    /// By what the carrier finds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tracking: Option<String>,
 }
@@ -146,13 +166,14 @@ impl Shipment {
     }
 }
 
-/// The body of `POST /v1/admin/orders/{id}/refund`.
+/// Money that is to go back.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WantedRefund {
-    /// All that is left of the payment, unless it says less.
+    /// All that is left of the payment, unless it is said here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) amount: Option<Money>,
+    /// For those who run the shop.
     pub(crate) reason: String,
 }
 

@@ -20,7 +20,7 @@ const LONGEST_REASON: usize = 200;
 /// Where the list is.
 const LIST: &str = "/v1/admin/inventory";
 
-/// The query of the list, as it is sent.
+/// The query of the list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -28,7 +28,9 @@ pub(crate) struct StockQuery {
     /// Only SKUs of which fewer units are to be had.
     #[param(minimum = 0, maximum = 1_000_000_000)]
     below: Option<i64>,
+    /// The `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,
+    /// How many at most.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }
@@ -53,26 +55,30 @@ fn wrong_below() -> Problem {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Stock)]
 pub(crate) struct StockView {
+    /// Which SKU.
     pub(crate) sku: String,
-    /// Of its product; none where the catalog does not know it any more.
+    /// Of its product; null where the catalog does not know it any more.
     pub(crate) name: Option<String>,
+    /// Units that are there.
     pub(crate) on_hand: i32,
-    /// Held by orders that are not paid yet.
+    /// Of these, held by orders that are not paid yet.
     pub(crate) reserved: i32,
     /// What the next buyer can have.
     pub(crate) available: i32,
+    /// When any of it last changed.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) updated_at: OffsetDateTime,
 }
 
-/// The body of `POST /v1/admin/inventory/{sku}/adjustments`.
+/// Units that come or go, other than by an order.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StockAdjustment)]
 pub(crate) struct Adjust {
-    /// Not 0.
+    /// How many come; less than 0 where they go. Not 0.
     #[schema(minimum = -1_000_000, maximum = 1_000_000)]
     delta: i64,
+    /// For those who run the shop.
     #[schema(min_length = 1, max_length = 200)]
     reason: String,
 }
@@ -101,17 +107,25 @@ impl Adjust {
     }
 }
 
-/// The answer: what was changed, and what there is now.
+/// What was changed, and what is on the shelf now.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = StockAdjusted)]
 pub(crate) struct Adjusted {
+    /// Of this adjustment.
     pub(crate) id: Uuid,
+    /// Which SKU.
     pub(crate) sku: String,
+    /// How many units came; less than 0 where they went.
     pub(crate) delta: i32,
+    /// Why.
     pub(crate) reason: String,
+    /// Units that are there.
     pub(crate) on_hand: i32,
+    /// Of these, held by orders that are not paid yet.
     pub(crate) reserved: i32,
+    /// What the next buyer can have.
     pub(crate) available: i32,
+    /// When it happened.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) at: OffsetDateTime,
 }

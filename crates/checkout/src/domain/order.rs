@@ -19,19 +19,22 @@ mod status;
 
 pub(crate) use status::{Move, Status};
 
-/// The body of `POST /v1/orders`.
+/// A cart that is to be bought, as its buyer was shown it.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlaceOrder {
+    /// Which cart.
     pub(crate) cart_id: Uuid,
-    /// What was in the cart that the buyer was shown: there is no order of any other.
+    /// The `version` that the buyer was shown: where it is another one by now nothing is ordered.
     pub(crate) cart_version: i64,
-    /// What it cost, since prices change without the cart: nothing else is charged.
+    /// The `total` that the buyer was shown: where it costs something else by now nothing is charged.
     pub(crate) expected_total: Money,
+    /// Of the payment provider. The simulated one knows `tok_ok`, `tok_decline` and `tok_lost`.
     #[schema(pattern = "^tok_[A-Za-z0-9_]{1,60}$")]
     pub(crate) payment_token: String,
+    /// Where it goes.
     pub(crate) address: Address,
-    /// Where its buyer hears of it.
+    /// Where the buyer hears of it. A guest has to say it.
     #[schema(format = "email")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) contact_email: Option<String>,
@@ -54,6 +57,7 @@ impl PlaceOrder {
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PayAgain {
+    /// Of the payment provider. The simulated one knows `tok_ok`, `tok_decline` and `tok_lost`.
     #[schema(pattern = "^tok_[A-Za-z0-9_]{1,60}$")]
     pub(crate) payment_token: String,
 }
@@ -70,26 +74,33 @@ fn payment_token(check: Check, token: &str) -> Check {
     check.rule(holds, "/payment_token", "must look like tok_ok")
 }
 
+/// What was ordered of a SKU.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = OrderItem)]
 pub(crate) struct Item {
+    /// Which SKU.
     pub(crate) sku: String,
+    /// Of its product, when it was ordered.
     pub(crate) name: String,
+    /// How many units.
     pub(crate) quantity: i32,
+    /// Of one unit, when it was ordered.
     pub(crate) unit_price: Money,
 }
 
-/// An order, as it is kept and as it is answered.
+/// An order.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Order {
+    /// Names it in a path.
     pub(crate) id: Uuid,
-    /// What people call it by; the database gives it.
+    /// What people call it by.
     pub(crate) number: String,
     /// None where it is a guest's.
     #[serde(skip)]
     pub(crate) user_id: Option<Uuid>,
     #[serde(skip)]
     pub(crate) cart_id: Uuid,
+    /// How far it is.
     pub(crate) status: Status,
     /// The same, but of an order of which a part went back where it was before: it goes on from there.
     #[serde(skip)]
@@ -100,21 +111,24 @@ pub(crate) struct Order {
     /// Which attempt to pay for it is under way, or was the last one; from 1 on.
     #[serde(skip)]
     pub(crate) attempt: i16,
+    /// What was charged for it, or will be.
     pub(crate) total: Money,
+    /// When it was ordered.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) placed_at: OffsetDateTime,
     /// When that attempt began.
     #[serde(skip)]
     pub(crate) tried_at: OffsetDateTime,
-    /// How long it holds its units without being paid for.
+    /// Until when its units are held while it is not paid. Left out where none are held.
     #[serde(serialize_with = "optional_instant", skip_serializing_if = "Option::is_none")]
     pub(crate) reserved_until: Option<OffsetDateTime>,
-    /// Where its buyer hears of it.
+    /// Where the buyer hears of it. Left out where nobody said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) contact_email: Option<String>,
+    /// Where it goes.
     #[schema(value_type = Address)]
     pub(crate) address: serde_json::Value,
-    /// Ascending by SKU: the order in which every transaction locks stock, so that none waits for another in a circle.
+    /// By SKU, each once.
     pub(crate) items: Vec<Item>,
 }
 
@@ -239,12 +253,17 @@ fn optional_instant<S: Serializer>(at: &Option<OffsetDateTime>, serializer: S) -
 /// An order in a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrderSummary {
+    /// Names it in a path.
     pub(crate) id: Uuid,
+    /// What people call it by.
     pub(crate) number: String,
+    /// How far it is.
     pub(crate) status: Status,
+    /// What was charged for it, or will be.
     pub(crate) total: Money,
     /// How many things were ordered.
     pub(crate) units: i64,
+    /// When it was ordered.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) placed_at: OffsetDateTime,
 }
@@ -255,31 +274,41 @@ impl OrderSummary {
     }
 }
 
-/// The answer of `GET /v1/orders/{id}`.
+/// An order, with its payments and all that became of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrderDetail {
     #[serde(flatten)]
     pub(crate) order: Order,
+    /// Every attempt to pay, the first one first.
     pub(crate) payments: Vec<PaymentView>,
+    /// What happened, the first one first.
     pub(crate) events: Vec<Event>,
 }
 
+/// An attempt to pay for an order.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Payment)]
 pub(crate) struct PaymentView {
+    /// Stays the same.
     pub(crate) id: Uuid,
+    /// `succeeded`, `declined`, or `voided`: it was given up before anything was charged.
     pub(crate) state: String,
+    /// How much.
     pub(crate) amount: Money,
     /// What of it is asked back, or went back.
     pub(crate) refunded: Money,
+    /// When its outcome was known.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) created_at: OffsetDateTime,
 }
 
+/// What happened to an order.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrderEvent)]
 pub(crate) struct Event {
+    /// Such as `placed`, `paid` or `shipped`. More may come.
     pub(crate) kind: String,
+    /// When it happened.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) at: OffsetDateTime,
 }

@@ -18,12 +18,14 @@ use ReturnState::{Approved, Received, Refunded, Rejected, Requested};
 const LONGEST_REASON: usize = 500;
 const MOST_ITEMS: usize = 50;
 
-/// What shall be sent back, and why.
+/// What is to be sent back, and why.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequestReturn {
+    /// Each SKU once, no more of it than was bought and not asked to be returned before.
     #[schema(min_items = 1, max_items = 50)]
     items: Vec<ReturnItem>,
+    /// For those who run the shop.
     #[schema(min_length = 1, max_length = 500)]
     reason: String,
 }
@@ -32,12 +34,15 @@ pub(crate) struct RequestReturn {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReturnItem {
+    /// Which SKU.
     pub(crate) sku: String,
+    /// How many.
     #[schema(minimum = 1, maximum = 99)]
     pub(crate) quantity: i32,
 }
 
-/// The state of a return.
+/// How far a return is: `requested`, then `approved` or `rejected`; `received` once the goods are back, and then
+/// `refunded`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ReturnState {
@@ -66,19 +71,26 @@ const MOVES: [(ReturnMove, ReturnState, ReturnState); 4] = [
     (ReturnMove::Refund, Received, Refunded),
 ];
 
-/// A return, as it is kept and as it is answered.
+/// Goods that are sent back.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Return {
+    /// Names it in a path.
     pub(crate) id: Uuid,
+    /// The order that they are of.
     pub(crate) order_id: Uuid,
     /// The buyer, unless it was a guest.
     #[serde(skip)]
     pub(crate) user_id: Option<Uuid>,
+    /// How far it is.
     pub(crate) state: ReturnState,
+    /// The buyer's words.
     pub(crate) reason: String,
+    /// What is sent back.
     pub(crate) items: Vec<ReturnItem>,
+    /// When it was asked for.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) created_at: OffsetDateTime,
+    /// When it last moved on.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) updated_at: OffsetDateTime,
 }
@@ -137,14 +149,17 @@ impl Return {
 /// Where those who run the shop list all of them.
 const LIST: &str = "/v1/admin/returns";
 
-/// The query of that list, as it is sent.
+/// The query of the list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReturnsQuery {
+    /// Only returns of this state.
     #[param(value_type = Option<ReturnState>)]
     state: Option<String>,
+    /// The `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,
+    /// How many at most.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }
@@ -160,11 +175,12 @@ impl ReturnsQuery {
     }
 }
 
-/// A return, as those who run the shop see it.
+/// Goods that are sent back, as admins see it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReturnFile {
     #[serde(flatten)]
     found: Return,
+    /// The buyer's; null where a guest ordered.
     user_id: Option<Uuid>,
 }
 
@@ -180,21 +196,22 @@ impl ReturnFile {
     }
 }
 
-/// The answer to it.
+/// A return whose goods are back, and what is paid for them.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ReturnReceived)]
 pub(crate) struct ReceivedReturn {
+    /// The return.
     #[serde(rename = "return")]
     pub(crate) returned: ReturnFile,
-    /// What goes back for it; none where nothing is left of what was paid.
+    /// What goes back for it; null where nothing is left of what was paid.
     pub(crate) refund: Option<RefundView>,
 }
 
-/// The body of `POST /v1/admin/returns/{id}/receive`.
+/// Goods that are back.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Receipt {
-    /// Whether the goods can be sold again.
+    /// Whether they can be sold again: then they are on the shelf.
     pub(crate) restock: bool,
 }
 

@@ -16,7 +16,7 @@ const FEW: i32 = 20;
 const MOST_ASKED: usize = 50;
 const LONGEST_SKU: usize = 64;
 
-/// The query of `GET /v1/availability`.
+/// The query of exact numbers.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -42,25 +42,29 @@ fn is_sku(text: &str) -> bool {
     (1..=LONGEST_SKU).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
-/// The query of `GET /v1/availability/changes`.
+/// The query of changes.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ChangesQuery {
+    /// That of the answer before; without it begins a reading of all SKUs.
     pub(crate) cursor: Option<String>,
 }
 
-/// How many units of a SKU are free at that moment.
+/// How many units of a SKU are free at this moment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SkuAvailability)]
 pub(crate) struct Availability {
+    /// Which SKU.
     pub(crate) sku: String,
+    /// How many.
     pub(crate) available: i32,
+    /// This moment.
     #[serde(serialize_with = "forebay_platform::instant::serialize")]
     pub(crate) as_of: OffsetDateTime,
 }
 
-/// Whether there is any of a SKU, in a word.
+/// Whether there is any of a SKU: `in_stock` is 20 units or more, `low` fewer, `out_of_stock` none that is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
@@ -92,12 +96,12 @@ impl Level {
     }
 }
 
-/// The level of a SKU.
+/// Whether there is any of a SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SkuLevel {
-    /// Which.
+    /// Which SKU.
     pub sku: String,
-    /// Its level.
+    /// How many, in a word.
     pub level: Level,
 }
 

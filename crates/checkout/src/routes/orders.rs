@@ -101,9 +101,11 @@ pub(crate) async fn cancel(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
+    /// Only orders of this status.
     status: Option<Status>,
-    /// The `next_cursor` of the page before, of the same list.
+    /// The `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,
+    /// How many at most.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
 }
@@ -112,7 +114,7 @@ pub(crate) struct ListQuery {
 #[utoipa::path(
     get, path = "/v1/orders", operation_id = "orders", tag = "orders", params(ListQuery), security(("bearer" = [])),
     responses(
-        (status = 200, description = "The page", body = Page<OrderSummary>, headers(("Link" = String, description = "The next page, as `rel=\"next\"`"))),
+        (status = 200, description = "The page", body = Page<OrderSummary>, headers(("Link" = String))),
         (status = 400, description = "`invalid-cursor`: it is of another list; or a parameter is malformed"),
     )
 )]

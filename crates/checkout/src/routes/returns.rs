@@ -69,8 +69,9 @@ async fn make(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
-    /// The `next_cursor` of the page before, of the same list.
+    /// The `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,
+    /// How many at most.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
 }
@@ -79,7 +80,7 @@ pub(crate) struct ListQuery {
 #[utoipa::path(
     get, path = "/v1/returns", operation_id = "returns", tag = "returns", params(ListQuery), security(("bearer" = [])),
     responses(
-        (status = 200, description = "The page", body = Page<Return>, headers(("Link" = String, description = "The next page, as `rel=\"next\"`"))),
+        (status = 200, description = "The page", body = Page<Return>, headers(("Link" = String))),
         (status = 400, description = "`invalid-cursor`: it is of another list; or a parameter is malformed"),
     )
 )]

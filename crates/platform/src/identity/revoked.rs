@@ -31,11 +31,11 @@ struct Known {
     version: u64,
 }
 
-/// The document in which an issuer publishes them.
+/// Sessions that have ended, while an access token of theirs may still be good.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = RevokedSessions)]
 pub struct RevokedList {
-    /// Ids of sessions.
+    /// Their ids: the `sid` of the tokens.
     pub revoked: Vec<Uuid>,
 }
 

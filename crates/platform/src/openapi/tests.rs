@@ -52,15 +52,39 @@ fn an_answer_that_can_be_kept_has_a_tag() {
 }
 
 #[test]
+fn what_a_page_lists_has_a_name_of_its_own() {
+    let row = ObjectBuilder::new().property("size", ObjectBuilder::new()).description(Some("A thing"));
+    let page = ObjectBuilder::new().property("data", utoipa::openapi::schema::ArrayBuilder::new().items(row));
+    let mut schemas = BTreeMap::from([("Page_Thing".to_owned(), page.into())]);
+    name_rows(&mut schemas);
+    let schemas = serde_json::to_value(&schemas).unwrap();
+    assert_eq!(schemas["Page_Thing"]["properties"]["data"]["items"], json!({ "$ref": "#/components/schemas/Thing" }));
+    assert_eq!(schemas["Thing"]["description"], "A thing");
+}
+
+#[test]
+fn what_is_said_of_a_field_that_may_be_null_is_said_of_the_field() {
+    let mut price = Ref::from_schema_name("Money");
+    "Of one unit".clone_into(&mut price.description);
+    let nullable = utoipa::openapi::schema::OneOfBuilder::new().item(ObjectBuilder::new()).item(price);
+    let mut thing = ObjectBuilder::new().property("price", nullable).into();
+    describe_optional(&mut thing);
+    let price = &serde_json::to_value(&thing).unwrap()["properties"]["price"];
+    assert_eq!(
+        (&price["description"], &price["oneOf"][1]),
+        (&json!("Of one unit"), &json!({ "$ref": "#/components/schemas/Money" }))
+    );
+}
+
+#[test]
 fn an_object_within_another_is_one_that_both_fields_fit() {
     let closed = ObjectBuilder::new().property("name", ObjectBuilder::new()).required("name");
-    let closed = closed.additional_properties(Some(utoipa::openapi::schema::AdditionalProperties::<
-        utoipa::openapi::schema::Schema,
-    >::FreeForm(false)));
+    let closed =
+        closed.additional_properties(Some(utoipa::openapi::schema::AdditionalProperties::<Schema>::FreeForm(false)));
     let saved = AllOfBuilder::new()
         .item(Ref::from_schema_name("Name"))
         .item(ObjectBuilder::new().property("id", ObjectBuilder::new()).required("id"));
-    let mut schemas = std::collections::BTreeMap::new();
+    let mut schemas = BTreeMap::new();
     schemas.insert("Name".to_owned(), closed.into());
     schemas.insert("Saved".to_owned(), saved.into());
     flat::flatten(&mut schemas);

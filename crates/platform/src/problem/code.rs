@@ -172,7 +172,7 @@ impl Code {
                 ..again(503, "overloaded", "Temporary reduced capacity", 1)
             },
             Self::DependencyUnavailable => again(503, "dependency-unavailable", "A dependency is unavailable", 2),
-            Self::ReadOnly              => again(503, "read-only", "The database takes no writes", 5),
+            Self::ReadOnly              => again(503, "read-only", "The shop takes no changes at present", 5),
             Self::Draining              => again(503, "draining", "This instance is shutting down", 1),
             Self::DeadlineExceeded      => Row { retryable: true, ..fault(504, "deadline-exceeded", "Not finished in time; work may have begun") },
         }

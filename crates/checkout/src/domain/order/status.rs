@@ -9,7 +9,9 @@ use Status::{
     Cancelled, Delivered, Expired, Paid, PartiallyRefunded, PaymentFailed, PendingPayment, Refunded, Shipped,
 };
 
-/// The state of an order.
+/// How far an order is. `pending_payment`: a payment is under way; `payment_failed`: it was declined, and may be tried
+/// again while the units are held; `cancelled`: by its buyer or by the shop; `expired`: it was never paid;
+/// `partially_refunded`, `refunded`: a part of what was paid went back, or all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = OrderStatus)]
 #[serde(rename_all = "snake_case")]

@@ -20,7 +20,7 @@ use crate::{State, store};
     get, path = "/v1/admin/inventory", operation_id = "stock", tag = "admin", params(StockQuery),
     security(("bearer" = ["admin"])),
     responses(
-        (status = 200, description = "The page", body = Page<StockView>, headers(("Link" = String, description = "The next page, as `rel=\"next\"`"))),
+        (status = 200, description = "The page", body = Page<StockView>, headers(("Link" = String))),
         (status = 400, description = "`invalid-cursor`: it is of another list; or a parameter is malformed"),
     )
 )]

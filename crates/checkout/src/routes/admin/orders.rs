@@ -22,7 +22,7 @@ use crate::{State, store};
     get, path = "/v1/admin/orders", operation_id = "all_orders", tag = "admin", params(OrdersQuery),
     security(("bearer" = ["admin"])),
     responses(
-        (status = 200, description = "The page", body = Page<OrderLine>, headers(("Link" = String, description = "The next page, as `rel=\"next\"`"))),
+        (status = 200, description = "The page", body = Page<OrderLine>, headers(("Link" = String))),
         (status = 400, description = "`invalid-cursor`: it is of another list; or a parameter is malformed"),
     )
 )]

@@ -25,7 +25,7 @@ use crate::{State, store};
     get, path = "/v1/admin/returns", operation_id = "all_returns", tag = "admin", params(ReturnsQuery),
     security(("bearer" = ["admin"])),
     responses(
-        (status = 200, description = "The page", body = Page<ReturnFile>, headers(("Link" = String, description = "The next page, as `rel=\"next\"`"))),
+        (status = 200, description = "The page", body = Page<ReturnFile>, headers(("Link" = String))),
         (status = 400, description = "`invalid-cursor`: it is of another list; or a parameter is malformed"),
     )
 )]

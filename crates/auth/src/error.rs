@@ -19,6 +19,8 @@ pub(crate) enum Error {
     AccountClosed,
     #[error("no such {0}")]
     NotFound(&'static str),
+    #[error("the query breaks a rule")]
+    Page(Problem),
     #[error("a change without the version that it is for, or for another one")]
     OtherVersion(Problem),
     #[error("no such refresh token, or it is expired or revoked")]
@@ -66,7 +68,7 @@ impl From<Error> for Problem {
             Error::InvalidCredentials => Code::InvalidCredentials.into(),
             Error::AccountClosed => Self::new(Code::Unauthenticated).detail("the account is closed"),
             Error::NotFound(what) => Self::new(Code::NotFound).detail(format!("no such {what}")),
-            Error::OtherVersion(problem) => problem,
+            Error::Page(problem) | Error::OtherVersion(problem) => problem,
             Error::RefreshTokenInvalid => Code::RefreshTokenInvalid.into(),
             Error::RefreshTokenReused => Code::RefreshTokenReused.into(),
             Error::Throttled(spent) => Self::spent(spent),

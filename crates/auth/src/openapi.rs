@@ -21,6 +21,7 @@ use crate::routes;
     routes::addresses::read,
     routes::addresses::replace,
     routes::addresses::remove,
+    routes::audit::list,
     routes::key_set,
     routes::revoked_sessions,
 ), tags(

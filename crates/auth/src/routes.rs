@@ -30,6 +30,7 @@ use crate::throttle::{Attempt, Sender};
 use crate::{State, quotas, store};
 
 pub(crate) mod addresses;
+pub(crate) mod audit;
 pub(crate) mod me;
 pub(crate) mod sessions;
 

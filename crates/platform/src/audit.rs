@@ -16,6 +16,10 @@ use crate::identity::Admin;
 use crate::problem::REQUEST_ID;
 use crate::security::{self, Event};
 
+mod reading;
+
+pub use reading::{Line, LinesQuery, Wanted, page};
+
 /// The schema `audit`, which the services' changes are written down in: migrate it before theirs.
 pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!("../../migrations/platform");

@@ -103,7 +103,9 @@ impl Role {
         const MIGRATIONS: (&str, &str, &str) = ("SELECT", "public", "_sqlx_migrations");
         const AUDIT: (&str, &str, &str) = ("INSERT", "audit", "log");
         match self.service {
-            Service::Catalog | Service::Auth => &[MIGRATIONS, AUDIT],
+            Service::Catalog => &[MIGRATIONS, AUDIT],
+            // Where admins read it.
+            Service::Auth => &[MIGRATIONS, AUDIT, ("SELECT", "audit", "log")],
             Service::Checkout => &[MIGRATIONS, AUDIT, ("SELECT", "catalog", "sku_prices")],
         }
     }

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod admins;
+mod audit;
 mod cleaning;
 mod client;
 mod keys;

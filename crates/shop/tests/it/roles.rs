@@ -1,7 +1,10 @@
 //! Each service on a role of its own: it can do all that it does, and nothing to what is another's.
 
-use forebay_embedded::testing::{TestDatabase, database};
-use forebay_shop::{Scale, migrate, seed};
+use forebay_embedded::{
+    Options, Server,
+    testing::{TestDatabase, database},
+};
+use forebay_shop::{Role, Scale, Service, migrate, roles, seed};
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 
 use crate::process::{Shop, home, run, service, shop};
@@ -72,6 +75,49 @@ async fn a_service_can_do_all_that_it_does_and_nothing_to_what_is_anothers() {
     command.arg("roles");
     let (status, _, err) = run(command).await;
     assert!(!status.success() && err.contains("CREATEROLE") && err.contains("Nothing was changed"), "{err}");
+}
+
+/// A server that lets in over TCP by a password alone, with SCRAM.
+#[tokio::test]
+async fn a_service_is_let_in_by_its_password_and_by_no_other() {
+    let home = home();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let options = Options { port: Some(port), durable: false, ..Options::new(home.path().join("pg")) };
+    let server = Server::start(options, |_| {}).await.expect("a test needs Postgres");
+    let owner: PgConnectOptions = server.url("postgres").parse().unwrap();
+    migrate(&owner).await.unwrap();
+    let give = async |passwords: [&str; 3]| {
+        let services =
+            [(Service::Catalog, 34), (Service::Auth, 18), (Service::Checkout, 56)].into_iter().zip(passwords);
+        let given = services.map(|((service, connections), password)| Role {
+            service,
+            password: Some(password.to_owned().into()),
+            connections,
+        });
+        roles(&owner, &given.collect::<Vec<_>>(), |_| {}).await.unwrap();
+    };
+    let log_in = async |role: &str, password: &str| {
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port).database("postgres");
+        let connected = PgConnection::connect_with(&options.username(role).password(password)).await;
+        connected.map(|_| ()).map_err(|error| error.as_database_error().unwrap().code().unwrap().into_owned())
+    };
+    let wrong = Err("28P01".to_owned());
+
+    let passwords = ["of catalog's own", "p%40ss: \\\"/?#", "~!$^&*()"];
+    give(passwords).await;
+    for (role, password) in ROLES.into_iter().zip(passwords) {
+        assert_eq!(log_in(role, password).await, Ok(()), "{role}");
+        for other in passwords.iter().filter(|other| **other != password).chain(&["no", role]) {
+            assert_eq!(log_in(role, other).await, wrong, "{role}: {other:?}");
+        }
+    }
+
+    // A new one takes the place of the old one, for the service's program too.
+    give(["new", "new-of-auth", "new"]).await;
+    assert_eq!((log_in(ROLES[1], passwords[1]).await, log_in(ROLES[1], "new-of-auth").await), (wrong, Ok(())));
+    let url = format!("postgres://{}:new-of-auth@127.0.0.1:{port}/postgres", ROLES[1]);
+    let auth = Shop::start(home.path(), service(home.path(), "auth", &url, &[])).await;
+    assert!(auth.http.register("by-password").await.is_some());
 }
 
 /// Everything through the public API of three processes.

@@ -159,6 +159,15 @@ mod tests {
             let response = compressed(true, answer(policy, bytes)).await;
             assert_eq!(response.headers().len(), 3, "{policy}, {bytes}: {response:?}");
         }
+        let mut encoded = answer("public, max-age=5", 5_000);
+        encoded.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("br"));
+        let mut picture = answer("public, max-age=5", 5_000);
+        picture.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("image/png"));
+        for kept in [encoded, picture] {
+            let before = kept.headers().clone();
+            let sent = compressed(true, kept).await;
+            assert_eq!(sent.headers(), &before, "compressed in itself");
+        }
         let mut known = answer("public, max-age=5", 0);
         *known.status_mut() = StatusCode::NOT_MODIFIED;
         assert_eq!(compressed(true, known).await.headers()[VARY], "Accept-Encoding");

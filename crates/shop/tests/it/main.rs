@@ -10,6 +10,7 @@ mod drain;
 mod edge;
 mod events;
 mod faults;
+mod headers;
 mod health;
 mod metrics;
 mod openapi;

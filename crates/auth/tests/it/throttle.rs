@@ -9,6 +9,7 @@ use axum::extract::ConnectInfo;
 use axum::http::Request;
 use forebay_platform::quota::{Quota, Quotas};
 use futures_util::future::join_all;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::client::{self, Answer, request, send};
@@ -128,19 +129,23 @@ async fn a_client_has_a_quota_of_attempts_over_all_accounts_and_a_known_device_h
 async fn all_good_logins_succeed_while_more_bad_ones_come_than_can_be_looked_at() {
     let world = World::with_ada().await;
     let (stop, known_as_wrong) = (AtomicBool::new(false), AtomicU32::new(0));
+    // How many were looked at: whoever was refused waits for a place.
+    let looked_at = watch::Sender::new(0_u32);
     // Each of forty senders tries the next account as soon as it has an answer, so that none is made to wait.
     let guessers = join_all((0..40_u8).map(async |sender| {
         let mut wrong = 0;
         while !stop.load(Ordering::Relaxed) {
             let email = format!("user{sender}-{wrong}@shop.example");
+            let mut next = looked_at.subscribe();
             let answer = log_in(&world, [198, 51, 100, sender], &email, "wrong-password").await;
             match answer.status.as_u16() {
                 401 => {
                     wrong += 1;
+                    looked_at.send_modify(|count| *count += 1);
                     known_as_wrong.fetch_add(u32::from(wrong == 1), Ordering::Relaxed);
                 }
-                // Its queue is full. A client's pause, since one without would leave no processor for anybody.
-                503 => tokio::time::sleep(Duration::from_millis(20)).await,
+                // All places are taken. One of those who have them has been looked at since, or will be.
+                503 => next.changed().await.unwrap(),
                 _ => panic!("{answer:?}"),
             }
         }
@@ -155,6 +160,8 @@ async fn all_good_logins_succeed_while_more_bad_ones_come_than_can_be_looked_at(
             statuses.extend(join_all(good).await.iter().map(|answer| answer.status.as_u16()));
         }
         stop.store(true, Ordering::Relaxed);
+        // Those who wait hear of it too.
+        looked_at.send_modify(|count| *count += 1);
         statuses
     };
     let all = async { tokio::join!(guessers, owners).1 };

@@ -32,7 +32,7 @@ have_postgres() {
 # The bouncers that tests run lie where an ordinary user's shell may not look.
 have_daemon() { have "$1" || [ -x "/usr/sbin/$1" ] || [ -x "/usr/local/sbin/$1" ]; }
 
-# The names that this system's packages have for: postgres, cc, curl, pip, chromium, pgbouncer, pgpool, tsc.
+# The names that this system's packages have for: postgres, cc, curl, pip, chromium, pgbouncer, pgpool, node, tsc.
 package_for() {
     case "$manager:$1" in
         dnf:postgres) echo postgresql-server ;;
@@ -47,6 +47,7 @@ package_for() {
         apt-get:pgpool) echo pgpool2 ;;
         dnf:pgpool) echo postgresql-pgpool-II ;;
         brew:pgpool) echo pgpool-ii ;;
+        apt-get:node | dnf:node | apk:node | pacman:node) echo nodejs ;;
         apt-get:tsc) echo node-typescript ;;
         *:tsc) echo typescript ;;
         *:cc) echo gcc ;;
@@ -160,7 +161,7 @@ install() {
     }
 }
 
-# set_up NEED...: cargo, a linker, and those of `postgres`, `curl`, `pip`, `chromium`, `pgbouncer`, `pgpool` and `tsc` that are named.
+# set_up NEED...: cargo, a linker, and those of `postgres`, `curl`, `pip`, `chromium`, `pgbouncer`, `pgpool`, `node` and `tsc` that are named.
 set_up() {
     find_cargo
     missing=

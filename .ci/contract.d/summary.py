@@ -1,4 +1,4 @@
-"""What was answered how often, and which documented successes never were: summary.py OPENAPI SEEN..."""
+"""What was answered how often; not zero if a documented success never was: summary.py OPENAPI SEEN..."""
 
 import collections
 import json
@@ -17,4 +17,5 @@ for path, item in described["paths"].items():
         counts = ", ".join(f"{status} x {count}" for status, count in sorted(statuses.items()))
         print(f"{method.upper():6} {path}: {counts}")
         never += [f"{method.upper()} {path} {status}" for status in operation["responses"] if status < "4" and not statuses[status]]
-print("never seen:", ", ".join(never) or "none")
+if never:
+    sys.exit(f"documented, and never seen: {', '.join(never)}")

@@ -40,6 +40,7 @@ fn write_page(page: &mut String, document: &Value) -> fmt::Result {
         }
         page.push_str("</section>\n");
     }
+    write_tokens(page, &document["components"]["securitySchemes"])?;
     page.push_str("<section>\n<h2>Types</h2>\n");
     for (name, schema) in members(&document["components"]["schemas"]) {
         write_type(page, name, schema)?;
@@ -122,17 +123,33 @@ fn write_operation(page: &mut String, document: &Value, (method, path, operation
     Ok(())
 }
 
-/// Which tokens open it: all of one of the lists.
+/// Which tokens open it: all of one of the lists, of which one may be empty.
 fn write_security(page: &mut String, security: &Value) -> fmt::Result {
     let ways = security.as_array().into_iter().flatten().map(|way| {
         let names = members(way).map(|(name, scopes)| {
-            let scopes = scopes.as_array().into_iter().flatten().map(text);
-            [name].into_iter().chain(scopes).collect::<Vec<_>>().join(" with ")
+            let name = Escaped(name);
+            let link = format!("<a href=\"#token-{name}\">{name}</a>");
+            let scopes = scopes.as_array().into_iter().flatten().map(|scope| Plain(scope).to_string());
+            [link].into_iter().chain(scopes).collect::<Vec<_>>().join(" with ")
         });
-        names.collect::<Vec<_>>().join(" and ")
+        let names: Vec<_> = names.collect();
+        if names.is_empty() { "nothing".to_owned() } else { names.join(" and ") }
     });
     let ways: Vec<_> = ways.collect();
-    if ways.is_empty() { Ok(()) } else { writeln!(page, "<p>Needs {}.</p>", Escaped(&ways.join(", or "))) }
+    if ways.is_empty() { Ok(()) } else { writeln!(page, "<p>Needs {}.</p>", ways.join(", or ")) }
+}
+
+/// What is meant by the names of tokens, and how each is sent.
+fn write_tokens(page: &mut String, schemes: &Value) -> fmt::Result {
+    page.push_str("<section>\n<h2>Tokens</h2>\n<dl>\n");
+    for (name, scheme) in members(schemes) {
+        let (name, words) = (Escaped(name), Words(text(&scheme["description"])));
+        let sent = if scheme["type"] == "http" { "Authorization: Bearer" } else { text(&scheme["name"]) };
+        let sent = Escaped(sent);
+        write!(page, "<dt id=\"token-{name}\"><code>{name}</code> <small>{sent}</small></dt>\n<dd>{words}</dd>\n")?;
+    }
+    page.push_str("</dl>\n</section>\n");
+    Ok(())
 }
 
 fn write_type(page: &mut String, name: &str, schema: &Value) -> fmt::Result {
@@ -277,6 +294,20 @@ mod tests {
             !page.contains("<script") && !page.contains("style=") && !page.contains("http://"),
             "it needs nothing else"
         );
+    }
+
+    #[test]
+    fn what_an_operation_needs_is_said_in_full_and_explained() {
+        let page = render(&serde_json::to_value(described()).unwrap());
+        let needs: Vec<_> = page.lines().filter(|line| line.starts_with("<p>Needs ")).collect();
+        assert!(needs.len() > 20, "{needs:?}");
+        for line in needs {
+            assert!(!line.contains(" ,") && !line.contains("  "), "{line}");
+        }
+        let bearer = "<a href=\"#token-bearer\">bearer</a>";
+        assert!(page.contains(&format!("<p>Needs nothing, or {bearer}.</p>")), "a cart needs no token");
+        assert!(page.contains(&format!("<p>Needs {bearer} with admin.</p>")));
+        assert!(page.contains("<dt id=\"token-cart\"><code>cart</code> <small>X-Cart-Token</small></dt>"));
     }
 
     #[test]

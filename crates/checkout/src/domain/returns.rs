@@ -160,7 +160,7 @@ pub(crate) struct ReturnsQuery {
     /// The `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,
     /// How many at most.
-    #[param(minimum = 1, maximum = 100)]
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
 }
 

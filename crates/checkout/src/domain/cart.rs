@@ -45,7 +45,7 @@ pub(crate) enum CartStatus {
     Merged,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cart {
     pub(crate) id: Uuid,
     pub(crate) user_id: Option<Uuid>,

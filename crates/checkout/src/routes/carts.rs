@@ -246,18 +246,14 @@ async fn write(
     }
     let changed = match change {
         Change::With(sku, quantity) => {
-            store::carts::put(&mut tx.conn(), &cart, sku, *quantity).await?.ok_or(Error::NotFound("sku"))?
+            store::carts::put(&mut tx.conn(), cart, sku, *quantity).await?.ok_or(Error::NotFound("sku"))?
         }
-        Change::Without(sku) => store::carts::remove(&mut tx.conn(), id, sku).await?,
-        Change::Delete(sku) if store::carts::remove(&mut tx.conn(), id, sku).await? => true,
-        Change::Delete(_) => return Err(Error::NotFound("sku")),
+        Change::Without(sku) => store::carts::remove(&mut tx.conn(), cart.clone(), sku).await?.unwrap_or(cart),
+        Change::Delete(sku) => {
+            store::carts::remove(&mut tx.conn(), cart, sku).await?.ok_or(Error::NotFound("sku"))?
+        }
     };
-    if !changed {
-        return view(tx, &cart).await;
-    }
-    let cart = store::carts::touch(&mut tx.conn(), cart).await?;
-    let view = view(tx, &cart).await?;
-    if matches!(change, Change::With(..)) { view.within_bounds() } else { Ok(view) }
+    view(tx, &changed).await?.within_bounds()
 }
 
 async fn view(tx: &mut Tx<'_>, cart: &Cart) -> Result<CartView, Error> {

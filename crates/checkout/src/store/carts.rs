@@ -137,8 +137,8 @@ pub(crate) async fn lines(conn: &mut Conn<'_>, cart_id: Uuid) -> Result<Vec<Line
     Ok(lines.collect())
 }
 
-/// Whether anything has changed by it; none where nothing with this SKU is sold.
-pub(crate) async fn put(conn: &mut Conn<'_>, cart: &Cart, sku: &str, quantity: i32) -> Result<Option<bool>, Error> {
+/// The cart as it is then, at its next version if that changes it; none where nothing with this SKU is sold.
+pub(crate) async fn put(conn: &mut Conn<'_>, cart: Cart, sku: &str, quantity: i32) -> Result<Option<Cart>, Error> {
     let put = sqlx::query!(
         r#"
         with sold as (
@@ -150,9 +150,14 @@ pub(crate) async fn put(conn: &mut Conn<'_>, cart: &Cart, sku: &str, quantity: i
             on conflict (cart_id, sku) do update
             set quantity = excluded.quantity, changed_in = excluded.changed_in, shown_price = excluded.shown_price
             where line.quantity <> excluded.quantity
-            returning sku
+            returning changed_in
+        ),
+        changed as (
+            update checkout.carts set version = changed_in, updated_at = now()
+            from put where id = $1
+            returning version
         )
-        select exists (select from sold) as "sold!", exists (select from put) as "changed!"
+        select exists (select from sold) as "sold!", (select version from changed) as version
         "#,
         cart.id,
         sku,
@@ -161,13 +166,27 @@ pub(crate) async fn put(conn: &mut Conn<'_>, cart: &Cart, sku: &str, quantity: i
     )
     .fetch_one(conn)
     .await?;
-    Ok(put.sold.then_some(put.changed))
+    let version = put.version.unwrap_or(cart.version);
+    Ok(put.sold.then_some(Cart { version, ..cart }))
 }
 
-/// False where there is no such line.
-pub(crate) async fn remove(conn: &mut Conn<'_>, cart_id: Uuid, sku: &str) -> Result<bool, Error> {
-    let removed = sqlx::query!("delete from checkout.cart_items where cart_id = $1 and sku = $2", cart_id, sku);
-    Ok(removed.execute(conn).await?.rows_affected() == 1)
+/// The cart without this line, at its next version; none where there is no such line.
+pub(crate) async fn remove(conn: &mut Conn<'_>, cart: Cart, sku: &str) -> Result<Option<Cart>, Error> {
+    let version = sqlx::query_scalar!(
+        r#"
+        with removed as (
+            delete from checkout.cart_items where cart_id = $1 and sku = $2 returning cart_id
+        )
+        update checkout.carts set version = version + 1, updated_at = now()
+        from removed where id = cart_id
+        returning version
+        "#,
+        cart.id,
+        sku,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(version.map(|version| Cart { version, ..cart }))
 }
 
 /// The cart, which has changed, at its next version.

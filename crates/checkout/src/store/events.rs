@@ -8,7 +8,8 @@ use crate::domain::{EventKind, ReturnState};
 
 /// Writes down what happened to an order; subscribers hear of it as `order.<kind>`, with `data`, an object, once it is
 /// committed. Call it in the transaction of the change, after the statement that changes the order: its row is then locked, and
-/// the events of an order are in the order of their commits.
+/// the events of an order are in the order of their commits. What every order goes through is written by the statement that
+/// changes the order itself: see [`orders::insert`](super::orders::insert).
 pub(crate) async fn record(
     conn: &mut Conn<'_>,
     order_id: Uuid,

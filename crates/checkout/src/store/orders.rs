@@ -28,6 +28,9 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, order: Order) -> Result<Order, E
             insert into checkout.order_items (order_id, sku, name, unit_price, quantity)
             select placed.id, i.sku, i.name, i.price, i.quantity
             from placed, unnest($9::text[], $10::text[], $11::bigint[], $12::int[]) as i (sku, name, price, quantity)
+        ),
+        noted as (
+            insert into checkout.order_events (order_id, kind, at) select id, $13, $8 from placed
         )
         select number from placed
         "#,
@@ -43,10 +46,10 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, order: Order) -> Result<Order, E
         &names,
         &prices,
         &quantities,
+        EventKind::Placed.as_str(),
     )
     .fetch_one(&mut *conn)
     .await?;
-    events::record(conn, order.id, EventKind::Placed, &json!({}), order.placed_at).await?;
     Ok(Order { number, ..order })
 }
 
@@ -207,6 +210,9 @@ pub(crate) async fn settle_attempt(
             update checkout.orders set status = $3, version = version + 1
             where id = $1 and status = 'pending_payment' and attempt = $2
             returning id, attempt, total, currency
+        ),
+        noted as (
+            insert into checkout.order_events (order_id, kind, at) select id, $8, $7 from moved
         )
         insert into checkout.payments (id, order_id, attempt, provider_ref, amount, currency, state, created_at)
         select $4, id, attempt, $5, total, currency, $6, $7 from moved
@@ -218,14 +224,11 @@ pub(crate) async fn settle_attempt(
         charge.reference,
         charge.outcome.payment_state(),
         now,
+        this.event().as_str(),
     )
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
-    if moved.rows_affected() == 0 {
-        return Ok(false);
-    }
-    events::record(conn, order.id, this.event(), &json!({}), now).await?;
-    Ok(true)
+    Ok(moved.rows_affected() == 1)
 }
 
 /// Begins the next attempt to pay for an order that was declined and still holds its units. False where it is none.

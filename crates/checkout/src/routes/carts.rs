@@ -249,9 +249,7 @@ async fn write(
             store::carts::put(&mut tx.conn(), cart, sku, *quantity).await?.ok_or(Error::NotFound("sku"))?
         }
         Change::Without(sku) => store::carts::remove(&mut tx.conn(), cart.clone(), sku).await?.unwrap_or(cart),
-        Change::Delete(sku) => {
-            store::carts::remove(&mut tx.conn(), cart, sku).await?.ok_or(Error::NotFound("sku"))?
-        }
+        Change::Delete(sku) => store::carts::remove(&mut tx.conn(), cart, sku).await?.ok_or(Error::NotFound("sku"))?,
     };
     view(tx, &changed).await?.within_bounds()
 }

@@ -11,7 +11,7 @@ ENV CARGO_TERM_COLOR=never
 WORKDIR /src
 COPY . .
 
-# Stripped of its symbols it is a fifth smaller: a panic's backtrace has addresses then, and its message the line all the same.
+# Stripped of its symbols it is a sixth smaller: a panic's backtrace has addresses then, and its message the line all the same.
 FROM sources AS shop-build
 RUN --mount=type=cache,id=forebay-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=forebay-target,target=/src/target,sharing=locked \

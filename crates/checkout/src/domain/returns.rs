@@ -240,9 +240,7 @@ impl ReturnState {
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
-}
 
-impl ReturnState {
     /// What is told of a return that has come there.
     pub(crate) fn event(self) -> EventKind {
         match self {

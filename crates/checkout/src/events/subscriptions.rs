@@ -224,7 +224,7 @@ impl FromStr for Topics {
     /// With commas between them. One that no event has is refused: nobody would ever hear of it, and nobody would know why.
     fn from_str(text: &str) -> Result<Self, String> {
         let topics: Vec<_> = text.split(',').map(|topic| topic.trim().to_owned()).collect();
-        let known = EventKind::ALL.map(EventKind::topic);
+        let known: Vec<_> = EventKind::all().map(EventKind::topic).collect();
         let is_known = |wanted: &str| match wanted.strip_suffix('*') {
             Some(beginning) => known.iter().any(|topic| topic.starts_with(beginning)),
             None => known.iter().any(|topic| topic == wanted),

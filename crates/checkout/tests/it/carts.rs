@@ -163,6 +163,33 @@ async fn a_carts_etag_is_another_one_whenever_what_its_buyer_sees_is() {
 }
 
 #[tokio::test]
+async fn a_cart_is_at_another_version_after_each_change_and_after_nothing_else() {
+    let world = World::with(500).await;
+    let cart = world.cart(&[(1, 1), (2, 1), (3, 1)]).await;
+    let put = async |sku: &str, quantity: i64| world.put(&cart, sku, &json!({ "quantity": quantity })).await;
+    let delete = async |sku: &str| with(&world, &cart, "DELETE", ("accept", "*/*"), Some((sku, 0))).await;
+    let mut version = read(&world, &cart).await.body["version"].as_i64().unwrap();
+    for (answer, status, changes) in [
+        (put("SKU-1", 2).await, 200, 1),
+        (put("SKU-1", 2).await, 200, 0),
+        (put("SKU-1", 0).await, 200, 1),
+        (put("SKU-1", 0).await, 200, 0),
+        (delete("SKU-2").await, 200, 1),
+        (delete("SKU-2").await, 404, 0),
+        (put("SKU-unknown", 1).await, 404, 0),
+        (put("SKU-unknown", 0).await, 200, 0),
+        (put("SKU-2", 1).await, 200, 1),
+    ] {
+        version += changes;
+        assert_eq!(answer.status, status, "{answer:?}");
+        if status == 200 {
+            assert_eq!(answer.body["version"], version, "{answer:?}");
+        }
+    }
+    assert_eq!(read(&world, &cart).await.body["version"], version);
+}
+
+#[tokio::test]
 async fn a_change_may_be_for_the_cart_that_was_read_and_no_other() {
     let world = World::with(500).await;
     let cart = world.cart(&[(1, 1)]).await;

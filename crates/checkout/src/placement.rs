@@ -103,7 +103,6 @@ async fn write(
     let lines = store::carts::lines(&mut tx.conn(), cart.id).await?;
     let until = now + reservation_ttl;
     let order = Order::place(*order_id, caller.user, &cart, &lines, request, (now, until))?;
-    store::carts::mark_ordered(&mut tx.conn(), cart.id, caller.user).await?;
     let order = store::orders::insert(&mut tx.conn(), order).await?;
     takeover::make_way(tx, given_up, &order, now).await?;
     // Last, so that the rows that everyone wants are locked for the shortest time.

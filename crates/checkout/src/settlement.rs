@@ -95,12 +95,10 @@ pub(crate) async fn leave(
         Outcome::Declined => Move::Fail,
         Outcome::Voided => if_voided,
     };
-    if !store::orders::settle_attempt(&mut tx.conn(), order, this, charge, now).await? {
-        return Ok(None);
-    }
     let settled = order.clone().after(this);
-    store::keys::settle(&mut tx.conn(), order.id, &Answer::about(&settled)).await?;
-    Ok(Some(settled))
+    let answer = Answer::about(&settled);
+    let is_first = store::orders::settle_attempt(&mut tx.conn(), order, this, charge, &answer, now).await?;
+    Ok(is_first.then_some(settled))
 }
 
 /// An order that will not be paid gives back what it holds: its cart to its buyer, and its units to all.

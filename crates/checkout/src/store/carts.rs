@@ -266,21 +266,6 @@ pub(crate) async fn merge(conn: &mut Conn<'_>, cart: &Cart, own: Cart, token: &T
     Ok(Merged { cart, capped: moved.capped })
 }
 
-/// The cart becomes its buyer's, who may be nobody that is known, and changes no more.
-pub(crate) async fn mark_ordered(conn: &mut Conn<'_>, cart_id: Uuid, user_id: Option<Uuid>) -> Result<(), Error> {
-    sqlx::query!(
-        r#"
-        update checkout.carts set user_id = $2, status = 'ordered', version = version + 1, updated_at = now()
-        where id = $1
-        "#,
-        cart_id,
-        user_id
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// The cart is its buyer's again, with what was ordered, unless the account has another open one by now.
 pub(crate) async fn reopen(conn: &mut Conn<'_>, cart_id: Uuid) -> Result<(), Error> {
     sqlx::query!(

@@ -172,24 +172,6 @@ pub(crate) async fn keep(conn: &mut Conn<'_>, claim: &Claim, answer: &Answer) ->
     Ok(())
 }
 
-/// Keeps the answer to the request that waits for this order's payment: one at most.
-pub(crate) async fn settle(conn: &mut Conn<'_>, order_id: Uuid, answer: &Answer) -> Result<(), sqlx::Error> {
-    let (status, body) = answer.to_keep();
-    sqlx::query!(
-        r#"
-        update checkout.idempotency_keys set state = 'done', status_code = $2, location = $3, body = $4
-        where order_id = $1 and state = 'in_flight'
-        "#,
-        order_id,
-        status,
-        answer.location.as_deref(),
-        &*body,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// Deletes a batch of what is past its time. A key without an answer stays until the sweeper has given it one.
 pub(crate) async fn forget(conn: &mut Conn<'_>, now: OffsetDateTime, batch: i64) -> Result<u64, sqlx::Error> {
     let forgotten = sqlx::query!(

@@ -5,12 +5,14 @@ use sqlx::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::domain::{self, Event, EventKind, Item, Money, Move, Order, OrderSummary, PaymentView, Status};
 use crate::payments::Charge;
 use crate::store::{carts, events};
 
-/// The order with its items and first event. Answers with it and its number.
+/// The order with its items and first event; its cart becomes its buyer's, who may be nobody that is known, and changes no
+/// more. Answers with the order and its number.
 pub(crate) async fn insert(conn: &mut Conn<'_>, order: Order) -> Result<Order, Error> {
     let skus: Vec<_> = order.items.iter().map(|item| item.sku.clone()).collect();
     let names: Vec<_> = order.items.iter().map(|item| item.name.clone()).collect();
@@ -31,6 +33,11 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, order: Order) -> Result<Order, E
         ),
         noted as (
             insert into checkout.order_events (order_id, kind, at) select id, $13, $8 from placed
+        ),
+        ordered as (
+            update checkout.carts c
+            set user_id = $2, status = 'ordered', version = version + 1, updated_at = now()
+            from placed where c.id = $3
         )
         select number from placed
         "#,
@@ -196,14 +203,17 @@ pub(crate) async fn advance(
     Ok(true)
 }
 
-/// Moves a pending order, with the payment that its attempt came to. False where it is pending no more, or by another attempt.
+/// Moves a pending order, with the payment that its attempt came to, and keeps the answer for the request that waits for it,
+/// one at most. False where it is pending no more, or by another attempt; then nothing is written.
 pub(crate) async fn settle_attempt(
     conn: &mut Conn<'_>,
     order: &Order,
     this: Move,
     charge: &Charge,
+    answer: &Answer,
     now: OffsetDateTime,
 ) -> Result<bool, Error> {
+    let (answer_status, answer_body) = answer.to_keep();
     let moved = sqlx::query!(
         r#"
         with moved as (
@@ -213,6 +223,10 @@ pub(crate) async fn settle_attempt(
         ),
         noted as (
             insert into checkout.order_events (order_id, kind, at) select id, $8, $7 from moved
+        ),
+        answered as (
+            update checkout.idempotency_keys k set state = 'done', status_code = $9, location = $10, body = $11
+            from moved where k.order_id = $1 and k.state = 'in_flight'
         )
         insert into checkout.payments (id, order_id, attempt, provider_ref, amount, currency, state, created_at)
         select $4, id, attempt, $5, total, currency, $6, $7 from moved
@@ -225,6 +239,9 @@ pub(crate) async fn settle_attempt(
         charge.outcome.payment_state(),
         now,
         this.event().as_str(),
+        answer_status,
+        answer.location.as_deref(),
+        &*answer_body,
     )
     .execute(conn)
     .await?;

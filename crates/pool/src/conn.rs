@@ -150,7 +150,7 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let request = Request::of(query, &self.shared.config);
+        let request = Request::of(query, &self.shared.config, &self.shared.effects);
         Box::pin(async move {
             let mut done = PgQueryResult::default();
             self.run(request, |step| done.extend(step.left())).await?;
@@ -164,7 +164,7 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'q: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let mut request = Request::of(query, &self.shared.config);
+        let mut request = Request::of(query, &self.shared.config, &self.shared.effects);
         Box::pin(stream! {
             let mut statement = match self.start(&mut request).await {
                 Ok(statement) => statement,
@@ -205,7 +205,7 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'q: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let request = Request::of(query, &self.shared.config);
+        let request = Request::of(query, &self.shared.config, &self.shared.effects);
         Box::pin(async move {
             let mut first = None;
             self.run(request, |step| first = first.take().or_else(|| step.right())).await?;

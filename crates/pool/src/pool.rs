@@ -25,6 +25,7 @@ use crate::history::Happening;
 use crate::homes::Unsure;
 use crate::loan::{Borrower, Loan, Returned, Soiled, Taken};
 use crate::state::{Seat, State};
+use crate::statement::Effects;
 use crate::sync::{Mutex, MutexGuard};
 use crate::threshold::Threshold;
 use crate::{
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) threshold: Threshold,
     pub(crate) tenants: Tenants,
     pub(crate) catalog: Catalog,
+    pub(crate) effects: Effects,
     /// Whether it matters where a caller is polled.
     pub(crate) unsure: Unsure,
     state: Mutex<State>,
@@ -255,6 +257,7 @@ impl Pool {
             threshold: Threshold::default(),
             tenants: Tenants::default(),
             catalog: Catalog::default(),
+            effects: Effects::default(),
             unsure: Unsure::default(),
             state: Mutex::new(state),
         });

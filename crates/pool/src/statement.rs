@@ -1,6 +1,7 @@
 //! One statement on its way to the server, and what its text says it will leave behind.
 
 mod effect;
+mod effects;
 mod form;
 mod names;
 mod token;
@@ -10,6 +11,7 @@ use sqlx::postgres::{PgArguments, PgStatement};
 use sqlx::{Execute, Postgres, SqlStr};
 
 pub(crate) use effect::{Effect, Trace};
+pub(crate) use effects::Effects;
 pub(crate) use form::{Form, size_of_row};
 
 use crate::Config;
@@ -25,12 +27,12 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) fn of<'q>(mut query: impl Execute<'q, Postgres>, config: &Config) -> Self {
+    pub(crate) fn of<'q>(mut query: impl Execute<'q, Postgres>, config: &Config, effects: &Effects) -> Self {
         let prepared = query.statement().cloned();
         let mut arguments = query.take_arguments();
         let persistent = query.persistent();
         let sql = query.sql();
-        let mut effect = Effect::of(sql.as_str(), &config.trusted_functions);
+        let mut effect = effects.of(sql.as_str(), |text| Effect::of(text, &config.trusted_functions));
         if config.reset_always {
             effect.trace = effect.trace.max(Trace::Unseen);
         }

@@ -33,7 +33,13 @@ impl Http {
         self.json(Method::POST, path, headers, Some(body)).await
     }
 
-    async fn json(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+    pub(crate) async fn json(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
         let (status, bytes) = self.send(method, path, headers, body).await?;
         Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
     }

@@ -271,11 +271,11 @@ async fn subscribe(home: &tempfile::TempDir, url: &str) -> Subscribed {
     Subscribed { id: word("subscriber "), secret: word("secret ") }
 }
 
-async fn free_port() -> u16 {
+pub(crate) async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
-async fn reachable(port: u16) {
+pub(crate) async fn reachable(port: u16) {
     eventually("the receiver listens", || async { TcpStream::connect(("127.0.0.1", port)).await.is_ok() }).await;
 }
 

@@ -12,6 +12,7 @@ mod events;
 mod faults;
 mod headers;
 mod health;
+mod kills;
 mod metrics;
 mod openapi;
 mod payments;

@@ -93,8 +93,12 @@ impl Shop {
         Self { child, lines, address, http, admin, admin_address, data: home.join("data/pg") }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     pub(crate) fn send(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        let pid = i32::try_from(self.pid()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
@@ -113,9 +117,14 @@ impl Shop {
 
     /// A connection of our own to its database.
     pub(crate) async fn database(&self) -> PgConnection {
+        self.try_database().await.unwrap()
+    }
+
+    /// The same, which may be going or coming.
+    pub(crate) async fn try_database(&self) -> sqlx::Result<PgConnection> {
         let socket = self.data.with_file_name("pg.run");
         let url = format!("postgres://forebay@localhost/forebay?host={}", socket.display());
-        PgConnectOptions::from_str(&url).unwrap().connect().await.unwrap()
+        PgConnectOptions::from_str(&url).unwrap().connect().await
     }
 }
 

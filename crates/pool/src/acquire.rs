@@ -128,7 +128,7 @@ impl Acquire {
                 if now != since {
                     self.shared.observer.handed_over(class, now.saturating_duration_since(loan.acquired));
                 }
-                self.shared.observer.acquired(class, now.saturating_duration_since(since));
+                self.shared.waited(class, now.saturating_duration_since(since));
                 Ok(Lease::new(loan, Arc::clone(&self.shared)))
             }
             Err(error) => {

@@ -40,7 +40,8 @@ impl LeaseConn {
         if shares {
             self.make_shareable(request)?;
         }
-        let mut statement = self.ready(self.loan.take_in_time(shares)?, request.effect(), request.form()).await?;
+        let mut statement =
+            self.ready(self.loan.take_in_time(request.text(), shares)?, request.effect(), request.form()).await?;
         if shares {
             self.wrap(&mut statement, request).await?;
         } else if !statement.commits() && request.may_write_alone() && self.loan.transaction() == Transaction::None {
@@ -224,7 +225,7 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         Box::pin(async move {
             self.shared.needs_session("a prepared statement")?;
             let mut statement = self
-                .ready(self.loan.take_in_time(false)?, Effect::NONE, Form::prepared(sql.as_str(), parameters))
+                .ready(self.loan.take_in_time(&sql, false)?, Effect::NONE, Form::prepared(sql.as_str(), parameters))
                 .await?;
             let answer = self.loan.within(statement.connection().prepare_with(sql, parameters)).await;
             self.finish(statement, answer).await
@@ -237,8 +238,9 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
     {
         Box::pin(async move {
             self.shared.needs_session("a prepared statement")?;
-            let mut statement =
-                self.ready(self.loan.take_in_time(false)?, Effect::NONE, Form::prepared(sql.as_str(), &[])).await?;
+            let mut statement = self
+                .ready(self.loan.take_in_time(&sql, false)?, Effect::NONE, Form::prepared(sql.as_str(), &[]))
+                .await?;
             let answer = self.loan.within(statement.connection().describe(sql)).await;
             self.finish(statement, answer).await
         })

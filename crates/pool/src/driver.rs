@@ -131,7 +131,7 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
                     }
                     _ => None,
                 };
-                state.history.note(now, event, holder);
+                state.history.note(now, event, holder.clone());
                 errands.tell.push((event, holder));
             }
         }
@@ -142,7 +142,7 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
 }
 
 fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) {
-    let Some(loan) = state.loan(slot) else { return };
+    let Some(loan) = state.loan(slot).map(Arc::clone) else { return };
     let holder = loan.holder(now);
     let idle_for = state.ledger.rules().revoke_after.unwrap_or_default();
     let (taken, waker) = if state.ends_leases { loan.seize(now) } else { (loan.revoke(now, idle_for), None) };
@@ -150,6 +150,7 @@ fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) 
     let was_taken = taken.is_some();
     if let Some(taken) = taken {
         *state.seat(slot) = Seat::Soiled(taken);
+        state.sites.taken_back(now, &holder, loan.idle());
         errands.revoked.push(holder);
     }
     state.ledger.revoked(now, slot, was_taken);
@@ -211,6 +212,7 @@ fn log_event(shared: &Shared, event: &Event, holder: Option<&Holder>) {
             pool,
             site = %holder.site,
             held_idle_ms = held_idle.as_millis(),
+            runs = holder.runs.as_ref().map(tracing::field::display),
             "a lease is held without running a statement; its place was given to others"
         ),
         _ => {}
@@ -223,6 +225,7 @@ fn log_revoked(shared: &Shared, holder: &Holder) {
         site = %holder.site,
         held_ms = holder.held.as_millis(),
         held_idle_ms = holder.held_idle.as_millis(),
+        runs = holder.runs.as_ref().map(tracing::field::display),
         "a lease held idle lost its connection"
     );
 }

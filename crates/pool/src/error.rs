@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use forebay_pool_core::{Class, Refusal, ShedReason, Snapshot};
 
-use crate::Admission;
+use crate::{Admission, Sql};
 
 /// Why there is no connection. One variant for each reaction a caller can have; match the variant, never the text.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ pub struct Timeout {
 }
 
 /// A lease that is out, as a person wants to see it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Holder {
     /// Where the lease was taken.
     pub site: &'static Location<'static>,
@@ -67,6 +67,8 @@ pub struct Holder {
     pub held: Duration,
     /// For how long it has run no statement; zero while one runs.
     pub held_idle: Duration,
+    /// The statement that it runs, or ran last. None where it ran none yet, and where what it does is not seen.
+    pub runs: Option<Sql>,
 }
 
 impl AcquireError {

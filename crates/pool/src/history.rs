@@ -6,7 +6,7 @@ use forebay_pool_core::Event;
 use crate::Holder;
 
 /// Something that has happened, as [`crate::Pool::history`] remembers it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Happening {
     /// Counted from 1 since the pool was made, so that a reader knows what it has seen.
     pub number: u64,
@@ -54,7 +54,7 @@ impl History {
     }
 
     pub(crate) fn list(&self) -> Vec<Happening> {
-        self.last.iter().copied().collect()
+        self.last.iter().cloned().collect()
     }
 }
 

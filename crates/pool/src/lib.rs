@@ -92,6 +92,8 @@ mod raw;
 mod residue;
 mod retry_budget;
 mod side_door;
+mod sites;
+mod sql;
 mod standstill;
 mod start_stop;
 mod state;
@@ -99,6 +101,7 @@ mod statement;
 mod sync;
 mod threshold;
 mod tx;
+mod waits;
 
 pub use acquire::Acquire;
 pub use addresses::Addresses;
@@ -121,8 +124,11 @@ pub use pool::Pool;
 pub use raw::Raw;
 pub use retry_budget::RetryBudget;
 pub use side_door::SideDoor;
+pub use sites::{SiteUse, TakenBack};
+pub use sql::Sql;
 pub use start_stop::{Drained, NotReady};
 pub use tx::{Isolation, Tx, TxOptions};
+pub use waits::Waits;
 
 /// The examples of the README hold.
 #[cfg(doctest)]

@@ -1,20 +1,22 @@
 use std::panic::Location;
 use std::sync::PoisonError;
+// Nobody acts on how long a lease was idle: it is no matter who comes first.
+use std::sync::atomic::AtomicU64 as Nanos;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use forebay_pool_core::{Activity, Class, SlotId, Standstill};
-use sqlx::Connection;
 use sqlx::postgres::PgRow;
+use sqlx::{Connection, SqlStr};
 use tokio::task;
 
-use crate::Admission;
 use crate::connect::{Backend, Session};
 use crate::error::{Holder, PoolError};
 use crate::residue::Residue;
 use crate::statement::{Effect, Trace, size_of_row};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
+use crate::{Admission, Sql};
 
 mod running;
 
@@ -32,6 +34,8 @@ pub(crate) struct Loan {
     pub(crate) backend: Backend,
     /// Moves with every row of an answer: odd while the consumer has its turn, even while the server has.
     turn: AtomicU64,
+    /// For how long no statement ran between others, in nanoseconds.
+    idle: Nanos,
     desk: Mutex<Desk>,
 }
 
@@ -69,6 +73,8 @@ struct Desk {
     conflict: bool,
     /// Whether a statement ended by the server's time limit.
     timed_out: bool,
+    /// The last statement of its holder's.
+    runs: Option<Sql>,
 }
 
 #[derive(Debug)]
@@ -208,8 +214,10 @@ impl Loan {
             limit,
             conflict: false,
             timed_out: false,
+            runs: None,
         };
-        Self { slot, borrower, acquired, backend, turn: AtomicU64::new(0), desk: Mutex::new(desk) }
+        let (turn, idle) = (AtomicU64::new(0), Nanos::new(0));
+        Self { slot, borrower, acquired, backend, turn, idle, desk: Mutex::new(desk) }
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -386,13 +394,22 @@ impl Loan {
     }
 
     pub(crate) fn holder(&self, now: Instant) -> Holder {
-        let held_idle = match self.activity(now) {
-            Activity::HeldIdle { since } => now.saturating_duration_since(since),
-            Activity::Running => Duration::ZERO,
-        };
+        let mut desk = self.desk();
+        let held_idle =
+            self.idle_since(&mut desk, now).map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         let held = now.saturating_duration_since(self.acquired);
         let Borrower { site, class, .. } = self.borrower;
-        Holder { site, class, held, held_idle }
+        Holder { site, class, held, held_idle, runs: desk.runs.clone() }
+    }
+
+    /// For how long it ran no statement, but for the time since the last one.
+    pub(crate) fn idle(&self) -> Duration {
+        Duration::from_nanos(self.idle.load(Ordering::Relaxed))
+    }
+
+    fn was_idle(&self, since: Instant, now: Instant) {
+        let idle = now.saturating_duration_since(since);
+        self.idle.fetch_add(u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Gives back what the connection's buffers have beyond their usual size, unless a statement runs on it.
@@ -442,10 +459,10 @@ impl Loan {
     }
 
     /// Ends the loan, unless the connection was taken back before.
-    pub(crate) fn end(&self) -> Option<Returned> {
+    pub(crate) fn end(&self, now: Instant) -> Option<Returned> {
         let mut desk = self.desk();
         match desk.place {
-            Place::Here { .. } => {}
+            Place::Here { since, .. } => self.was_idle(since, now),
             Place::Running { .. } | Place::Raw => {
                 desk.place = Place::Returned;
                 return Some(Returned::Broken);
@@ -472,19 +489,19 @@ impl Loan {
     /// Takes the connection out for one command of ours, which is not ended at the deadline: a COMMIT would be lost.
     pub(crate) fn take(&self) -> Result<Statement<'_>, PoolError> {
         let now = crate::pool::now();
-        self.take_out(|turn, _| Place::running(turn, now, None))
+        self.take_out(now, None, |turn, _| Place::running(turn, now, None))
     }
 
-    /// Takes the connection out for one statement, unless the deadline has passed. In a transaction, which one may be begun
+    /// Takes the connection out for this statement, unless the deadline has passed. In a transaction, which one may be begun
     /// `for_it`, the server knows it too, and its error is waited for.
-    pub(crate) fn take_in_time(&self, for_it: bool) -> Result<Statement<'_>, PoolError> {
+    pub(crate) fn take_in_time(&self, sql: &SqlStr, for_it: bool) -> Result<Statement<'_>, PoolError> {
         let (now, deadline) = (crate::pool::now(), self.borrower.deadline);
         if deadline <= now {
             // Whoever overlooks the error shall not store the rest without it.
             self.fail();
             return Err(PoolError::TooLate);
         }
-        self.take_out(|turn, transaction| {
+        self.take_out(now, Some(Sql::of(sql)), |turn, transaction| {
             let grace = if for_it || transaction == Transaction::Open { GRACE } else { Duration::ZERO };
             Place::running(turn, now, Some(deadline + grace))
         })
@@ -492,19 +509,28 @@ impl Loan {
 
     /// Takes the connection out for somebody who does with it what they like.
     pub(crate) fn take_raw(&self) -> Result<Statement<'_>, PoolError> {
-        let mut statement = self.take_out(|_, _| Place::Raw)?;
+        let mut statement = self.take_out(crate::pool::now(), None, |_, _| Place::Raw)?;
         statement.is_raw();
         self.desk().trace = Trace::Unknown;
         Ok(statement)
     }
 
-    fn take_out(&self, place: impl FnOnce(u64, Transaction) -> Place) -> Result<Statement<'_>, PoolError> {
+    fn take_out(
+        &self,
+        now: Instant,
+        runs: Option<Sql>,
+        place: impl FnOnce(u64, Transaction) -> Place,
+    ) -> Result<Statement<'_>, PoolError> {
         let mut desk = self.desk();
         // An answer that was dropped half-read has left it odd.
         let turn = self.turn.load(Ordering::Relaxed).next_multiple_of(2);
         self.turn.store(turn, Ordering::Relaxed);
         match std::mem::replace(&mut desk.place, Place::Returned) {
-            Place::Here { session, .. } => {
+            Place::Here { session, since } => {
+                self.was_idle(since, now);
+                if runs.is_some() {
+                    desk.runs = runs;
+                }
                 desk.place = place(turn, desk.transaction);
                 let answer = std::mem::replace(&mut desk.answer, Answer::CutShort);
                 let before = Before { answer, transaction: desk.transaction, savepoint: desk.savepoint };

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_stream::stream;
-use forebay_pool_core::{Refusal, Resize, Return, Rules, Snapshot, WaiterId};
+use forebay_pool_core::{Class, Refusal, Resize, Return, Rules, Snapshot, WaiterId};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -28,9 +28,10 @@ use crate::state::{Seat, State};
 use crate::statement::Effects;
 use crate::sync::{Mutex, MutexGuard};
 use crate::threshold::Threshold;
+use crate::waits::Counts;
 use crate::{
-    AcquireError, Admission, Bouncer, Config, Holder, InvalidConfig, Lease, Observer, PoolError, RetryBudget, Tx,
-    TxOptions,
+    AcquireError, Admission, Bouncer, Config, Holder, InvalidConfig, Lease, Observer, PoolError, RetryBudget, SiteUse,
+    Tx, TxOptions, Waits,
 };
 
 /// A pool of Postgres connections. A clone is cheap and is the same pool.
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) effects: Effects,
     /// Whether it matters where a caller is polled.
     pub(crate) unsure: Unsure,
+    waits: Counts,
     state: Mutex<State>,
 }
 
@@ -99,6 +101,12 @@ impl Shared {
         }
         errands.run(self);
         value
+    }
+
+    /// Somebody has a connection, after so long.
+    pub(crate) fn waited(&self, class: Class, waited: Duration) {
+        self.waits.count(waited);
+        self.observer.acquired(class, waited);
     }
 
     /// The refusal of a request that the ledger would shed, as is known without asking it.
@@ -159,7 +167,8 @@ impl Shared {
 
     /// Gives the connection of a lease away. Its place counts as one that is being closed, for as long as that takes.
     pub(crate) fn detach(self: &Arc<Self>, loan: &Arc<Loan>) -> Result<Session, PoolError> {
-        let (session, seat) = match loan.end() {
+        let now = now();
+        let (session, seat) = match loan.end(now) {
             None => return Err(loan.revocation()),
             Some(
                 Returned::Clean(session)
@@ -170,8 +179,8 @@ impl Shared {
             Some(Returned::Broken) => (Err(PoolError::Lost), Seat::Soiled(Taken::Backend(loan.backend))),
         };
         let how = if session.is_ok() { Return::Detached } else { Return::Broken };
-        let now = now();
         self.with(now, |state| {
+            state.sites.ended(now, loan);
             state.outside += u32::from(session.is_ok());
             *state.seat(loan.slot) = seat;
             state.ledger.release(now, loan.slot, how);
@@ -181,7 +190,8 @@ impl Shared {
     }
 
     fn take_back(self: &Arc<Self>, loan: &Arc<Loan>, when_clean: Return) {
-        let Some(returned) = loan.end() else { return };
+        let now = now();
+        let Some(returned) = loan.end(now) else { return };
         let (seat, how) = match returned {
             Returned::Clean(session) => (Seat::Resting(session), when_clean),
             Returned::TimedOut(session) => (Seat::Resting(session), Return::TimedOut),
@@ -189,8 +199,8 @@ impl Shared {
             Returned::Interrupted(soiled) => (Seat::Soiled(Taken::Session(soiled)), Return::Interrupted),
             Returned::Broken => (Seat::Soiled(Taken::Backend(loan.backend)), Return::Broken),
         };
-        let now = now();
         self.with(now, |state| {
+            state.sites.ended(now, loan);
             let stranded = matches!(&seat, Seat::Resting(session) if state.homes.is_gone(session.home));
             *state.seat(loan.slot) = seat;
             state.ledger.release(now, loan.slot, if stranded { Return::Stranded } else { how });
@@ -259,6 +269,7 @@ impl Pool {
             catalog: Catalog::default(),
             effects: Effects::default(),
             unsure: Unsure::default(),
+            waits: Counts::default(),
             state: Mutex::new(state),
         });
         assert!(shared.settle().is_some(), "a pool is made inside of a tokio runtime");
@@ -302,7 +313,7 @@ impl Pool {
             Some(state.lend(slot, Borrower::here(admission, site), now))
         })?;
         admission.begin();
-        self.shared.observer.acquired(admission.class(), Duration::ZERO);
+        self.shared.waited(admission.class(), Duration::ZERO);
         Some(Lease::new(loan, Arc::clone(&self.shared)))
     }
 
@@ -415,6 +426,19 @@ impl Pool {
     #[must_use]
     pub fn history(&self) -> Vec<Happening> {
         self.shared.lock().history.list()
+    }
+
+    /// What the leases of each call site have done since the start, those first whose leases were out for longest in all. The
+    /// first 256 call sites are kept account of.
+    #[must_use]
+    pub fn sites(&self) -> Vec<SiteUse> {
+        self.shared.lock().sites.list()
+    }
+
+    /// How long those waited who got a connection, since the start.
+    #[must_use]
+    pub fn waits(&self) -> Waits {
+        self.shared.waits.read()
     }
 
     /// Why the last attempt to open a connection failed, if it did.

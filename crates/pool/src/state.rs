@@ -17,6 +17,7 @@ use crate::history::History;
 use crate::homes::Homes;
 use crate::job::Job;
 use crate::loan::{Borrower, Loan, Taken};
+use crate::sites::Sites;
 use crate::standstill::Standstills;
 use crate::{Config, Holder};
 
@@ -29,6 +30,7 @@ pub(crate) struct State {
     pub(crate) waiters: HashMap<WaiterId, Answer>,
     pub(crate) last_open_error: Option<Arc<str>>,
     pub(crate) history: History,
+    pub(crate) sites: Sites,
     pub(crate) standstills: Standstills,
     /// When the driver will wake by itself.
     pub(crate) alarm_at: Option<Instant>,
@@ -83,6 +85,7 @@ impl State {
             waiters: HashMap::new(),
             last_open_error: None,
             history: History::default(),
+            sites: Sites::default(),
             standstills: Standstills::new(now),
             alarm_at: None,
             look_at: None,

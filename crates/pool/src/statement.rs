@@ -4,6 +4,7 @@ mod effect;
 mod effects;
 mod form;
 mod names;
+mod pieces;
 mod token;
 
 use sqlx::error::BoxDynError;
@@ -13,6 +14,7 @@ use sqlx::{Execute, Postgres, SqlStr};
 pub(crate) use effect::{Effect, Trace};
 pub(crate) use effects::Effects;
 pub(crate) use form::{Form, size_of_row};
+pub(crate) use pieces::{Piece, pieces};
 
 use crate::Config;
 
@@ -73,6 +75,10 @@ impl Request {
 
     pub(crate) const fn form(&self) -> Form {
         self.form
+    }
+
+    pub(crate) const fn text(&self) -> &SqlStr {
+        &self.sql
     }
 }
 

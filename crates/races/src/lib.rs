@@ -34,12 +34,15 @@ mod sources {
     pub(crate) mod raw;
     pub(crate) mod residue;
     pub(crate) mod retry_budget;
+    pub(crate) mod sites;
+    pub(crate) mod sql;
     pub(crate) mod standstill;
     pub(crate) mod start_stop;
     pub(crate) mod state;
     pub(crate) mod statement;
     pub(crate) mod threshold;
     pub(crate) mod tx;
+    pub(crate) mod waits;
 }
 
 /// In place of the standard library's.
@@ -74,7 +77,7 @@ mod network {
 use sources::{
     acquire, addresses, admission, bouncer, builder, catalog, cleaning, config, conn, connect, connector, control,
     detached, driver, error, fingerprint, history, homes, job, lease, loan, observer, pool, raw, residue, retry_budget,
-    standstill, start_stop, state, statement, threshold, tx,
+    sites, sql, standstill, start_stop, state, statement, threshold, tx, waits,
 };
 
 pub use acquire::Acquire;
@@ -94,5 +97,8 @@ pub use observer::{Observer, TicketFate, Unobserved};
 pub use pool::Pool;
 pub use raw::Raw;
 pub use retry_budget::RetryBudget;
+pub use sites::{SiteUse, TakenBack};
+pub use sql::Sql;
 pub use start_stop::{Drained, NotReady};
 pub use tx::{Isolation, Tx, TxOptions};
+pub use waits::Waits;

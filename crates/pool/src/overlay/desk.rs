@@ -86,7 +86,7 @@ impl Use {
             Activity::HeldIdle { since } => now.saturating_duration_since(since),
         };
         let held = now.saturating_duration_since(self.since);
-        Holder { site: self.site, class: self.class, held, held_idle }
+        Holder { site: self.site, class: self.class, held, held_idle, runs: None }
     }
 }
 

@@ -56,6 +56,16 @@ impl<'s> Tokens<'s> {
         self.text[..self.from].trim_ascii_end().ends_with(what)
     }
 
+    /// The last token as it is written, and whether something was skipped between it and `end`, where the one before ended.
+    pub(super) fn written(&self, end: usize) -> (&'s [u8], bool) {
+        (&self.text[self.from..self.at], end < self.from)
+    }
+
+    /// Where the last token ends.
+    pub(super) const fn end(&self) -> usize {
+        self.at
+    }
+
     /// Whether the last token, a word, stands in quotes.
     pub(super) fn is_quoted(&self) -> bool {
         self.text.get(self.from) == Some(&b'"')

@@ -103,7 +103,7 @@ async fn a_lease_held_idle_is_named_gives_its_place_away_and_its_holder_is_told(
     let mut tx = holder.begin().await.expect("begins");
     sqlx::query("insert into t values (1)").execute(&mut *tx).await.expect("inserted");
     site.until("suspected", |snapshot| snapshot.suspects == 1).await;
-    let named = site.pool.holders()[0];
+    let named = site.pool.holders().remove(0);
     assert_eq!((named.site.file(), named.site.line()), (file!(), here));
     site.until("taken back and clean", |snapshot| snapshot.totals.revoked == 1 && snapshot.idle == 1).await;
     let error = sqlx::query("select 1").execute(&mut *tx).await.expect_err("it was taken back");

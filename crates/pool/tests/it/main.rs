@@ -22,6 +22,7 @@ mod stale;
 mod standstill;
 mod start_stop;
 mod tickets;
+mod told;
 mod traces;
 mod transactions;
 mod uploads;

@@ -166,7 +166,7 @@ impl Observer for Suspects {
     fn event(&self, event: &Event, holder: Option<&Holder>) {
         if let (Event::Suspected { .. }, Some(holder)) = (event, holder) {
             // A test that has ended listens no more.
-            let _listens = self.0.send(*holder);
+            let _listens = self.0.send(holder.clone());
         }
     }
 }

@@ -23,10 +23,12 @@ use crate::{
 };
 
 mod guard;
+mod live;
 mod pool;
 mod probe_session;
 
 pub use guard::{Guard, Names, Operator, Tokens, WrongName, WrongToken};
+pub use live::Live;
 pub use pool::{Bounds, PoolOrder, refused};
 pub use probe_session::{Held, ProbeSession};
 
@@ -48,16 +50,20 @@ pub struct Admin {
     pub metrics: Metrics,
     /// Who changes the pool's bounds.
     pub bounds: Arc<dyn Bounds>,
+    /// What is told to those who watch.
+    pub live: Live,
 }
 
 impl Admin {
-    /// `/livez`, `/readyz`, `/metrics`, and `GET` and `POST /pool`. To be put under a [`Guard`].
+    /// `/livez`, `/readyz`, `/metrics`, `GET` and `POST /pool`,
+    /// and `/pool/live`. To be put under a [`Guard`].
     pub fn router(self) -> Router {
         Router::new()
             .route("/livez", get(async || "alive\n"))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
             .route("/pool", get(pool::show).post(pool::resize))
+            .route("/pool/live", get(live::stream))
             .fallback(problem::not_found)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .with_state(self)

@@ -15,13 +15,13 @@ use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
 
-use forebay_pool::{AcquireError, Admission, InvalidConfig, Pool, Resize};
+use forebay_pool::{AcquireError, Admission, InvalidConfig, Pool, Resize, Waits};
 use sqlx::PgPool;
 
 pub use conn::Conn;
 pub use lease::{Lease, Tx};
 pub use metrics::PoolMetrics;
-pub use snapshot::{DbSnapshot, HappeningView, HolderView, TotalsView};
+pub use snapshot::{CallSiteView, DbSnapshot, HappeningView, HolderView, TakenBackView, TotalsView};
 use stock::Stock;
 
 use crate::timing::{Using, Waiting};
@@ -128,9 +128,15 @@ impl Db {
     #[must_use]
     pub fn snapshot(&self) -> DbSnapshot {
         match &self.source {
-            Source::Forebay(pool) => DbSnapshot::new("forebay", pool.snapshot(), pool.holders(), pool.history()),
-            Source::Stock(stock) => DbSnapshot::new("stock", stock.snapshot(), Vec::new(), Vec::new()),
+            Source::Forebay(pool) => DbSnapshot::of(pool),
+            Source::Stock(stock) => DbSnapshot::new("stock", stock.snapshot()),
         }
+    }
+
+    /// How long those waited who got a connection, since the start. A stock pool does not tell.
+    #[must_use]
+    pub fn waits(&self) -> Option<Waits> {
+        self.pool().map(Pool::waits)
     }
 
     /// Sets the gauges and counters that are read rather than told, at the moment of a scrape.

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use axum::Router;
 use forebay_catalog::stock::Follower;
 use forebay_platform::{
-    admin::{Admin, Bounds, Guard, ProbeSession, Readiness},
+    admin::{Admin, Bounds, Guard, Live, ProbeSession, Readiness},
     db::Db,
     serve::{self, Drained, Limits},
     telemetry::Metrics,
@@ -49,7 +49,7 @@ impl App {
     pub async fn serve(
         self,
         http: TcpListener,
-        admin: TcpListener,
+        admin_listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Drained {
         let metrics = Metrics::of_process();
@@ -84,10 +84,13 @@ impl App {
             companions.spawn(publisher.keep_publishing());
         }
         let _sweeper = self.services.checkout.clone().map(|state| AbortOnDrop(forebay_checkout::spawn_sweeper(state)));
-        let admin_router = Admin { db: self.db.clone(), readiness, metrics, bounds }.router().merge(self.admin_extra);
+        let live = Live::new(self.db.clone(), self.admin_limits.connections);
+        companions.spawn(live.clone().keep_up());
+        let admin = Admin { db: self.db.clone(), readiness, metrics, bounds, live };
+        let admin_router = admin.router().merge(self.admin_extra);
         let admin_router = self.admin_guard.over(admin_router);
         let forever = std::future::pending();
-        let probed = serve::serve("admin", admin, admin_router, self.admin_limits, forever, Duration::ZERO);
+        let probed = serve::serve("admin", admin_listener, admin_router, self.admin_limits, forever, Duration::ZERO);
         companions.spawn(async move { _ = probed.await });
         let told = async move {
             shutdown.await;

@@ -22,8 +22,8 @@ async fn fixture() -> Fixture {
     let draining = watch::Sender::new(false);
     let readiness = Readiness::new(draining.subscribe());
     let db = Db::forebay(pool);
-    let bounds = Arc::new(db.clone());
-    Fixture { admin: Admin { db, readiness, metrics: Metrics::of_process(), bounds }, draining }
+    let (bounds, live) = (Arc::new(db.clone()), Live::new(db.clone(), 16));
+    Fixture { admin: Admin { db, readiness, metrics: Metrics::of_process(), bounds, live }, draining }
 }
 
 impl Fixture {

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use forebay_pool::{Class, CloseReason, Event, Happening, Holder, OpenReason, Snapshot};
+use forebay_pool::{
+    Class, CloseReason, Event, Happening, Holder, OpenReason, Pool, ShedReason, SiteUse, Snapshot, TakenBack,
+};
 use serde::Serialize;
 
 /// The pool in numbers, as `/pool` shows it. Times are milliseconds.
@@ -57,8 +59,13 @@ pub struct DbSnapshot {
     pub longest_holders: Vec<HolderView>,
     /// What happened last, the oldest first.
     pub history: Vec<HappeningView>,
+    /// What the leases of each call site have done since the start: first those whose leases were taken back, then those whose
+    /// leases were out for longest in all; 20 at most.
+    pub call_sites: Vec<CallSiteView>,
     /// Requests shed since the start, by class.
     pub shed: BTreeMap<&'static str, u64>,
+    /// The same by class and reason; a reason that was never had is left out.
+    pub shed_by_reason: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
     /// Connections opened since the start, by what for.
     pub opened_for: BTreeMap<&'static str, u64>,
     /// Connections closed since the start, by why.
@@ -78,6 +85,41 @@ pub struct HolderView {
     pub held_ms: f64,
     /// For how long it has run no statement.
     pub held_idle_ms: f64,
+    /// The statement that it runs, or ran last, with a `?` for each value. Nothing where it ran none yet.
+    pub runs: Option<String>,
+}
+
+/// What the leases of one call site have done since the start. Those that are out are not in it.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallSiteView {
+    /// File and line.
+    pub site: String,
+    /// How many have ended.
+    pub leases: u64,
+    /// How long they were out, summed.
+    pub held_ms: f64,
+    /// For how long of it they ran no statement.
+    pub idle_ms: f64,
+    /// The longest that one was out.
+    pub longest_ms: f64,
+    /// From how many the pool took the connection back, since they ran nothing.
+    pub taken_back: u64,
+    /// The last of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_taken_back: Option<TakenBackView>,
+}
+
+/// A lease whose connection was taken back.
+#[derive(Clone, Debug, Serialize)]
+pub struct TakenBackView {
+    /// How long ago.
+    pub ago_ms: f64,
+    /// How long it had been out.
+    pub held_ms: f64,
+    /// For how long it had run nothing.
+    pub held_idle_ms: f64,
+    /// The statement that it ran last.
+    pub runs: Option<String>,
 }
 
 /// Something that happened.
@@ -103,6 +145,9 @@ pub struct HappeningView {
     /// Where the lease was taken that this is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
+    /// The statement that it had run last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs: Option<String>,
 }
 
 /// What has happened since the start.
@@ -139,8 +184,26 @@ fn ms(duration: Duration) -> f64 {
 }
 
 impl DbSnapshot {
-    pub(super) fn new(kind: &'static str, snapshot: Snapshot, holders: Vec<Holder>, history: Vec<Happening>) -> Self {
+    /// So many call sites are shown.
+    const CALL_SITES: usize = 20;
+
+    pub(super) fn of(pool: &Pool) -> Self {
+        let mut sites = pool.sites();
+        sites.sort_by_key(|site| site.taken_back == 0);
+        Self {
+            longest_holders: pool.holders().into_iter().take(10).map(HolderView::from).collect(),
+            history: pool.history().into_iter().map(HappeningView::from).collect(),
+            call_sites: sites.into_iter().take(Self::CALL_SITES).map(CallSiteView::from).collect(),
+            ..Self::new("forebay", pool.snapshot())
+        }
+    }
+
+    pub(super) fn new(kind: &'static str, snapshot: Snapshot) -> Self {
         let totals = snapshot.totals;
+        let of_class = |class: Class| {
+            let reasons = ShedReason::ALL.into_iter().map(|reason| (reason.name(), totals.shed_for(class, reason)));
+            (class.name(), reasons.filter(|(_, shed)| *shed > 0).collect())
+        };
         Self {
             kind,
             limit: snapshot.limit,
@@ -165,8 +228,10 @@ impl DbSnapshot {
             mean_hold_ms: ms(snapshot.mean_hold),
             predicted_wait_ms: ms(snapshot.predicted_wait),
             oldest_hold_ms: ms(snapshot.oldest_lease),
-            longest_holders: holders.into_iter().take(10).map(HolderView::from).collect(),
-            history: history.into_iter().map(HappeningView::from).collect(),
+            longest_holders: Vec::new(),
+            history: Vec::new(),
+            call_sites: Vec::new(),
+            shed_by_reason: Class::ALL.iter().copied().map(of_class).collect(),
             shed: Class::ALL.iter().map(|class| (class.name(), totals.shed_of(*class))).collect(),
             opened_for: OpenReason::ALL.map(|reason| (reason.name(), totals.opened_for(reason))).into(),
             closed_for: CloseReason::ALL.map(|reason| (reason.name(), totals.closed_for(reason))).into(),
@@ -205,8 +270,9 @@ impl From<Happening> for HappeningView {
             Event::CeilingLearned { room } => (None, Some(room), None),
             _ => (None, None, None),
         };
-        let site = holder.map(|holder| holder.site.to_string());
-        Self { number, ago_ms: ms(at.elapsed()), event: event.name(), times, from, to, reason, site }
+        let site = holder.as_ref().map(|holder| holder.site.to_string());
+        let runs = holder.and_then(|holder| holder.runs).map(|sql| sql.to_string());
+        Self { number, ago_ms: ms(at.elapsed()), event: event.name(), times, from, to, reason, site, runs }
     }
 }
 
@@ -217,6 +283,32 @@ impl From<Holder> for HolderView {
             class: holder.class.name(),
             held_ms: ms(holder.held),
             held_idle_ms: ms(holder.held_idle),
+            runs: holder.runs.map(|sql| sql.to_string()),
+        }
+    }
+}
+
+impl From<SiteUse> for CallSiteView {
+    fn from(site: SiteUse) -> Self {
+        Self {
+            site: site.site.to_string(),
+            leases: site.leases,
+            held_ms: ms(site.held),
+            idle_ms: ms(site.idle),
+            longest_ms: ms(site.longest),
+            taken_back: site.taken_back,
+            last_taken_back: site.last_taken_back.map(TakenBackView::from),
+        }
+    }
+}
+
+impl From<TakenBack> for TakenBackView {
+    fn from(taken: TakenBack) -> Self {
+        Self {
+            ago_ms: ms(taken.at.elapsed()),
+            held_ms: ms(taken.held),
+            held_idle_ms: ms(taken.held_idle),
+            runs: taken.runs.map(|sql| sql.to_string()),
         }
     }
 }

@@ -8,6 +8,11 @@ use rustix::process::{Resource, getrlimit};
 /// Open files beside connections: the runtime's, logs, the data folder's, calls to other services, a resize of the pool.
 const OTHER_FILES: u64 = 64;
 
+/// Connections of the admin listener: with the page open a hundred times, 16 are left for probes, scrapes and orders.
+const ADMIN: usize = 128;
+/// The same where the limit of open files would have to take them from the public listener.
+const ADMIN_WITHIN_FEW_FILES: usize = 16;
+
 /// `FOREBAY_HTTP_*` and `FOREBAY_ADMIN_CONNECTIONS`, for a process that opens `database` connections to its server. Who does not
 /// serve needs no room for clients.
 pub(super) fn read(settings: &mut Reader<'_>, serves: bool, database: u32) -> (Limits, Limits) {
@@ -16,9 +21,11 @@ pub(super) fn read(settings: &mut Reader<'_>, serves: bool, database: u32) -> (L
     let head_bytes = settings.or("FOREBAY_HTTP_HEAD_BYTES", defaults.head_bytes);
     let in_range = (Limits::SMALLEST_HEAD..=1024 * 1024).contains(&head_bytes);
     settings.require(in_range, "FOREBAY_HTTP_HEAD_BYTES", "must lie between 8192 and 1048576", defaults.head_bytes);
-    let admin = settings.or("FOREBAY_ADMIN_CONNECTIONS", 16);
-    settings.require(admin > 0, "FOREBAY_ADMIN_CONNECTIONS", "no probe could be answered", 16);
-    let room = room(database.into(), admin, getrlimit(Resource::Nofile).current);
+    let files = getrlimit(Resource::Nofile).current;
+    let ample = room(database.into(), ADMIN, files) >= defaults.connections;
+    let admin = settings.or("FOREBAY_ADMIN_CONNECTIONS", if ample { ADMIN } else { ADMIN_WITHIN_FEW_FILES });
+    settings.require(admin > 0, "FOREBAY_ADMIN_CONNECTIONS", "no probe could be answered", ADMIN);
+    let room = room(database.into(), admin, files);
     let connections = settings.or(CONNECTIONS, room.min(defaults.connections).max(1));
     settings.require(connections > 0, CONNECTIONS, "nobody could connect", defaults.connections);
     let no_room = format!(
@@ -64,11 +71,13 @@ mod tests {
 
     #[test]
     fn both_listeners_have_the_same_times_and_a_bound_of_their_own() {
-        let env = Env::of([("FOREBAY_HTTP_IDLE_MS", "700"), ("FOREBAY_HTTP_CONNECTIONS", "20")]);
+        let settings =
+            [("FOREBAY_HTTP_IDLE_MS", "700"), ("FOREBAY_HTTP_CONNECTIONS", "20"), ("FOREBAY_ADMIN_CONNECTIONS", "7")];
+        let env = Env::of(settings);
         let mut settings = env.reader();
         let (public, admin) = read(&mut settings, true, 4);
         settings.finish().unwrap();
-        assert_eq!((public.connections, admin.connections), (20, 16));
+        assert_eq!((public.connections, admin.connections), (20, 7));
         assert_eq!((public.idle, admin.idle), (Duration::from_millis(700), Duration::from_millis(700)));
     }
 

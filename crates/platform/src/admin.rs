@@ -24,6 +24,7 @@ use crate::{
 
 mod guard;
 mod live;
+mod page;
 mod pool;
 mod probe_session;
 
@@ -55,8 +56,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// `/livez`, `/readyz`, `/metrics`, `GET` and `POST /pool`,
-    /// and `/pool/live`. To be put under a [`Guard`].
+    /// `/livez`, `/readyz`, `/metrics`, `GET` and `POST /pool`, `/pool/live`, and the page at `/`. To be put under a [`Guard`].
     pub fn router(self) -> Router {
         Router::new()
             .route("/livez", get(async || "alive\n"))
@@ -64,6 +64,7 @@ impl Admin {
             .route("/metrics", get(metrics))
             .route("/pool", get(pool::show).post(pool::resize))
             .route("/pool/live", get(live::stream))
+            .merge(page::router())
             .fallback(problem::not_found)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .with_state(self)

@@ -26,4 +26,5 @@ pub mod telemetry;
 pub mod text;
 mod timing;
 pub mod trace;
+pub mod visitor;
 pub mod webhook;

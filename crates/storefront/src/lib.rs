@@ -11,10 +11,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, get},
 };
-use forebay_platform::{etag::Document, problem, text::COUNTRIES};
+use forebay_platform::{etag::Document, problem, text::COUNTRIES, visitor};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, VARY, X_FRAME_OPTIONS},
+    header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY, X_FRAME_OPTIONS},
 };
 
 /// What the page loads, by its name below `/assets/`.
@@ -80,30 +80,12 @@ fn asset(kind: &'static str, body: impl Into<Bytes>) -> MethodRouter {
 
 /// `GET /`: the page for who asks for HTML, the commands for everybody else.
 fn front(page: &Document, request: &HeaderMap) -> Response {
-    if wants_html(request) {
+    if visitor::wants_html(request) {
         return page.answer(request);
     }
-    let commands = COMMANDS.replace(USUAL_HOST, host(request).unwrap_or(USUAL_HOST));
+    let commands = COMMANDS.replace(USUAL_HOST, visitor::host(request).unwrap_or(USUAL_HOST));
     let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (VARY, "Accept")];
     (headers, commands).into_response()
-}
-
-/// Whether HTML is named as a type that is wanted: `curl` takes anything, and names nothing.
-fn wants_html(request: &HeaderMap) -> bool {
-    let accepted = request.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|list| list.split(',')).any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
-        let refused = |part: &str| part.strip_prefix("q=").and_then(|q| q.parse().ok()).is_some_and(|q: f32| q <= 0.0);
-        named && !parts.any(refused)
-    })
-}
-
-/// Where the request was sent to, if it is no more than a host and a port: it stands in lines for a shell.
-fn host(request: &HeaderMap) -> Option<&str> {
-    let host = request.get(HOST)?.to_str().ok()?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'[' | b']');
-    (!host.is_empty() && host.bytes().all(plain)).then_some(host)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use axum::body::Body;
 use http::{
     Request, StatusCode,
-    header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH},
+    header::{ACCEPT, CACHE_CONTROL, ETAG, HOST, IF_NONE_MATCH},
 };
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;

@@ -265,4 +265,5 @@ def main(shop, chromium, pictures=None):
         browser.close()
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -21,6 +21,7 @@ use http::{
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 
+use super::page;
 use crate::{
     client::{CLIENT, Client},
     problem::{Code, Problem},
@@ -71,9 +72,9 @@ impl Guard {
     /// Guards every route of `router`.
     ///
     /// A `Host` is answered 421 that is not `localhost`, a loopback address, the listener's own address or one of the names;
-    /// an `Origin` other than the `Host` 403. Where there are tokens every route but `/livez` and `/readyz` wants one as
-    /// bearer, else 401. A listener on all addresses does not know its own: it takes every `Host` that is an address, which
-    /// no page can have that was loaded by a name.
+    /// an `Origin` other than the `Host` 403. Where there are tokens every route wants one as bearer, else 401; but
+    /// `/livez` and `/readyz` do not, nor does the page at `/`, which asks for one itself. A listener on all addresses does not
+    /// know its own: it takes every `Host` that is an address, which no page can have that was loaded by a name.
     pub fn over(self, router: Router) -> Router {
         router.layer(from_fn_with_state(self, watch))
     }
@@ -90,9 +91,10 @@ impl Guard {
         if !headers.get_all(ORIGIN).iter().all(|origin| is_own(origin, headers)) {
             return Err(Problem::new(Code::ForeignOrigin).detail("pages of other origins have no business here"));
         }
-        let probe = matches!(request.uri().path(), "/livez" | "/readyz");
+        let path = request.uri().path();
+        let open = matches!(path, "/livez" | "/readyz") || page::is_part(path);
         match tokens {
-            Some(tokens) if !probe => tokens.operator(headers),
+            Some(tokens) if !open => tokens.operator(headers),
             _ => Ok(Operator(None)),
         }
     }

@@ -26,8 +26,9 @@ use books::Units;
 use crowd::{Crowd, SCARCE, Told};
 use receiver::Receiver;
 
-/// After so many kills all of it comes to rest, and is looked at once more.
-const REST_EVERY: usize = 100;
+/// After so many kills all of it comes to rest, and is looked at once more. The receiver is told of little meanwhile, so that what it has
+/// to catch up with grows by each.
+const REST_EVERY: usize = 50;
 /// A customer's and the admin's word for letting them in.
 const PASSWORD: &str = "correct-horse-battery";
 const CUSTOMERS: [&str; 2] = ["buyer.one", "buyer.two"];
@@ -89,16 +90,17 @@ async fn whatever_is_killed_the_books_are_right_and_what_clients_were_told_stays
         scene.check(&life.shop).await;
         let answers = scene.crowd.told(|told| told.count);
         eprintln!("kill {number} of {kills}: {target:?}; {answers} answers, {} s", began.elapsed().as_secs());
-        if number % REST_EVERY == 0 && number < kills {
+        if number % REST_EVERY == 0 || number == kills {
             let shop = scene.rest(life).await;
+            eprintln!("{number} kills in {} s, seed {seed}: {killed:?}", began.elapsed().as_secs());
+            eprintln!("{}", scene.summary(&shop).await);
             life = scene.wake(shop).await;
         }
     }
-    let shop = scene.rest(life).await;
-    eprintln!("{kills} kills in {} s, seed {seed}: {killed:?}", began.elapsed().as_secs());
-    eprintln!("{}", scene.summary(&shop).await);
+    let Life { shop, workers } = life;
     shop.send(Signal::TERM);
     assert!(shop.ended().await.0.success());
+    workers.join_all().await;
     nobody_left(scene.home.path()).await;
 }
 
@@ -176,23 +178,27 @@ impl Scene {
                 return Life { shop, workers };
             }
             Target::Backend => {
-                kill(self.a_backend(&shop, dice).await);
+                let mut session = shop.database().await;
+                while !kill(self.a_backend(&shop, dice).await) {}
+                // Until it notices it lets people in, and then it ends all sessions.
+                let ended = timeout(LIMIT, sqlx::query("SELECT pg_sleep(600)").execute(&mut session)).await;
+                ended.expect("Postgres notices").expect_err("and ends all sessions");
                 eventually("Postgres has recovered", || async { shop.try_database().await.is_ok() }).await;
                 return Life { shop, workers };
             }
             Target::Postmaster => {
-                kill(self.postmaster());
+                assert!(kill(self.postmaster()));
                 let (status, said) = shop.ended().await;
                 assert!(!status.success(), "the shop ended well without its database: {said}");
             }
             Target::Shop => shop.send(Signal::KILL),
             Target::ShopAndGuardian => {
-                guardians(shop.pid()).into_iter().for_each(kill);
+                assert!(guardians(shop.pid()).into_iter().all(kill));
                 shop.send(Signal::KILL);
             }
             Target::Everything => {
                 self.receiver.kill().await;
-                kill(self.postmaster());
+                assert!(kill(self.postmaster()));
                 shop.send(Signal::KILL);
             }
             Target::ShopThatOpens => {
@@ -213,10 +219,10 @@ impl Scene {
         file.lines().next().unwrap().trim().parse().unwrap()
     }
 
-    /// Any process of the server but the postmaster; as often as not one that is at work for the shop.
+    /// Any process of the server but the postmaster and those that end soon; as often as not one that is at work for the shop.
     async fn a_backend(&self, shop: &Shop, dice: &mut Rng) -> u32 {
         let processes = "SELECT pid, coalesce(state, '') IN ('active', 'idle in transaction') FROM pg_stat_activity \
-                         WHERE pid <> pg_backend_pid()";
+                         WHERE pid <> pg_backend_pid() AND backend_type NOT IN ('autovacuum worker', 'parallel worker')";
         let all: Vec<(i32, bool)> = sqlx::query_as(processes).fetch_all(&mut shop.database().await).await.unwrap();
         let busy: Vec<_> = all.iter().filter(|(_, is_busy)| *is_busy).copied().collect();
         let among = if busy.is_empty() || dice.bool() { &all } else { &busy };
@@ -234,8 +240,8 @@ impl Scene {
 
     /// Nobody asks for anything, until all is settled, told and free; then it is looked at.
     async fn rest(&mut self, life: Life) -> Shop {
-        let Life { shop, workers } = life;
         self.crowd.rest();
+        let Life { shop, workers } = life;
         timeout(LIMIT, workers.join_all()).await.expect("everybody is answered");
         let at_rest = async || books::is_at_rest(&mut shop.database().await).await;
         eventually("all is settled, told, and free again", at_rest).await;
@@ -307,9 +313,9 @@ async fn open(home: &Path) -> Shop {
     Shop::start(home, command(home)).await
 }
 
-/// It may have ended by itself meanwhile.
-fn kill(pid: u32) {
-    _ = kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL);
+/// False where it has ended by itself meanwhile.
+fn kill(pid: u32) -> bool {
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).is_ok()
 }
 
 /// The shells that wait for the shop's end, where `/proc` tells of them.

@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fastrand::Rng;
 use http::header::LOCATION;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::client::Http;
@@ -18,6 +20,8 @@ const WORKERS: usize = 6;
 /// One that nobody can buy empty, and one that everybody can.
 const PLENTY: &str = "SKU-000002";
 pub(super) const SCARCE: &str = "SKU-000003";
+/// Who was refused tries again after this.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Of all that they were refused or not told, they ask for no more than so much again.
 const MOST_AGAIN: usize = 40;
 
@@ -99,7 +103,7 @@ pub(super) struct Told {
     pub(super) reasons: BTreeSet<String>,
     /// How often each step was answered in which way; 0 is not at all.
     pub(super) answers: BTreeMap<(Step, u16), usize>,
-    /// Answers of all kinds.
+    /// Answers of all kinds, but those that say that the shop cannot now.
     pub(super) count: usize,
     /// Which order a key has made.
     keys: BTreeMap<String, Uuid>,
@@ -162,15 +166,20 @@ impl Crowd {
                 Wish::Ask(request) => *request,
                 Wish::Buy(lines, sender, token) => match fill(&http, &lines).await {
                     Filled::Cart(cart) => order(&cart, sender, token),
-                    Filled::Refused => continue,
+                    Filled::Refused => {
+                        sleep(PAUSE).await;
+                        continue;
+                    }
                     Filled::Nobody => return,
                 },
             };
             let answer = self.send(&http, &request).await;
-            let is_gone = answer.is_none();
+            let status = answer.as_ref().map(|(status, ..)| *status);
             self.0.lock().unwrap().learn(request, answer);
-            if is_gone {
-                return;
+            match status {
+                None => return,
+                Some(status) if status.is_server_error() => sleep(PAUSE).await,
+                Some(_) => {}
             }
         }
     }
@@ -235,7 +244,7 @@ impl State {
         let status = answer.as_ref().map_or(0, |(status, ..)| status.as_u16());
         *self.told.answers.entry((request.step, status)).or_default() += 1;
         let Some((status, location, body)) = answer else { return self.ask_again(request) };
-        self.told.count += 1;
+        self.told.count += usize::from(!status.is_server_error());
         match status.as_u16() {
             200 | 201 => self.note(&request, &body),
             422 if body["code"] == "payment-declined" => self.pay_again(request, &location),

@@ -45,6 +45,7 @@ pub mod quotas {
 pub use cleaning::{Cleaned, clean, keep_clean};
 pub use ended::keep_told;
 pub use openapi::openapi;
+pub use passwords::keep_small;
 use published::EndedSessions;
 pub use signing::{AUDIENCE, ISSUER, SigningKey};
 

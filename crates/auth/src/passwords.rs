@@ -1,17 +1,23 @@
 //! Hashes and compares passwords: argon2id with the parameters of the OWASP minimum (19 MiB, two passes, one lane).
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{MissedTickBehavior, interval};
 
+use crate::State;
 use crate::domain::{is_guessable, prepared};
 use crate::lane::{Full, Lane, Place, Rank};
 use crate::throttle::Sender;
 
 /// Memory in KiB, passes, lanes: <https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>.
 const COST: (u32, u32, u32) = (19_456, 2, 1);
+
+/// Memory that was not used for this long is given back. To touch it anew makes a hash a tenth slower.
+const EVERY: Duration = Duration::from_secs(2);
 
 pub(crate) struct Passwords {
     lane: Lane,
@@ -26,6 +32,11 @@ impl Passwords {
         let memory = Arc::<Memory>::default();
         let nobody = hash(&rand::random::<[u8; 16]>(), &memory);
         Self { lane: Lane::new(cores), memory, nobody }
+    }
+
+    /// Frees what no hash has used since the last time.
+    pub(crate) fn tidy_up(&self) {
+        self.memory.tidy_up();
     }
 
     /// Whether there would be a turn; asked before anything is done for one.
@@ -70,6 +81,16 @@ impl Passwords {
     }
 }
 
+/// Gives memory back, every few seconds, that passwords are not hashed in at the moment. Never returns; dropping the future stops it.
+pub async fn keep_small(state: State) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        state.passwords.tidy_up();
+    }
+}
+
 /// A new password that would be found by guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Guessable;
@@ -83,20 +104,39 @@ pub(crate) enum Comparison {
     SameAs(String),
 }
 
-/// The working memory of hashes, 19 MiB each, used again: one for each that runs at once. Freed after each hash it would
-/// be kept by the allocator many times over, once for every thread that ever hashed.
+/// The working memory of hashes, 19 MiB each, used again: one for each that runs at once. It is given back once nobody has
+/// hashed for a while.
 #[derive(Default)]
-struct Memory(Mutex<Vec<Vec<Block>>>);
+struct Memory(Mutex<Vec<Working>>);
+
+struct Working {
+    blocks: Vec<Block>,
+    /// Not used since it was last tidied up.
+    rests: bool,
+}
+
+/// More than glibc would ever keep of what is freed, which it does for each thread that ever hashed: what is larger than 32 MiB it
+/// asks the system for, and gives back to it. Of what is asked for only what is touched takes memory.
+const ASKED_FOR: usize = 33 << 20;
 
 impl Memory {
     fn with<T>(&self, work: impl FnOnce(&mut Vec<Block>) -> T) -> T {
-        let mut blocks = self.shelf().pop().unwrap_or_default();
+        let kept = self.shelf().pop();
+        let mut blocks = kept.map_or_else(|| Vec::with_capacity(ASKED_FOR / size_of::<Block>()), |kept| kept.blocks);
         let value = work(&mut blocks);
-        self.shelf().push(blocks);
+        self.shelf().push(Working { blocks, rests: false });
         value
     }
 
-    fn shelf(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
+    /// Frees what nobody has used since the last time.
+    fn tidy_up(&self) {
+        let mut shelf = self.shelf();
+        let unused: Vec<_> = shelf.extract_if(.., |kept| std::mem::replace(&mut kept.rests, true)).collect();
+        drop(shelf);
+        drop(unused);
+    }
+
+    fn shelf(&self) -> std::sync::MutexGuard<'_, Vec<Working>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -171,6 +211,21 @@ mod tests {
         assert!(!verify(b"correct-horse-batterz", &kept, &memory));
         assert!(!verify(b"anything", "no hash at all", &memory));
         assert_eq!(memory.shelf().len(), 1, "the working memory is used again");
+    }
+
+    #[test]
+    fn working_memory_is_given_back_once_nobody_has_hashed_for_a_while() {
+        let memory = Memory::default();
+        for _ in 0..2 {
+            memory.with(|_| memory.with(|_| ()));
+            memory.tidy_up();
+            assert_eq!(memory.shelf().len(), 2, "both were used just now");
+            memory.with(|_| ());
+            memory.tidy_up();
+            assert_eq!(memory.shelf().len(), 1, "one was enough");
+            memory.tidy_up();
+            assert!(memory.shelf().is_empty(), "and none was");
+        }
     }
 
     #[test]

@@ -72,6 +72,7 @@ impl App {
         }
         if let Some(auth) = self.services.auth.clone() {
             companions.spawn(forebay_auth::keep_told(auth.clone()));
+            companions.spawn(forebay_auth::keep_small(auth.clone()));
             companions.spawn(forebay_auth::keep_clean(auth));
         }
         if let (Some(catalog), Some(stock)) = (self.services.catalog.clone(), self.services.stock.clone()) {

@@ -153,12 +153,37 @@ impl Used {
     const ROUNDING: Duration = Duration::from_millis(20);
 }
 
+/// What of a process lies in memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resident {
+    /// All of it.
+    pub(crate) now: u64,
+    /// The most that it ever was.
+    pub(crate) peak: u64,
+    /// What is the process's own; the rest are pages of its program and of libraries.
+    pub(crate) own: u64,
+}
+
+impl Resident {
+    /// `None` where there is no such process.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let status = format!("/proc/{pid}/status");
+        let bytes = |name| Some(field(&status, name)?.strip_suffix(" kB")?.parse::<u64>().ok()? << 10);
+        Some(Self { now: bytes("VmRSS")?, peak: bytes("VmHWM")?, own: bytes("RssAnon")? })
+    }
+}
+
 /// What a server has used so far with the processes that it has started, those that have ended included.
 pub(crate) fn time_of_server(postmaster: u32) -> Option<Duration> {
     let process = PathBuf::from(format!("/proc/{postmaster}"));
     let ended = ticks(&process, 13..15)?;
     let children = entries(Path::new("/proc")).filter(|child| parent(child) == Some(postmaster));
     Some(time_of(&process)? + ended + children.filter_map(|child| time_of(&child)).sum::<Duration>())
+}
+
+/// What the processes have used that this one has started, and waited for.
+pub(crate) fn time_of_ended_children() -> Option<Duration> {
+    ticks(Path::new("/proc/self"), 13..15)
 }
 
 fn ticks(process: &Path, fields: Range<usize>) -> Option<Duration> {
@@ -192,6 +217,13 @@ mod tests {
         assert_eq!(used(1_503, 2_500).since(used(500, 1_500)), Duration::from_millis(1_003));
         assert_eq!(used(1_503, 2_500).since(used(900, 1_500)), Duration::from_millis(1_000));
         assert_eq!(used(100, 2_500).since(used(500, 1_500)), Duration::from_millis(1_000));
+    }
+
+    #[test]
+    fn what_a_process_has_in_memory_is_its_own_in_part_and_never_more_than_its_peak() {
+        let Resident { now, peak, own } = Resident::of(std::process::id()).expect("the kernel tells");
+        assert!(0 < own && own < now && now <= peak);
+        assert_eq!(Resident::of(0), None);
     }
 
     #[test]

@@ -12,12 +12,12 @@ use std::time::Duration;
 use forebay_embedded::Server;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
-use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::BenchError;
 use crate::machine::Machine;
 use crate::precedence::Precedence;
+use crate::requests::filled;
 pub use report::Report;
 
 /// Some work, done badly and done well.
@@ -86,11 +86,7 @@ async fn measure(
     progress: impl Fn(&str) + Send + Sync,
 ) -> Result<Report, BenchError> {
     progress("filling it: 10,000 products and 200,000 orders");
-    let filled = Command::new(shop).arg("seed").env("DATABASE_URL", url).env("FOREBAY_SEED", "full").output().await;
-    let filled = filled.map_err(BenchError::io(format!("starting {}", shop.display())))?;
-    if !filled.status.success() {
-        return Err(BenchError::turn(String::from_utf8_lossy(&filled.stderr)));
-    }
+    filled(shop, url).await?;
     let options: PgConnectOptions = url.parse()?;
     let mut conn = PgConnection::connect_with(&options).await?;
     conn.execute("vacuum analyze").await?;

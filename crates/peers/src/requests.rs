@@ -6,7 +6,11 @@
 //! quotas are counted and not met.
 
 mod journey;
+pub mod memory;
+pub mod pgbench;
+pub mod queries;
 mod report;
+pub mod seed;
 mod shop;
 
 use std::path::PathBuf;
@@ -22,8 +26,10 @@ use crate::BenchError;
 use crate::machine::Machine;
 use crate::precedence::Precedence;
 use journey::{Client, Journey};
+use report::over;
 pub use report::{Judged, Report};
 use shop::Shop;
+pub(crate) use shop::filled;
 
 /// A build of the shop's program.
 #[derive(Clone, Debug)]
@@ -36,6 +42,27 @@ pub struct Build {
     pub settings: Vec<(String, String)>,
 }
 
+impl Build {
+    /// Of a program that is there, which is called by its path where it has no name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn of(program: PathBuf, name: Option<String>, settings: Vec<(String, String)>) -> Result<Self, BenchError> {
+        let what = format!("looking for {}", program.display());
+        let program = program.canonicalize().map_err(|error| BenchError::Io { what, error })?;
+        Ok(Self { name: name.unwrap_or_else(|| program.display().to_string()), program, settings })
+    }
+
+    /// A setting as the command line has it.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn setting(text: &str) -> Result<(String, String), String> {
+        let (name, value) = text.split_once('=').ok_or("a setting is NAME=VALUE")?;
+        Ok((name.to_owned(), value.to_owned()))
+    }
+}
+
 /// What is asked, and how often.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -45,6 +72,8 @@ pub struct Plan {
     pub seed: u64,
     /// Requests for a product in a turn; others are as many as take about as long.
     pub products: usize,
+    /// What the build in question may take of what the other takes.
+    pub at_most: f64,
 }
 
 /// Clients that ask at once, each as soon as it was answered.

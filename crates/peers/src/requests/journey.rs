@@ -11,18 +11,32 @@ use crate::web::Line;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Journey {
     Product,
+    List,
     Login,
     Order,
+    /// Some of everything, as [`MIX`] says.
+    Mixed,
 }
 
+/// Of so many steps of a mixed journey one is a login and three are orders, of three requests each; the others read: a hundred
+/// requests in all.
+pub(super) const MIX: usize = 94;
+const SEARCHES: usize = 10;
+const LISTS: usize = 20;
+/// What lists are sorted by, and what is searched for.
+const SORTS: [&str; 4] = ["popular", "newest", "price_asc", "name"];
+const WORDS: [&str; 5] = ["lamp", "kettle", "tent", "hammer", "quiet"];
+
 impl Journey {
-    pub(super) const ALL: [Self; 3] = [Self::Product, Self::Login, Self::Order];
+    pub(super) const ALL: [Self; 4] = [Self::Product, Self::List, Self::Login, Self::Order];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Product => "`GET /v1/products/{id}`",
+            Self::List => "`GET /v1/products?sort=`",
             Self::Login => "`POST /v1/auth/login`",
             Self::Order => "an order: cart, item, `POST /v1/orders`",
+            Self::Mixed => "a hundred mixed requests",
         }
     }
 
@@ -30,14 +44,16 @@ impl Journey {
     pub(super) const fn requests(self, products: usize) -> usize {
         match self {
             Self::Product => products,
+            Self::List => products.div_ceil(2),
             Self::Login => products.div_ceil(150),
             Self::Order => products.div_ceil(12),
+            Self::Mixed => products.div_ceil(5),
         }
     }
 }
 
 /// What a client does before another one comes, from an address of its own: fewer than a shop lets one client do in a minute.
-const VISIT: u32 = 30;
+pub(super) const VISIT: u32 = 30;
 
 /// The users of the small seed, and their password.
 const USERS: usize = 50;
@@ -45,6 +61,8 @@ const PASSWORD: &str = "correct-horse-battery";
 /// SKUs of the small seed. One in a hundred is scarce.
 const SKUS: usize = 600;
 const SCARCE: usize = 50;
+/// Lowest prices by which lists are asked for.
+const PRICES: usize = 2_000;
 
 /// What a shop has that is asked for.
 #[derive(Clone, Debug)]
@@ -60,6 +78,11 @@ impl Goods {
             page["data"].as_array().into_iter().flatten().filter_map(|item| Some(item["id"].as_str()?.to_owned()));
         let products: Vec<_> = ids.collect();
         if products.is_empty() { Err(BenchError::turn("the shop sells nothing")) } else { Ok(Self { products }) }
+    }
+
+    /// One of them.
+    pub(super) fn product(&self, number: usize) -> &str {
+        &self.products[number % self.products.len()]
     }
 }
 
@@ -80,7 +103,7 @@ impl Client {
     pub(super) async fn open(shop: &Shop, journey: Journey, number: usize) -> Result<Self, BenchError> {
         let (line, goods) = (come(shop.address).await?, shop.goods.clone());
         let mut client = Self { line, shop: shop.address, asked: 0, journey, goods, bearer: String::new() };
-        if journey == Journey::Order {
+        if matches!(journey, Journey::Order | Journey::Mixed) {
             client.bearer = format!("Bearer {}", client.login(number).await?);
         }
         Ok(client)
@@ -88,19 +111,38 @@ impl Client {
 
     /// Makes the request of this number.
     pub(super) async fn ask(&mut self, number: usize) -> Result<(), BenchError> {
-        if self.journey != Journey::Product && self.asked == VISIT {
+        if !matches!(self.journey, Journey::Product | Journey::List) && self.asked == VISIT {
             (self.line, self.asked) = (come(self.shop).await?, 0);
         }
         self.asked += 1;
         match self.journey {
             Journey::Product => self.product(number).await,
+            Journey::List => self.list(number, "").await,
             Journey::Login => self.login(number).await.map(drop),
             Journey::Order => self.order(number).await,
+            Journey::Mixed => match number % MIX {
+                0 => self.login(number / MIX).await.map(drop),
+                1..=3 => self.order(number).await,
+                step if step < 4 + SEARCHES => self.search(number).await,
+                step if step < 4 + SEARCHES + LISTS => self.list(number, &dearer_than(number)).await,
+                _ => self.product(number).await,
+            },
         }
     }
 
+    /// Of the products that `and` leaves.
+    async fn list(&mut self, number: usize, and: &str) -> Result<(), BenchError> {
+        let path = format!("/v1/products?sort={}{and}", SORTS[number % SORTS.len()]);
+        ask(&mut self.line, "GET", &path, &[], None, 200).await.map(drop)
+    }
+
+    async fn search(&mut self, number: usize) -> Result<(), BenchError> {
+        let path = format!("/v1/products?q={}{}", WORDS[number % WORDS.len()], dearer_than(number));
+        ask(&mut self.line, "GET", &path, &[], None, 200).await.map(drop)
+    }
+
     async fn product(&mut self, number: usize) -> Result<(), BenchError> {
-        let path = format!("/v1/products/{}", self.goods.products[number % self.goods.products.len()]);
+        let path = format!("/v1/products/{}", self.goods.product(number));
         ask(&mut self.line, "GET", &path, &[], None, 200).await.map(drop)
     }
 
@@ -133,21 +175,26 @@ impl Client {
     }
 }
 
+/// Which makes each of many pages another.
+fn dearer_than(number: usize) -> String {
+    format!("&min_price={}", number % PRICES)
+}
+
 /// From the next of the addresses that are this machine's own.
-async fn come(shop: SocketAddr) -> Result<Line, BenchError> {
+pub(super) async fn come(shop: SocketAddr) -> Result<Line, BenchError> {
     static CAME: AtomicU32 = AtomicU32::new(1);
     let [_, rest @ ..] = CAME.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let here = Ipv4Addr::new(127, 1 + rest[0], rest[1], rest[2]);
     Line::open_from(here, shop).await.map_err(BenchError::io("reaching the shop"))
 }
 
-fn text(answer: &Value, field: &str) -> Result<String, BenchError> {
+pub(super) fn text(answer: &Value, field: &str) -> Result<String, BenchError> {
     let text = answer[field].as_str().map(str::to_owned);
     text.ok_or_else(|| BenchError::turn(format!("an answer has no {field}")))
 }
 
 /// The body of the answer, which must have this status.
-async fn ask(
+pub(super) async fn ask(
     line: &mut Line,
     method: &str,
     path: &str,

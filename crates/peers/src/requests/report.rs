@@ -37,10 +37,10 @@ impl Judged {
         Some(Self { ratio, control: spread, noise: (spread.median - 1.0).abs() + 2.0 * error })
     }
 
-    /// Whether the build in question is not slower, as far as can be told.
+    /// Whether the build in question takes at most so much of what the other takes, as far as can be told.
     #[must_use]
-    pub fn holds(self) -> bool {
-        self.ratio.median <= 1.0 + self.noise
+    pub fn holds(self, at_most: f64) -> bool {
+        self.ratio.median <= at_most + self.noise
     }
 }
 
@@ -51,11 +51,17 @@ impl Report {
         self.figures.iter().filter_map(Figures::judged).collect()
     }
 
+    /// What the build in question may take of what the other takes.
+    #[must_use]
+    pub const fn at_most(&self) -> f64 {
+        self.plan.at_most
+    }
+
     /// As text with tables.
     #[must_use]
     pub fn markdown(&self) -> String {
         let Machine { cores, processor, memory_gib, kernel, postgres, load_before, .. } = &self.machine;
-        let ([ours, other], Plan { rounds, seed, products }) = (&self.names, &self.plan);
+        let ([ours, other], Plan { rounds, seed, products, at_most }) = (&self.names, &self.plan);
         let mut text = format!(
             "# The cost of a request: {ours} against {other}\n\n\
              **Machine.** {cores} cores ({processor}), {memory_gib} GiB, Linux {kernel}, Postgres {postgres}, one for each shop, with fsync; \
@@ -63,12 +69,12 @@ impl Report {
              **Method.** {rounds} rounds, seed {seed}; in each every shop takes its turn in every case, in an order drawn anew: {products} requests \
              for a product, or as many of the others as take about as long. µs of processor time, user's and system's, of the \
              shop's process and of its database; medians with least..most. Ratios are taken within a round. *By chance* is {other} over a \
-             second shop of the same build, and *noise* how far a median of so many rounds may be off by that.\n\n\
+             second shop of the same build, and *noise* how far a median of so many rounds may be off by that. A ratio is to be at most {at_most:.2}, give or take that.\n\n\
              | request | clients | {other}, µs | {ours}, µs | ratio | by chance | noise | |\n|---|---|---|---|---|---|---|---|\n"
         );
         for figures in &self.figures {
             let Some(judged) = figures.judged() else { continue };
-            let verdict = if judged.holds() { "held" } else { "**slower**" };
+            let verdict = if judged.holds(self.plan.at_most) { "held" } else { "**slower**" };
             _ = writeln!(
                 text,
                 "| {} | {} | {} | {} | {} | {} | {:.3} | {verdict} |",
@@ -107,8 +113,16 @@ impl Figures {
 }
 
 impl Cost {
-    fn postgres(&self) -> f64 {
+    pub(super) fn shop(&self) -> f64 {
+        self.shop
+    }
+
+    pub(super) fn postgres(&self) -> f64 {
         self.postgres
+    }
+
+    pub(super) fn both(&self) -> f64 {
+        self.shop + self.postgres
     }
 
     fn wall(&self) -> f64 {
@@ -116,7 +130,7 @@ impl Cost {
     }
 }
 
-fn over(costs: &[Cost], base: &[Cost], of: impl Fn(&Cost) -> f64) -> Vec<f64> {
+pub(super) fn over(costs: &[Cost], base: &[Cost], of: impl Fn(&Cost) -> f64) -> Vec<f64> {
     let pairs = costs.iter().zip(base).filter(|(_, base)| of(base) > 0.0);
     pairs.map(|(cost, base)| of(cost) / of(base)).collect()
 }
@@ -138,11 +152,13 @@ mod tests {
     fn what_is_within_the_noise_of_the_other_build_is_not_slower() {
         let steady = [1.0, 1.001, 0.999, 1.0, 1.0];
         let shaky = [0.9, 1.1, 1.05, 0.95, 1.0];
-        let holds = |ratios: &[f64], control: &[f64]| Judged::of(ratios, control).expect("some rounds").holds();
+        let holds = |ratios: &[f64], control: &[f64]| Judged::of(ratios, control).expect("some rounds").holds(1.0);
         assert!(holds(&steady, &steady) && holds(&[0.9; 5], &steady));
         assert!(!holds(&[1.02; 5], &steady), "two in a hundred are seen on a quiet machine");
         assert!(holds(&[1.02; 5], &shaky), "and not on one that does other things");
         assert!(!holds(&[1.5; 5], &shaky));
+        let less = Judged::of(&[0.95; 5], &steady).expect("some rounds");
+        assert!(less.holds(0.95) && !less.holds(0.9), "and less may be asked for");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use forebay_embedded::Server;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 use super::Build;
 use super::journey::Goods;
 use crate::BenchError;
-use crate::machine::{Used, time_of_server};
+use crate::machine::{Resident, Used, time_of_server};
 
 /// To make a database and fill it, or to stop, on a machine that does other things too.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -38,10 +39,16 @@ pub(super) struct Processor {
 
 impl Shop {
     pub(super) async fn start(build: &Build) -> Result<Self, BenchError> {
-        let home = TempDir::new().map_err(BenchError::io("making a folder"))?;
-        // The database's account passes through it.
-        let open = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(home.path(), open).map_err(BenchError::io("opening the folder"))?;
+        Self::open(build, None).await
+    }
+
+    /// On a server that is there.
+    pub(super) async fn start_on(build: &Build, server: &Server) -> Result<Self, BenchError> {
+        Self::open(build, Some(server)).await
+    }
+
+    async fn open(build: &Build, server: Option<&Server>) -> Result<Self, BenchError> {
+        let home = home()?;
         let log = fs::File::create(home.path().join("log")).map_err(BenchError::io("making the log"))?;
         let mut command = Command::new(&build.program);
         command
@@ -52,6 +59,7 @@ impl Shop {
             .env("FOREBAY_HTTP", "127.0.0.1:0")
             .env("FOREBAY_ADMIN", "127.0.0.1:0")
             .env("FOREBAY_PAYMENT_LATENCY_MS", "0")
+            .envs(server.map(|server| ("DATABASE_URL", server.url("postgres"))))
             .envs(build.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -67,7 +75,10 @@ impl Shop {
         };
         // What it says from now on has to go somewhere.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let postmaster = postmaster(&home.path().join("data/pg"))?;
+        let postmaster = match server {
+            Some(server) => server.pid(),
+            None => postmaster(&home.path().join("data/pg"))?,
+        };
         let goods = Goods::of(address).await?;
         Ok(Self { child, postmaster, address, goods, home })
     }
@@ -77,6 +88,11 @@ impl Shop {
         let postgres = time_of_server(self.postmaster);
         let both = shop.zip(postgres).map(|(shop, postgres)| Processor { shop, postgres });
         both.ok_or_else(|| BenchError::turn("the shop or its database has ended"))
+    }
+
+    /// Of its process, without its database.
+    pub(super) fn resident(&self) -> Result<Resident, BenchError> {
+        self.child.id().and_then(Resident::of).ok_or_else(|| BenchError::turn("the shop has ended"))
     }
 
     /// Asks it to end, and waits until its database has ended too.
@@ -89,6 +105,14 @@ impl Shop {
         ended.map_err(|_late| BenchError::turn("a shop did not stop"))?.map_err(BenchError::io("stopping the shop"))?;
         self.home.close().map_err(BenchError::io("removing the shop's folder"))
     }
+}
+
+/// A folder for a shop, through which the database's account passes.
+pub(super) fn home() -> Result<TempDir, BenchError> {
+    let home = TempDir::new().map_err(BenchError::io("making a folder"))?;
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(home.path(), open).map_err(BenchError::io("opening the folder"))?;
+    Ok(home)
 }
 
 /// Where the public listener is, once it says so.
@@ -105,6 +129,15 @@ fn postmaster(data: &Path) -> Result<u32, BenchError> {
     let file = fs::read_to_string(data.join("postmaster.pid")).map_err(BenchError::io("reading postmaster.pid"))?;
     let pid = file.lines().next().and_then(|line| line.trim().parse().ok());
     pid.ok_or_else(|| BenchError::turn("postmaster.pid names no process"))
+}
+
+/// Has a shop's program fill the database of that address with the full seed.
+pub(crate) async fn filled(program: &Path, url: &str) -> Result<(), BenchError> {
+    let home = home()?;
+    let mut command = Command::new(program);
+    command.arg("seed").env("DATABASE_URL", url).env("FOREBAY_SEED", "full").env("FOREBAY_DATA", home.path());
+    let filled = command.output().await.map_err(BenchError::io(format!("starting {}", program.display())))?;
+    if filled.status.success() { Ok(()) } else { Err(BenchError::turn(String::from_utf8_lossy(&filled.stderr))) }
 }
 
 /// Of the server programs that the shops embed.

@@ -21,7 +21,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("races-stream", &[]),
     ("races-tokio", &[]),
     ("sim", &["pool-core"]),
-    ("peers", &["pool", "embedded", "wire"]),
+    ("peers", &["shop", "auth", "checkout", "platform", "pool", "embedded", "wire"]),
     ("chaos", &["shop", "platform", "pool", "embedded", "sim", "catalog", "auth", "checkout"]),
 ];
 

@@ -16,6 +16,7 @@ mod kills;
 mod metrics;
 mod openapi;
 mod payments;
+mod plans;
 mod process;
 mod quotas;
 mod random;

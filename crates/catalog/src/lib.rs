@@ -79,6 +79,7 @@ impl State {
     /// refuses: 200 with `Age` and `Cache-Status: forebay-catalog; hit; detail=degraded`, in place of 503 `overloaded`.
     #[must_use]
     pub fn keeping_pages(self) -> Self {
+        pages::describe_metrics();
         Self { pages: Some(pages::Pages::default()), ..self }
     }
 

@@ -113,6 +113,14 @@ impl Kept {
     }
 }
 
+/// Says what the metric of this module means.
+pub(crate) fn describe_metrics() {
+    metrics::describe_counter!(
+        "catalog_degraded_total",
+        "Requests that the pool refused and that were answered with a page of before"
+    );
+}
+
 impl Page {
     /// As it was answered then, with its age.
     fn answer(self, asked: &HeaderMap, age: Duration) -> Response {

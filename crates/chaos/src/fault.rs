@@ -70,6 +70,7 @@ impl Faults {
     /// No fault yet.
     #[must_use]
     pub fn new(db: Db) -> Self {
+        metrics::describe_gauge!("chaos_fault_active", "Whether a fault is in force: 1 or 0");
         Self { db: db.named("report-job"), gauges: Arc::default(), running: Mutex::default() }
     }
 

@@ -15,12 +15,13 @@ use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
 
-use forebay_pool::{AcquireError, Admission, InvalidConfig, Pool, Resize, Waits};
+use forebay_pool::{AcquireError, Admission, InvalidConfig, Pool, Resize, Usage, Waits};
 use sqlx::PgPool;
 
 pub use conn::Conn;
 pub use lease::{Lease, Tx};
 pub use metrics::PoolMetrics;
+pub(crate) use metrics::describe_metrics;
 pub use snapshot::{CallSiteView, DbSnapshot, HappeningView, HolderView, TakenBackView, TotalsView};
 use stock::Stock;
 
@@ -137,6 +138,15 @@ impl Db {
     #[must_use]
     pub fn waits(&self) -> Option<Waits> {
         self.pool().map(Pool::waits)
+    }
+
+    /// What of the pool was used until now, and what there was.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        match &self.source {
+            Source::Forebay(pool) => pool.snapshot().totals.usage,
+            Source::Stock(stock) => stock.snapshot().totals.usage,
+        }
     }
 
     /// Sets the gauges and counters that are read rather than told, at the moment of a scrape.

@@ -88,8 +88,10 @@ impl Metrics {
     }
 
     /// The text that `/metrics` answers.
+    ///
+    /// The recorder's counters are whole numbers. One that is not, such as seconds, is a gauge to it, and is called what it is here.
     pub fn render(&self) -> String {
-        self.0.render()
+        self.0.render().replace("_total gauge\n", "_total counter\n")
     }
 
     /// Keeps the memory of unscraped histograms bounded; never returns. Dropping the future stops it.
@@ -116,6 +118,7 @@ fn install() -> PrometheusHandle {
     crate::serve::describe_metrics();
     crate::security::describe_metrics();
     crate::quota::describe_metrics();
+    crate::db::describe_metrics();
     handle
 }
 

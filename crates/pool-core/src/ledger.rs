@@ -7,7 +7,7 @@ use crate::estimate::Estimate;
 use crate::peaks::Peaks;
 use crate::queue::{Checks, Queue, Waiter};
 use crate::slots::{Hold, Phase, Slots};
-use crate::{Action, CloseReason, Event, Mode, Refusal, Rules, Sizer, SlotId, Snapshot, Totals, WaiterId};
+use crate::{Action, CloseReason, Event, Mode, Refusal, Rules, Sizer, SlotId, Snapshot, Totals, Usage, WaiterId};
 
 mod bounds;
 mod calendar;
@@ -38,6 +38,8 @@ pub struct Ledger {
     pinned: bool,
     /// What the sizer wanted last.
     recommended: u32,
+    /// The most that it would want.
+    most: u32,
     slots: Slots,
     queue: Queue,
     openings: Openings,
@@ -64,6 +66,7 @@ impl Ledger {
             limit: rules.initial_limit,
             pinned: false,
             recommended: rules.initial_limit,
+            most: sizer.most(),
             sizer,
             slots: Slots::default(),
             queue: Queue::default(),
@@ -294,7 +297,7 @@ impl Ledger {
         let counts = self.slots.counts();
         let oldest = self.slots.leased().map(|(_, hold)| hold.acquired).min();
         let mut totals = self.totals;
-        totals.busy_seconds += self.busy_within(now.saturating_duration_since(self.noted_at));
+        totals.usage.add(&self.level(), now.saturating_duration_since(self.noted_at));
         Snapshot {
             limit: self.permits(),
             recommended_limit: self.recommended,
@@ -383,23 +386,28 @@ impl Ledger {
         self.actions.push_back(Action::Tell(Event::LimitChanged { from, to, reason }));
     }
 
-    /// The seconds of all leases together within this time, in which no count has changed.
-    fn busy_within(&self, passed: Duration) -> f64 {
+    /// What is in use at this moment, and what there is.
+    fn level(&self) -> Usage {
         let counts = self.slots.counts();
-        f64::from(counts.leased + counts.suspect) * passed.as_secs_f64()
+        Usage {
+            busy: f64::from(counts.in_use() + counts.suspect),
+            waiting: f64::from(self.waiting_for_a_place()),
+            capacity: f64::from(self.lendable() + counts.suspect),
+        }
     }
 
-    /// Adds up what was in use and what was asked for, before a count changes.
+    /// Adds up what was in use and what was asked for, before anything changes that says how much that is, or how much there may be.
     fn note(&mut self, now: Instant) {
         let in_use = self.slots.counts().in_use();
         self.peaks.note(now, in_use);
         if now <= self.noted_at {
             return;
         }
+        let passed = now.saturating_duration_since(self.noted_at);
+        let level = self.level();
+        self.totals.usage.add(&level, passed);
         let asked_for = in_use.saturating_add(self.waiting_for_a_place());
-        if asked_for > 0 || self.slots.counts().suspect > 0 {
-            let passed = now.saturating_duration_since(self.noted_at);
-            self.totals.busy_seconds += self.busy_within(passed);
+        if asked_for > 0 {
             self.ticker.offered += passed * asked_for;
             self.ticker.used += passed * in_use;
         }

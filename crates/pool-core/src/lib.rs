@@ -61,7 +61,7 @@ pub use queue::WaiterId;
 pub use rules::{Mode, Rules, Sizing};
 pub use sizer::{Fixed, Knee, Sample, Sizer, Staffing, Target};
 pub use slots::SlotId;
-pub use snapshot::{Breaker, Snapshot, Totals};
+pub use snapshot::{Breaker, Snapshot, Totals, Usage};
 pub use standstill::Standstill;
 
 /// The examples of the README hold.

@@ -65,6 +65,12 @@ pub trait Sizer: Debug + Send {
         false
     }
 
+    /// The largest limit that it would want by now, however much were asked for, where it knows of one: traffic that needs as much is
+    /// close to being refused. Asked after each tick.
+    fn most(&self) -> u32 {
+        u32::MAX
+    }
+
     /// Whether it makes use of [`Sample::lock_waits`], which costs a statement each second while the limit is used up.
     fn wants_lock_waits(&self) -> bool {
         false

@@ -138,8 +138,8 @@ pub struct Totals {
     pub limit_raised: u64,
     /// Times the limit went down.
     pub limit_lowered: u64,
-    /// Seconds that leases were out, suspects too, summed: its rate over the ceiling is the exact mean utilisation.
-    pub busy_seconds: f64,
+    /// What of the pool was used, and what there was.
+    pub usage: Usage,
     /// Time in which the pool did not run although it should have: its process was stopped, or had no turn.
     pub stood_still: Duration,
 }
@@ -167,5 +167,46 @@ impl Totals {
     #[must_use]
     pub const fn closed_for(&self, reason: CloseReason) -> u64 {
         self.closed_for[reason as usize]
+    }
+}
+
+/// Seconds of connections, summed: between two moments the differences are exact means, however far apart these are.
+///
+/// What is *busy* and what *waits* over the *capacity* is the pool's utilisation: at 1 the next caller of ordinary work finds no
+/// place. It says the same of a fixed pool, of a small one and of one whose limit moves. It is more than 1 where callers wait, or
+/// where critical work is in the reserve.
+///
+/// ```
+/// use forebay_pool_core::Usage;
+/// let then = Usage { busy: 10.0, waiting: 0.0, capacity: 60.0 };
+/// let now = Usage { busy: 55.0, waiting: 3.0, capacity: 120.0 };
+/// assert_eq!(now.utilisation_since(&then), Some(0.8));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Connections on loan, those of suspects too, or being cleaned.
+    pub busy: f64,
+    /// Callers that wait and that more places would help.
+    pub waiting: f64,
+    /// How many connections would be busy if ordinary work had all that it may be given: the limit of a fixed pool; the most that
+    /// the sizer lets an adaptive one grow to; no more than fits beside the reserve into the ceiling; and what suspects hold.
+    pub capacity: f64,
+}
+
+impl Usage {
+    /// The mean utilisation since then; `None` where no time has passed.
+    #[must_use]
+    pub fn utilisation_since(&self, then: &Self) -> Option<f64> {
+        let capacity = self.capacity - then.capacity;
+        let asked_for = self.busy - then.busy + self.waiting - then.waiting;
+        (capacity > 0.0).then(|| asked_for / capacity)
+    }
+
+    /// Adds a time in which so many were busy and waited, out of so many.
+    pub fn add(&mut self, level: &Self, passed: Duration) {
+        let seconds = passed.as_secs_f64();
+        self.busy += level.busy * seconds;
+        self.waiting += level.waiting * seconds;
+        self.capacity += level.capacity * seconds;
     }
 }

@@ -115,7 +115,7 @@ pub use detached::Detached;
 pub use error::{AcquireError, Holder, PoolError, Timeout, classify, describe};
 pub use forebay_pool_core::{
     Breaker, Class, CloseReason, Event, Fixed, Knee, Mode, OpenReason, Resize, Rules, Sample, ShedReason, Sizer,
-    Sizing, Snapshot, Staffing, Target, Totals,
+    Sizing, Snapshot, Staffing, Target, Totals, Usage,
 };
 pub use history::Happening;
 pub use lease::Lease;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use forebay_pool_core::{
     Acquired, Action, Activity, Ask as LedgerAsk, Health, Ledger, OpenFailure, Opening, Refusal, Return, Rules, Sizer,
-    SlotId, WaiterId,
+    SlotId, Usage, WaiterId,
 };
 
 use crate::chance::{Chance, Purpose, stream, uniform};
@@ -61,6 +61,12 @@ impl Ours {
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What of it was used until now.
+    #[must_use]
+    pub fn usage(&self, now: Duration) -> Usage {
+        self.ledger.snapshot(self.moment(now)).totals.usage
     }
 
     fn moment(&self, at: Duration) -> Instant {

@@ -1,12 +1,11 @@
 use std::error::Error;
 
 use forebay_pool::{Acquire, AcquireError, Admission, describe};
-use sqlx::pool::PoolConnection;
 use sqlx::{Acquire as _, Postgres};
 
 use super::Conn;
 use super::conn::Inner;
-use super::stock::Stock;
+use super::stock::{Counted, Stock};
 use crate::timing::Using;
 
 /// A connection on loan from either pool; released on drop.
@@ -22,7 +21,7 @@ pub struct Lease {
 #[derive(Debug)]
 pub(super) enum Held {
     Forebay(forebay_pool::Lease),
-    Stock(PoolConnection<Postgres>),
+    Stock(Counted),
 }
 
 pub(super) enum Acquiring {

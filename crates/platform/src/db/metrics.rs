@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use forebay_pool::{AcquireError, Class, Event, Holder, Observer, TicketFate};
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use super::DbSnapshot;
 
@@ -63,14 +63,78 @@ impl Observer for PoolMetrics {
     }
 }
 
+/// Says what the metrics of a pool mean.
+pub(crate) fn describe_metrics() {
+    for (name, text) in [
+        (
+            "admission_decisions_total",
+            "Requests that got a connection, or were refused before anything was done for them, by class and reason",
+        ),
+        ("admission_tickets_total", "Retry tickets that were shown, by what they were worth"),
+        ("admission_would_shed_total", "Requests that would have been refused if the pool did not only report"),
+        ("db_client_connection_timeouts_total", "Callers whose time ended before they had a connection"),
+        (
+            "pool_busy_connection_seconds_total",
+            "Time for which connections were on loan or being cleaned, of all of them together",
+        ),
+        (
+            "pool_capacity_connection_seconds_total",
+            "The same if ordinary work had had all connections that it may be given",
+        ),
+        ("pool_waiting_seconds_total", "Time for which callers waited for a place, of all of them together"),
+        ("pool_checks_total", "Idle connections that were asked whether they are well before they were lent"),
+        ("pool_connect_failures_total", "Attempts to connect that failed: the server said so, or was not reached"),
+        ("pool_connections_closed_total", "Connections closed, by why"),
+        ("pool_connections_opened_total", "Connections opened, by what for"),
+        (
+            "pool_leaks_suspected_total",
+            "Leases that ran no statement for a while and lost their place, by where they were taken",
+        ),
+        ("pool_limit_changes_total", "Moves of the limit, by direction and reason"),
+        ("pool_nested_acquires_total", "Callers that waited while their own task held a lease"),
+        ("pool_quarantined_total", "Connections that came back dirty and had to be cleaned"),
+        ("pool_reclaimed_total", "Leases whose connection was taken back, by where they were taken"),
+        ("pool_unavailable_total", "Callers refused because no connection could be opened"),
+        ("pool_waits_cancelled_total", "Callers that left while they waited"),
+    ] {
+        describe_counter!(name, text);
+    }
+    for (name, text) in [
+        ("db_client_connections", "Connections by state"),
+        ("db_client_connection_idle_min", "Connections kept open without traffic"),
+        ("db_client_connection_max", "The most connections that may exist"),
+        ("db_client_connection_pending_requests", "Callers that wait for a connection"),
+        ("pool_breaker_closed", "Whether connections can be opened, as far as is known: 1 or 0"),
+        ("pool_limit", "How many leases ordinary work may have out at once"),
+        ("pool_oldest_hold_seconds", "How long the oldest lease is out"),
+        ("pool_oldest_wait_seconds", "How long the first of those who wait has waited"),
+        ("pool_predicted_wait_seconds", "How long the next caller of class normal would wait"),
+        ("pool_recommended_limit", "What the sizer would make of the limit if nothing stood in its way"),
+        ("pool_reserve", "How many more leases critical work may have out"),
+        ("pool_suspects", "Leases that run no statement and whose places were given to others"),
+        ("pool_waiters", "Callers that wait for a connection, by class"),
+    ] {
+        describe_gauge!(name, text);
+    }
+    for (name, text) in [
+        ("admission_retry_after_seconds", "After how long those who were refused are told to come back"),
+        ("db_client_connection_create_time_seconds", "How long it took to open a connection, or to fail"),
+        ("db_client_connection_use_time_seconds", "How long connections were on loan"),
+        ("db_client_connection_wait_time_seconds", "How long those who got a connection had waited"),
+        ("pool_handover_latency_seconds", "From the grant of a connection to the caller that wakes up with it"),
+    ] {
+        describe_histogram!(name, text);
+    }
+}
+
 /// Sets what a scrape reads.
 pub(super) fn export(snapshot: &DbSnapshot) {
     let totals = snapshot.totals;
-    gauge!("db_client_connection_count", "state" => "used").set(snapshot.in_use + snapshot.suspects);
-    gauge!("db_client_connection_count", "state" => "idle").set(snapshot.idle);
-    gauge!("db_client_connection_count", "state" => "opening").set(snapshot.opening);
-    gauge!("db_client_connection_count", "state" => "checking").set(snapshot.checking);
-    gauge!("db_client_connection_count", "state" => "closing").set(snapshot.closing);
+    gauge!("db_client_connections", "db_client_connection_state" => "used").set(snapshot.in_use + snapshot.suspects);
+    gauge!("db_client_connections", "db_client_connection_state" => "idle").set(snapshot.idle);
+    gauge!("db_client_connections", "db_client_connection_state" => "opening").set(snapshot.opening);
+    gauge!("db_client_connections", "db_client_connection_state" => "checking").set(snapshot.checking);
+    gauge!("db_client_connections", "db_client_connection_state" => "closing").set(snapshot.closing);
     gauge!("db_client_connection_max").set(snapshot.ceiling);
     gauge!("db_client_connection_idle_min").set(snapshot.min_idle);
     gauge!("db_client_connection_pending_requests").set(snapshot.waiting);
@@ -86,9 +150,10 @@ pub(super) fn export(snapshot: &DbSnapshot) {
     gauge!("pool_breaker_closed").set(if snapshot.breaker == "closed" { 1.0 } else { 0.0 });
     gauge!("pool_suspects").set(snapshot.suspects);
     gauge!("pool_oldest_hold_seconds").set(snapshot.oldest_hold_ms / 1_000.0);
-    // Its rate over the ceiling is the exact mean utilisation, at any scrape interval. It only rises; a gauge carries it
-    // because the recorder's counters are whole numbers.
+    // What was busy and waited over what there was is the exact mean utilisation, at any scrape interval.
     gauge!("pool_busy_connection_seconds_total").set(totals.busy_seconds);
+    gauge!("pool_waiting_seconds_total").set(totals.waiting_seconds);
+    gauge!("pool_capacity_connection_seconds_total").set(totals.capacity_seconds);
     counter!("admission_would_shed_total").absolute(totals.would_shed);
     counter!("pool_unavailable_total").absolute(totals.unavailable);
     for (reason, opened) in &snapshot.opened_for {

@@ -177,6 +177,8 @@ pub struct TotalsView {
     pub cleared: u64,
     pub nested: u64,
     pub busy_seconds: f64,
+    pub waiting_seconds: f64,
+    pub capacity_seconds: f64,
 }
 
 fn ms(duration: Duration) -> f64 {
@@ -256,7 +258,9 @@ impl DbSnapshot {
                 checks_failed: totals.checks_failed,
                 cleared: totals.cleared,
                 nested: totals.nested,
-                busy_seconds: totals.busy_seconds,
+                busy_seconds: totals.usage.busy,
+                waiting_seconds: totals.usage.waiting,
+                capacity_seconds: totals.usage.capacity,
             },
         }
     }

@@ -1,10 +1,12 @@
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use forebay_pool::{AcquireError, Admission, Snapshot, Timeout, describe};
+use forebay_pool::{AcquireError, Admission, Snapshot, Timeout, Usage, describe};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
+use tokio::time::Instant;
 
 /// sqlx's own pool, as it is. Only what it does not tell is counted around it.
 #[derive(Clone, Debug)]
@@ -13,11 +15,50 @@ pub(super) struct Stock {
     told: Arc<Told>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Told {
-    waiting: AtomicU32,
+    seconds: Mutex<Seconds>,
     granted: AtomicU64,
     timed_out: AtomicU64,
+}
+
+/// What is in use and waited for, and for how long.
+#[derive(Debug)]
+struct Seconds {
+    leased: u32,
+    waiting: u32,
+    capacity: u32,
+    usage: Usage,
+    since: Instant,
+}
+
+impl Seconds {
+    fn usage(&self, now: Instant) -> Usage {
+        let level = Usage { busy: self.leased.into(), waiting: self.waiting.into(), capacity: self.capacity.into() };
+        let mut usage = self.usage;
+        usage.add(&level, now.saturating_duration_since(self.since));
+        usage
+    }
+}
+
+impl Told {
+    fn new(capacity: u32) -> Self {
+        let since = Instant::now();
+        let seconds = Seconds { leased: 0, waiting: 0, capacity, usage: Usage::default(), since };
+        Self { seconds: Mutex::new(seconds), granted: AtomicU64::new(0), timed_out: AtomicU64::new(0) }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Seconds)) {
+        let mut seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        (seconds.usage, seconds.since) = (seconds.usage(now), now);
+        change(&mut seconds);
+    }
+
+    fn waiting_and_usage(&self) -> (u32, Usage) {
+        let seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner);
+        (seconds.waiting, seconds.usage(Instant::now()))
+    }
 }
 
 /// Counts one caller as waiting until dropped.
@@ -25,20 +66,55 @@ struct Waiting<'t>(&'t Told);
 
 impl<'t> Waiting<'t> {
     fn new(told: &'t Told) -> Self {
-        told.waiting.fetch_add(1, Ordering::Relaxed);
+        told.change(|seconds| seconds.waiting += 1);
         Self(told)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.change(|seconds| seconds.waiting -= 1);
+    }
+}
+
+/// A connection of the stock pool, counted as leased until dropped.
+#[derive(Debug)]
+pub(super) struct Counted {
+    connection: PoolConnection<Postgres>,
+    told: Arc<Told>,
+}
+
+impl Counted {
+    fn new(connection: PoolConnection<Postgres>, told: &Arc<Told>) -> Self {
+        told.change(|seconds| seconds.leased += 1);
+        Self { connection, told: Arc::clone(told) }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.told.change(|seconds| seconds.leased -= 1);
+    }
+}
+
+impl Deref for Counted {
+    type Target = PoolConnection<Postgres>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.connection
+    }
+}
+
+impl DerefMut for Counted {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.connection
     }
 }
 
 impl Stock {
     pub(super) fn new(pool: PgPool) -> Self {
-        Self { pool: Arc::new(RwLock::new(pool)), told: Arc::default() }
+        let told = Arc::new(Told::new(pool.options().get_max_connections()));
+        Self { pool: Arc::new(RwLock::new(pool)), told }
     }
 
     fn pool(&self) -> PgPool {
@@ -47,11 +123,13 @@ impl Stock {
 
     #[cfg(feature = "fault-seam")]
     pub(super) fn replace(&self, pool: PgPool) -> PgPool {
+        let capacity = pool.options().get_max_connections();
+        self.told.change(|seconds| seconds.capacity = capacity);
         std::mem::replace(&mut *self.pool.write().unwrap_or_else(PoisonError::into_inner), pool)
     }
 
-    pub(super) async fn acquire(&self, admission: &Admission) -> Result<PoolConnection<Postgres>, AcquireError> {
-        let begun = tokio::time::Instant::now();
+    pub(super) async fn acquire(&self, admission: &Admission) -> Result<Counted, AcquireError> {
+        let begun = Instant::now();
         let waiting = Waiting::new(&self.told);
         let outcome = self.pool().acquire().await;
         drop(waiting);
@@ -59,7 +137,7 @@ impl Stock {
             Ok(connection) => {
                 self.told.granted.fetch_add(1, Ordering::Relaxed);
                 admission.begin();
-                Ok(connection)
+                Ok(Counted::new(connection, &self.told))
             }
             Err(error) => Err(self.refusal(error, admission, begun.elapsed())),
         }
@@ -96,7 +174,7 @@ impl Stock {
         snapshot.min_idle = pool.options().get_min_connections();
         snapshot.idle = idle;
         snapshot.leased = pool.size().saturating_sub(idle);
-        snapshot.waiting = self.told.waiting.load(Ordering::Relaxed);
+        (snapshot.waiting, snapshot.totals.usage) = self.told.waiting_and_usage();
         snapshot.totals.granted = self.told.granted.load(Ordering::Relaxed);
         snapshot.totals.timed_out = self.told.timed_out.load(Ordering::Relaxed);
         snapshot

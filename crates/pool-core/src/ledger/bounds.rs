@@ -23,6 +23,7 @@ impl Ledger {
         if !faults.is_empty() {
             return Err(faults);
         }
+        self.note(now);
         self.rules = Rules { initial_limit: self.rules.initial_limit, ..rules };
         if let Some(limit) = resize.limit {
             self.pinned = limit > 0;
@@ -52,6 +53,7 @@ impl Ledger {
         if !faults.is_empty() {
             return Err(faults);
         }
+        self.note(now);
         if rules.lifetime != self.rules.lifetime {
             self.slots.expire_all_by(rules.lifetime.map(|lifetime| now + lifetime));
         }

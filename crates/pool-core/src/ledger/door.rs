@@ -239,8 +239,12 @@ impl Ledger {
 
     /// Whether the limit goes up as soon as it is seen to be used up.
     fn may_grow(&self) -> bool {
-        let follows = self.rules.sizing == Sizing::Adaptive && !self.pinned;
-        follows && self.limit < self.room() && self.sizer.guesses()
+        self.follows() && self.limit < self.room() && self.sizer.guesses()
+    }
+
+    /// Whether the limit is the sizer's.
+    fn follows(&self) -> bool {
+        self.rules.sizing == Sizing::Adaptive && !self.pinned
     }
 
     /// Whether somebody of this rank or a more important one has been waiting for a while, but for short pauses. A class held
@@ -257,6 +261,12 @@ impl Ledger {
     /// The limit in force: the ceiling wins, and what suspects hold is not there to be lent.
     pub(super) fn permits(&self) -> u32 {
         self.limit.min(self.room()).max(1)
+    }
+
+    /// How many leases ordinary work may have out when it has all that it can be given.
+    pub(super) fn lendable(&self) -> u32 {
+        let most = if self.follows() { self.most } else { self.limit };
+        most.min(self.room()).max(1)
     }
 
     /// The largest limit that fits together with its reserve into the ceiling without the suspects.

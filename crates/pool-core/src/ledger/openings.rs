@@ -161,6 +161,7 @@ impl Ledger {
     /// A connection is open: to the oldest waiter, or to the idle ones. `chance` in `[0, 1)` spreads the end of its life.
     pub fn opened(&mut self, now: Instant, opening: Opening, chance: f64) {
         let Opening { slot, begun, reason, replaces, .. } = opening;
+        self.note(now);
         let took = self.running(now).saturating_duration_since(begun);
         let openings = &mut self.openings;
         openings.failures = 0;
@@ -186,6 +187,7 @@ impl Ledger {
 
     /// It could not be opened. `chance` in `[0, 1)` spreads the next attempt (full jitter).
     pub fn open_failed(&mut self, now: Instant, opening: Opening, failure: OpenFailure, chance: f64) {
+        self.note(now);
         self.slots.remove(opening.slot);
         self.openings.under_way.retain(|(other, _)| *other != opening.slot);
         self.totals.open_failed += 1;

@@ -9,6 +9,7 @@ use crate::{Action, CloseReason, SlotId, WaiterId};
 impl Ledger {
     /// Serves whoever can be served, and opens what is missing. Called after every change.
     pub(super) fn pump(&mut self, now: Instant) {
+        self.note(now);
         self.openings.age_learned(now);
         if self.queue.next_end().is_some_and(|end| end <= now) {
             self.end_waits(now);

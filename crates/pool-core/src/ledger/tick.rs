@@ -207,7 +207,7 @@ impl Ledger {
             Sizing::Fixed => Target { limit: initial_limit, reason: "fixed" },
             Sizing::Shadow | Sizing::Adaptive => self.sizer.tick(self.running(now), sample),
         };
-        self.recommended = target.limit;
+        (self.recommended, self.most) = (target.limit, self.sizer.most());
         if self.pinned {
             return;
         }

@@ -297,6 +297,11 @@ impl Sizer for Knee {
         self.course == Course::Climb
     }
 
+    /// The cap, without what is tried beside it. A guess too: whoever uses it up has it raised, and is refused where that does not help.
+    fn most(&self) -> u32 {
+        self.cap.map_or(u32::MAX, |cap| whole(cap.exp()).max(1))
+    }
+
     fn wants_lock_waits(&self) -> bool {
         true
     }

@@ -15,6 +15,7 @@ fn the_ledger_agrees_with_a_naive_account_after_any_events() {
             world.agrees();
             world.wastes_nothing();
             world.stays_shut();
+            world.uses_no_less_than(&before.totals.usage);
             let ceiling = before.ceiling.max(world.snapshot().ceiling) as usize;
             assert!(world.open() <= ceiling.max(open_before), "opened above the ceiling");
         }

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use forebay_pool_core::{
     Acquired, Action, Activity, Ask, Class, CloseReason, Event, Health, Ledger, OpenFailure, Opening, Refusal, Resize,
-    Return, Rules, ShedReason, Sizer, SlotId, Snapshot, Staffing, Standstill, WaiterId,
+    Return, Rules, ShedReason, Sizer, SlotId, Snapshot, Staffing, Standstill, Usage, WaiterId,
 };
 
 /// A shell without a database: it carries the ledger's actions out by hand, when a test says so, and keeps its own
@@ -404,6 +404,13 @@ impl World {
             + self.closing.len()
             + self.leased.len()
             + self.idle.len()
+    }
+
+    /// What is counted never goes back, whatever changes beside it: it would look like a new process.
+    pub(crate) fn uses_no_less_than(&self, before: &Usage) {
+        let now = self.snapshot().totals.usage;
+        let goes_on = now.busy >= before.busy && now.waiting >= before.waiting && now.capacity >= before.capacity;
+        assert!(goes_on, "{before:?}, and then {now:?}");
     }
 
     /// Whether a connection is idle that could be lent without a question.

@@ -7,3 +7,4 @@ mod ours;
 mod repeatable;
 mod short;
 mod size;
+mod utilisation;

@@ -32,7 +32,7 @@ have_postgres() {
 # The bouncers that tests run lie where an ordinary user's shell may not look.
 have_daemon() { have "$1" || [ -x "/usr/sbin/$1" ] || [ -x "/usr/local/sbin/$1" ]; }
 
-# The names that this system's packages have for: postgres, cc, curl, pip, chromium, pgbouncer, pgpool, node, tsc.
+# The names that this system's packages have for: postgres, cc, curl, pip, chromium, pgbouncer, pgpool, node, tsc, prometheus, alertmanager.
 package_for() {
     case "$manager:$1" in
         dnf:postgres) echo postgresql-server ;;
@@ -50,6 +50,7 @@ package_for() {
         apt-get:node | dnf:node | apk:node | pacman:node) echo nodejs ;;
         apt-get:tsc) echo node-typescript ;;
         *:tsc) echo typescript ;;
+        apt-get:alertmanager) echo prometheus-alertmanager ;;
         *:cc) echo gcc ;;
         *) echo "$1" ;;
     esac
@@ -84,11 +85,12 @@ makes_a_server() {
 
 no_server_line() { echo "mkdir -p /etc/postgresql-common && echo create_main_cluster=false >/etc/$createcluster"; }
 
-# Debian's packages of bouncers start a service each, which nobody here wants: these are ended, and not started again.
+# Debian's packages of bouncers and of Prometheus start a service each, which nobody here wants (Prometheus takes port 9090, the admin
+# listener's): these are ended, and not started again.
 services_off() {
     [ "$manager" = apt-get ] || return 0
     services=
-    for service in pgbouncer pgpool2; do
+    for service in pgbouncer pgpool2 prometheus prometheus-alertmanager; do
         case " $packages " in *" $service "*) services="$services $service" ;; esac
     done
     [ -z "$services" ] || echo "systemctl disable --now$services >/dev/null 2>&1 || :"
@@ -161,7 +163,8 @@ install() {
     }
 }
 
-# set_up NEED...: cargo, a linker, and those of `postgres`, `curl`, `pip`, `chromium`, `pgbouncer`, `pgpool`, `node` and `tsc` that are named.
+# set_up NEED...: cargo, a linker, and those of `postgres`, `curl`, `pip`, `chromium`, `pgbouncer`, `pgpool`, `node`, `tsc`, `prometheus`
+# and `alertmanager` that are named.
 set_up() {
     find_cargo
     missing=
@@ -171,6 +174,9 @@ set_up() {
             postgres) have_postgres || missing="$missing postgres" ;;
             pip) python3 -m pip --version >/dev/null 2>&1 || missing="$missing pip" ;;
             chromium) have chromium || have chromium-browser || missing="$missing chromium" ;;
+            # Their tools: promtool comes with the one, amtool with the other.
+            prometheus) have promtool || missing="$missing prometheus" ;;
+            alertmanager) have amtool || missing="$missing alertmanager" ;;
             pgbouncer | pgpool) have_daemon "$need" || missing="$missing $need" ;;
             *) have "$need" || missing="$missing $need" ;;
         esac

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod admin;
 pub mod admit;
+pub mod alarm;
 pub mod audit;
 pub mod cleaning;
 pub mod client;

@@ -1,6 +1,12 @@
 //! The public router's layers, and a listener that nobody stops by being slow.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use axum::{
     Router,
@@ -46,12 +52,43 @@ const DURATION: &str = "http_server_request_duration_seconds";
 /// The target of the access log.
 pub(crate) const ACCESS: &str = "access";
 const ACTIVE: &str = "http_server_active_requests";
+/// Whose the requests are that match no route.
+const NO_SERVICE: &str = "none";
 
 /// Says what the metrics of this module mean.
 pub(crate) fn describe_metrics() {
     metrics::describe_histogram!(DURATION, metrics::Unit::Seconds, "From the request's head to the answer's head");
     metrics::describe_gauge!(ACTIVE, "Requests that have not been answered");
     listener::describe_metrics();
+}
+
+/// How many requests this process has answered, and how many of these badly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// All that were for a service.
+    pub all: u64,
+    /// Those that failed or were refused, and those of clients that left.
+    pub bad: u64,
+}
+
+static ALL: AtomicU64 = AtomicU64::new(0);
+static BAD: AtomicU64 = AtomicU64::new(0);
+
+impl Answers {
+    /// Since the process began.
+    #[must_use]
+    pub fn until_now() -> Self {
+        // In the order against that of counting: never more bad ones than there are.
+        let bad = BAD.load(Ordering::Acquire);
+        Self { all: ALL.load(Ordering::Acquire), bad }
+    }
+
+    fn count(service: &str, outcome: &str) {
+        if service != NO_SERVICE {
+            ALL.fetch_add(1, Ordering::Release);
+            BAD.fetch_add(u64::from(outcome != "ok"), Ordering::Release);
+        }
+    }
 }
 
 /// Measures every request of `router` under the name of its service. For a router without a fallback: requests that
@@ -76,7 +113,7 @@ pub struct Edge {
 /// be of another type than it says, and none is kept by a cache unless it says so.
 pub fn public(router: Router, edge: Edge) -> Router {
     let router = router
-        .merge(measured(Router::new().fallback(problem::not_found), "none"))
+        .merge(measured(Router::new().fallback(problem::not_found), NO_SERVICE))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::custom(answer_panic));
     let router = match edge.origins.layer() {
@@ -195,6 +232,7 @@ impl Drop for Measurement {
         if let Some(path) = self.path.take() {
             self.log(&path);
         }
+        Answers::count(self.service, self.outcome);
         let labels = [
             ("service", self.service.into()),
             ("method", self.method.into()),

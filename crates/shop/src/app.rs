@@ -6,6 +6,7 @@ use axum::Router;
 use forebay_catalog::stock::Follower;
 use forebay_platform::{
     admin::{Admin, Bounds, Guard, Live, ProbeSession, Readiness},
+    alarm,
     db::Db,
     serve::{self, Drained, Limits},
     telemetry::Metrics,
@@ -67,6 +68,7 @@ impl App {
             let metrics = metrics.clone();
             async move { metrics.keep_up().await }
         });
+        companions.spawn(alarm::watch(self.db.clone()));
         if let Some(keys) = self.services.keys.clone() {
             companions.spawn(keys.keep_fresh());
         }

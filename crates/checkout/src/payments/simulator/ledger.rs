@@ -31,10 +31,10 @@ pub(super) trait Question: Sync {
 }
 
 impl Ledger {
-    /// Commits without waiting for the disk. Whatever our own transactions say of a charge is written to the same log
-    /// after it, so a crash cannot keep what they say and lose the charge.
+    /// A charge is on the disk before anybody hears of it, whatever the database's default: a shop outlives the crash of its
+    /// server, and writes down then what it was told before.
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        let options = options.options([("synchronous_commit", "off")]);
+        let options = options.options([("synchronous_commit", "on")]);
         Self { options, addresses: Addresses::default(), connection: Mutex::new(None) }
     }
 
@@ -265,4 +265,28 @@ fn named(name: &str) -> Outcome {
 
 fn refund_named(name: &str) -> RefundOutcome {
     if name == "succeeded" { RefundOutcome::Succeeded } else { RefundOutcome::Refused }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_embedded::testing::database;
+
+    use super::*;
+
+    struct Durability;
+
+    impl Question for Durability {
+        type Answer = String;
+
+        async fn ask(&self, connection: &mut PgConnection) -> Result<String, Error> {
+            sqlx::query_scalar("select current_setting('synchronous_commit')").fetch_one(connection).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_charge_is_on_the_disk_before_it_is_answered_also_where_the_database_does_not_wait_for_it() {
+        let database = database().await;
+        let hasty = database.options().options([("synchronous_commit", "off")]);
+        assert_eq!(Ledger::new(hasty).ask(&Durability).await.unwrap(), "on");
+    }
 }

@@ -6,8 +6,7 @@ use http::{
 };
 
 /// Whether HTML is named as a type that is wanted: `curl` takes anything, and names nothing.
-#[must_use]
-pub fn wants_html(request: &HeaderMap) -> bool {
+pub(crate) fn wants_html(request: &HeaderMap) -> bool {
     let accepted = request.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.flat_map(|list| list.split(',')).any(|range| {
         let mut parts = range.split(';').map(str::trim);
@@ -18,8 +17,7 @@ pub fn wants_html(request: &HeaderMap) -> bool {
 }
 
 /// Where the request was sent to, if it is no more than a host and a port: it stands in lines for a shell.
-#[must_use]
-pub fn host(request: &HeaderMap) -> Option<&str> {
+pub(crate) fn host(request: &HeaderMap) -> Option<&str> {
     let host = request.get(HOST)?.to_str().ok()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'[' | b']');
     (!host.is_empty() && host.bytes().all(plain)).then_some(host)

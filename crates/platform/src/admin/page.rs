@@ -1,19 +1,8 @@
 //! The page at `/`: static files without a build step, which know `/pool` and `/pool/live` and nothing else.
 
-use std::sync::Arc;
+use axum::{Router, body::Bytes};
 
-use axum::{
-    Router,
-    body::Bytes,
-    response::{IntoResponse as _, Response},
-    routing::{MethodRouter, get},
-};
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY, X_FRAME_OPTIONS},
-};
-
-use crate::{etag::Document, visitor};
+use crate::front::{DRAWING, Front, SCRIPT, STYLE};
 
 /// What the page loads, by its path.
 const ASSETS: [(&str, &str, &str); 7] = [
@@ -22,20 +11,17 @@ const ASSETS: [(&str, &str, &str); 7] = [
     ("/assets/findings.js", SCRIPT, include_str!("../../assets/admin/findings.js")),
     ("/assets/page.js", SCRIPT, include_str!("../../assets/admin/page.js")),
     ("/assets/stream.js", SCRIPT, include_str!("../../assets/admin/stream.js")),
-    ("/assets/page.css", "text/css; charset=utf-8", include_str!("../../assets/admin/page.css")),
-    ("/assets/mark.svg", "image/svg+xml", include_str!("../../assets/admin/mark.svg")),
+    ("/assets/page.css", STYLE, include_str!("../../assets/admin/page.css")),
+    ("/assets/mark.svg", DRAWING, include_str!("../../assets/admin/mark.svg")),
 ];
-const PAGE: &str = include_str!("../../assets/admin/page.html");
-const COMMANDS: &str = include_str!("../../assets/admin/commands.txt");
 
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-
-/// No script, style or picture but our own, none of them inside the page, and no text that becomes HTML.
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; \
-                      require-trusted-types-for 'script'; trusted-types 'none'";
-
-/// The address in the commands, where the request does not name one that can be shown.
-const USUAL_HOST: &str = "127.0.0.1:9090";
+const FRONT: Front = Front {
+    page: include_str!("../../assets/admin/page.html"),
+    commands: include_str!("../../assets/admin/commands.txt"),
+    usual_host: "127.0.0.1:9090",
+    kept_by: "private",
+    referrer: "no-referrer",
+};
 
 /// Whether this is the page or a part of it: it is the same for everybody, and says nothing of the process. A browser that
 /// opens an address can show no token.
@@ -45,49 +31,15 @@ pub(super) fn is_part(path: &str) -> bool {
 
 /// `/`, and what it loads from `/assets/`.
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let page = Arc::new(page());
-    let router = Router::new().route("/", get(move |headers: HeaderMap| async move { front(&page, &headers) }));
-    ASSETS.into_iter().fold(router, |router, (path, kind, text)| router.route(path, asset(kind, text)))
-}
-
-/// Kept by browsers, and asked for by its tag each time: after an update no old script meets a new page.
-fn document(kind: &'static str, text: &'static str) -> Document {
-    let policy = HeaderValue::from_static("private, no-cache");
-    Document::new(Bytes::from_static(text.as_bytes()), HeaderValue::from_static(kind), policy)
-}
-
-fn page() -> Document {
-    let headers = [
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (REFERRER_POLICY, "no-referrer"),
-        (X_FRAME_OPTIONS, "DENY"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (VARY, "Accept"),
-    ];
-    let page = document("text/html; charset=utf-8", PAGE);
-    headers.into_iter().fold(page, |page, (name, value)| page.with(name, HeaderValue::from_static(value)))
-}
-
-fn asset<S: Clone + Send + Sync + 'static>(kind: &'static str, text: &'static str) -> MethodRouter<S> {
-    let document = Arc::new(document(kind, text));
-    get(move |headers: HeaderMap| async move { document.answer(&headers) })
-}
-
-/// The page for who asks for HTML, the commands for everybody else.
-fn front(page: &Document, request: &HeaderMap) -> Response {
-    if visitor::wants_html(request) {
-        return page.answer(request);
-    }
-    let commands = COMMANDS.replace(USUAL_HOST, visitor::host(request).unwrap_or(USUAL_HOST));
-    ([(CONTENT_TYPE, "text/plain; charset=utf-8"), (VARY, "Accept")], commands).into_response()
+    FRONT.router(ASSETS.map(|(path, kind, text)| (path, kind, Bytes::from_static(text.as_bytes()))))
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use axum::{body::Body, routing::get};
     use http::{
-        Request, StatusCode,
-        header::{ACCEPT, HOST},
+        HeaderMap, HeaderName, Request, StatusCode,
+        header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, VARY},
     };
     use http_body_util::BodyExt as _;
     use tower::ServiceExt as _;
@@ -128,7 +80,8 @@ mod tests {
 
     #[tokio::test]
     async fn everything_that_the_page_or_a_module_names_is_there() {
-        let of_page = PAGE.split("\"/assets/").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned);
+        let of_page =
+            FRONT.page.split("\"/assets/").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned);
         let of_modules = ASSETS.iter().flat_map(|(_, _, text)| {
             text.split("from \"./").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned)
         });

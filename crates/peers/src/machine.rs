@@ -50,6 +50,14 @@ impl Machine {
             packages: ["sqlx", "deadpool", "bb8", "tokio"].map(|name| (name.to_owned(), locked(name))).to_vec(),
         }
     }
+
+    /// As a line of a report; `how` says how its server ran, such as ` with fsync`.
+    pub(crate) fn line(&self, how: &str) -> String {
+        let Self { cores, processor, memory_gib, kernel, postgres, load_before, .. } = self;
+        format!(
+            "**Machine.** {cores} cores ({processor}), {memory_gib} GiB, Linux {kernel}, Postgres {postgres}{how}; load before the run {load_before}."
+        )
+    }
 }
 
 /// The version of a package that this was built with.

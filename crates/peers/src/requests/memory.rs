@@ -132,11 +132,11 @@ impl Report {
     /// As text with a table.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let Machine { cores, processor, memory_gib, kernel, postgres, load_before, .. } = &self.machine;
+        let machine = self.machine.line("");
         let half = self.seen.iter().find(|seen| seen.rested).map_or(0, |seen| seen.answered);
         let mut text = format!(
             "# The shop's memory: {}\n\n\
-             **Machine.** {cores} cores ({processor}), {memory_gib} GiB, Linux {kernel}, Postgres {postgres}; load before the run {load_before}.\n\n\
+             {machine}\n\n\
              **Method.** One shop with its three services on the full seed, {half} requests by {CLIENTS} clients, and {half} more. Of a hundred one is a \
              login, nine are three orders (cart, item, order), ten search, twenty read lists and sixty a product. Resident memory of the shop's process \
              alone, after each tenth of a half, and {} s after each half; *own* is what is no page of the program or of a library.\n\n\

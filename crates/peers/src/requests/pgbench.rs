@@ -162,11 +162,11 @@ impl Report {
     /// As text with a table.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let Machine { cores, processor, memory_gib, kernel, postgres, load_before, .. } = &self.machine;
+        let machine = self.machine.line("");
         let rounds = self.figures.first().map_or(0, |figure| figure.shop.len());
         let mut text = format!(
             "# A product by the shop and by pgbench: {}\n\n\
-             **Machine.** {cores} cores ({processor}), {memory_gib} GiB, Linux {kernel}, Postgres {postgres}; load before the run {load_before}.\n\n\
+             {machine}\n\n\
              **Method.** {rounds} rounds on the full seed; in each the shop answers {} `GET /v1/products/{{id}}`, and pgbench runs the shop's own \
              statements for one of them as often, prepared, on the same server. µs of processor time for a product; medians with least..most, \
              ratios within a round.\n\n\

@@ -338,10 +338,10 @@ impl Report {
     /// As text with a table.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let Machine { cores, processor, memory_gib, kernel, postgres, load_before, .. } = &self.machine;
+        let machine = self.machine.line(" with fsync");
         let mut text = format!(
             "# The shop's queries: {}\n\n\
-             **Machine.** {cores} cores ({processor}), {memory_gib} GiB, Linux {kernel}, Postgres {postgres} with fsync; load before the run {load_before}.\n\n\
+             {machine}\n\n\
              **Method.** One client goes through the shop on the full seed {} times, and the server writes down what each statement took it, parsing, \
              binding and running; of a transaction, all its statements and COMMIT. Where a query is two statements, the percentiles of both are \
              added. Then it goes through {ROUNDS_FOR_PLANS} times more, and the server writes down the plans; none may read a table of {SMALL} rows or more whole.\n\n\

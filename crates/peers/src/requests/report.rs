@@ -60,12 +60,11 @@ impl Report {
     /// As text with tables.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let Machine { cores, processor, memory_gib, kernel, postgres, load_before, .. } = &self.machine;
+        let machine = self.machine.line(", one for each shop, with fsync");
         let ([ours, other], Plan { rounds, seed, products, at_most }) = (&self.names, &self.plan);
         let mut text = format!(
             "# The cost of a request: {ours} against {other}\n\n\
-             **Machine.** {cores} cores ({processor}), {memory_gib} GiB, Linux {kernel}, Postgres {postgres}, one for each shop, with fsync; \
-             load before the run {load_before}.\n\n\
+             {machine}\n\n\
              **Method.** {rounds} rounds, seed {seed}; in each every shop takes its turn in every case, in an order drawn anew: {products} requests \
              for a product, or as many of the others as take about as long. µs of processor time, user's and system's, of the \
              shop's process and of its database; medians with least..most. Ratios are taken within a round. *By chance* is {other} over a \

@@ -77,11 +77,11 @@ impl Report {
     /// As text.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let Machine { cores, processor, memory_gib, kernel, postgres, load_before, .. } = &self.machine;
+        let machine = self.machine.line(" with fsync");
         let verdict = if self.holds() { "held" } else { "**missed**" };
         format!(
             "# The full seed: {}\n\n\
-             **Machine.** {cores} cores ({processor}), {memory_gib} GiB, Linux {kernel}, Postgres {postgres} with fsync; load before the run {load_before}.\n\n\
+             {machine}\n\n\
              **Method.** `shop seed` from an empty folder, {} times: makes a database, brings the schema up to date, fills it, and stops the server.\n\n\
              {} s, median with least..most; each under {MOST} s: {verdict}.\n",
             self.name,

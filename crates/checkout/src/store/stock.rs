@@ -128,15 +128,21 @@ pub(crate) async fn available(conn: &mut Conn<'_>, skus: &[String]) -> Result<Ve
 #[derive(Debug)]
 pub(crate) struct Moment {
     pub(crate) at: OffsetDateTime,
-    /// Everything that an earlier transaction has done can be seen.
+    /// Everything that an earlier transaction has done can be seen, and no later one has its id, also after a crash.
     pub(crate) oldest_running: u64,
 }
 
+/// It writes a word to the log, and waits until that is on the disk. A rollback does not wait: after a crash Postgres would
+/// give the ids of the last ones out again, to transactions that then seem to have been seen. A standby gives none out.
 pub(crate) async fn moment(conn: &mut Conn<'_>) -> Result<Moment, Error> {
-    let row =
-        sqlx::query!(r#"select now() as "at!", pg_snapshot_xmin(pg_current_snapshot())::text as "oldest_running!""#,)
-            .fetch_one(conn)
-            .await?;
+    let row = sqlx::query!(
+        r#"
+        select now() as "at!", pg_snapshot_xmin(pg_current_snapshot())::text as "oldest_running!",
+               case when not pg_is_in_recovery() then pg_logical_emit_message(true, 'forebay', 'moment')::text end as logged
+        "#,
+    )
+    .fetch_one(conn)
+    .await?;
     let oldest_running = row.oldest_running.parse().map_err(|error| Error::Decode(Box::new(error)))?;
     Ok(Moment { at: row.at, oldest_running })
 }

@@ -1,7 +1,10 @@
 //! What is sold out says so, also to those who only look.
 
+use std::fs;
+
 use forebay_embedded::testing::TestDatabase;
-use sqlx::{ConnectOptions as _, PgConnection};
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection};
 
 use crate::client::Http;
 use crate::process::{Shop, eventually, home, service};
@@ -30,6 +33,27 @@ async fn buy(shop: &Http, token: &str, sku: &str) {
     let cart = shop.cart_of(sku).await.unwrap();
     let (status, order) = shop.order(token, &cart).await.unwrap();
     assert_eq!(status, 201, "{order}");
+}
+
+#[tokio::test]
+async fn what_was_told_to_be_over_is_over_after_a_crash_of_postgres_too() {
+    let home = home();
+    let shop = Shop::open(home.path(), &[]).await;
+    let mut database = shop.database().await;
+    let rolled_back = "begin; select pg_current_xact_id(); rollback";
+    sqlx::raw_sql(AssertSqlSafe([rolled_back; 50].join(";"))).execute(&mut database).await.unwrap();
+    let oldest_running = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
+    let told: i64 = sqlx::query_scalar(oldest_running).fetch_one(&mut database).await.unwrap();
+    assert_eq!(shop.http.text("/v1/availability/changes").await.unwrap().0, 200);
+    let postmaster = fs::read_to_string(home.path().join("data/pg/postmaster.pid")).unwrap();
+    let postmaster = Pid::from_raw(postmaster.lines().next().unwrap().parse().unwrap()).unwrap();
+    kill_process(postmaster, Signal::KILL).unwrap();
+    shop.ended().await;
+
+    let shop = Shop::open(home.path(), &[]).await;
+    let next = "select pg_current_xact_id()::text::bigint";
+    let next: i64 = sqlx::query_scalar(next).fetch_one(&mut shop.database().await).await.unwrap();
+    assert!(next >= told, "transaction {next} comes where {told} was the oldest that could still change something");
 }
 
 #[tokio::test]

@@ -97,6 +97,9 @@ async fn whatever_is_killed_the_books_are_right_and_what_clients_were_told_stays
             life = scene.wake(shop).await;
         }
     }
+    // Books of nothing are right too.
+    let (bought, done) = scene.crowd.told(|told| (told.orders.len(), told.reasons.len()));
+    assert!(bought > 0 && done > 0, "{bought} orders were answered as paid, {done} deeds of the admin as done");
     let Life { shop, workers } = life;
     shop.send(Signal::TERM);
     assert!(shop.ended().await.0.success());

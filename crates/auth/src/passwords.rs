@@ -16,7 +16,7 @@ use crate::throttle::Sender;
 /// Memory in KiB, passes, lanes: <https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>.
 const COST: (u32, u32, u32) = (19_456, 2, 1);
 
-/// Memory that was not used for this long is given back. To touch it anew makes a hash a tenth slower.
+/// Memory that was not used for this long is given back.
 const EVERY: Duration = Duration::from_secs(2);
 
 pub(crate) struct Passwords {
@@ -81,7 +81,7 @@ impl Passwords {
     }
 }
 
-/// Gives memory back, every few seconds, that passwords are not hashed in at the moment. Never returns; dropping the future stops it.
+/// Every few seconds, gives back the memory in which no password was hashed lately. Never returns; dropping the future stops it.
 pub async fn keep_small(state: State) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

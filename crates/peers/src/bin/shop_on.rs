@@ -1,4 +1,4 @@
-//! `shop_on` is the shop on either pool, ours or sqlx's own, with the same handlers: what `bin/bench requests` compares with itself.
+//! `shop-on` is the shop on either pool, ours or sqlx's own, with the same handlers: what `bin/bench requests` compares with itself.
 //! It reads the shop's settings, and `BENCH_POOL`; says where it is open as the shop does, and ends as it does.
 
 use std::io::Write as _;

@@ -313,9 +313,9 @@ impl Figure {
         Ok(Self { query, parts, indexes, whole })
     }
 
-    /// Of all parts, each at this percentile of its runs.
+    /// Of all parts, each at this percentile of its runs, by the nearest rank.
     fn at(&self, percent: usize) -> f64 {
-        let of = |millis: &Vec<f64>| millis[((millis.len() - 1) * percent).div_ceil(100)];
+        let of = |millis: &Vec<f64>| millis[(millis.len() * percent).div_ceil(100).saturating_sub(1)];
         self.parts.iter().map(of).sum()
     }
 

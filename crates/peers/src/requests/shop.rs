@@ -136,7 +136,10 @@ pub(crate) async fn filled(program: &Path, url: &str) -> Result<(), BenchError> 
     let home = home()?;
     let mut command = Command::new(program);
     command.arg("seed").env("DATABASE_URL", url).env("FOREBAY_SEED", "full").env("FOREBAY_DATA", home.path());
-    let filled = command.output().await.map_err(BenchError::io(format!("starting {}", program.display())))?;
+    command.kill_on_drop(true);
+    let filled = timeout(LIMIT, command.output()).await;
+    let filled = filled.map_err(|_late| BenchError::turn(format!("the seed did not end within {LIMIT:?}")))?;
+    let filled = filled.map_err(BenchError::io(format!("starting {}", program.display())))?;
     if filled.status.success() { Ok(()) } else { Err(BenchError::turn(String::from_utf8_lossy(&filled.stderr))) }
 }
 

@@ -13,6 +13,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "storefront/tests"))
 from browser import Visit  # noqa: E402
 
 
+# What a browser does with a page that nobody sees any more.
+HIDE = """(hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
 def done(visit):
     visit.context.close()
     assert not visit.complaints, f"{visit.name}: {visit.complaints}"
@@ -38,7 +45,7 @@ def watches(visit, address):
     expect(found).to_contain_text("select relkind, sum(relpages) from pg_class where relname <> ? group by relkind")
     expect(found).to_contain_text(re.compile(r"It holds 1 connection now, the oldest since \d\d:\d\d:\d\d, and has run nothing for [\d.]+ m?s\."))
     assert "hidden" not in found.inner_text()
-    assert page.locator(".finding").first.bounding_box()["y"] < 400, "it is the first thing on the page"
+    assert found.bounding_box()["y"] < 400, "it is the first thing on the page"
     expect(page.locator("#spoken")).to_contain_text("Held and not used")
     held = page.locator("#holders tr.bad", has_text="relkind")
     expect(held).to_contain_text("admin_page.rs:")
@@ -85,7 +92,7 @@ def changes(visit, most):
 
 
 def shows_a_token(visit, address, token):
-    """The token is asked for, kept in the tab, and never in an address."""
+    """The token is asked for, kept in the tab, and never in an address. Hidden, the page holds no connection; lost, it says so."""
     page = visit.page
     visit.refused.append("/pool/live")
     page.goto(address)
@@ -101,9 +108,16 @@ def shows_a_token(visit, address, token):
     expect(page.locator("#line-text")).to_have_text("Live")
     assert token not in page.url and not page.context.cookies()
 
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/pool/live")):
+        page.evaluate(HIDE, True)
     page.route("**/pool/live", lambda route: route.fulfill(status=503, content_type="application/problem+json", body='{"detail": "as many watch as may"}'))
-    page.reload()
-    expect(page.locator("#line-text")).to_have_text(re.compile("Not live.*: as many watch as may"))
+    page.evaluate(HIDE, False)
+    lost = re.compile("Not live since .*: as many watch as may")
+    expect(page.locator("#line-text")).to_have_text(lost)
+    visit.to("#pause")
+    for _ in range(2):
+        visit.key("Enter")
+        expect(page.locator("#line-text")).to_have_text(lost)
     page.unroute("**/pool/live")
     expect(page.locator("#line-text")).to_have_text("Live")
     done(visit)

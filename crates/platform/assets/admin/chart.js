@@ -62,7 +62,8 @@ function path(times, values, x, y, stepped) {
   let before = null;
   for (const [index, value] of values.entries()) {
     const at = times[index];
-    if (value === null || value === undefined) {
+    // What is older than the axis belongs to a time in which the process stood still.
+    if (value === null || value === undefined || x(at) < LEFT) {
       before = null;
       continue;
     }

@@ -9,8 +9,10 @@ const SAMPLES = 900;
 const MOVES = 64;
 
 /** What is known: the samples by name, the pool of the last second, what happened by number, and the refusals at the start. */
-const known = { samples: null, pool: null, at: 0, moves: new Map(), shedBefore: null };
+const known = { samples: null, pool: null, at: 0, number: 0, moves: new Map(), shedBefore: null };
 let paused = false;
+let stopped = 0;
+let broken = "";
 let spoken = "";
 let tallest = 0;
 addEventListener("resize", () => {
@@ -30,6 +32,9 @@ $("charts").append(...CHARTS.map(({ figure }) => figure));
 // --- what comes
 
 function learn(name, data) {
+  // Another process counts from the beginning.
+  if (data.number < known.number) known.shedBefore = {};
+  known.number = data.number;
   if (name === "history") {
     known.samples = data.samples;
     known.moves.clear();
@@ -162,17 +167,29 @@ function line(state, text) {
   $("shown").classList.toggle("stale", state === "lost");
 }
 
+function showLine() {
+  if (broken) line("lost", broken);
+  else if (paused) line("", `Stopped at ${clock(stopped)}`);
+  else line("live", "Live");
+}
+
 // --- what is pressed
 
-$("pause").addEventListener("click", () => {
-  paused = !paused;
+function pause(now) {
+  paused = now;
+  stopped = known.at;
   $("pause").setAttribute("aria-pressed", String(paused));
-  line(paused ? "" : "live", paused ? `Stopped at ${clock(known.at)}` : "Live");
+}
+
+$("pause").addEventListener("click", () => {
+  pause(!paused);
+  showLine();
   show();
 });
 document.addEventListener("visibilitychange", show);
 
 function askToken(had) {
+  pause(false);
   line("lost", "A token is asked for");
   write($("token-fault"), had ? "That token is not one of this listener's." : "");
   $("shown").hidden = true;
@@ -231,7 +248,7 @@ $("sure-yes").addEventListener("click", async () => {
   const { order, lines } = asked();
   $("sure-yes").disabled = true;
   try {
-    const response = await fetch("/pool", { method: "POST", headers: authorized({ "Content-Type": "application/json" }), body: JSON.stringify(order) });
+    const response = await fetch("/pool", { method: "POST", headers: authorized({ "Content-Type": "application/json" }), body: JSON.stringify(order), signal: AbortSignal.timeout(10_000) });
     if (!response.ok) {
       refused(await problemOf(response));
       return;
@@ -259,9 +276,13 @@ function refused({ text, errors }) {
 follow({
   event(name, data) {
     learn(name, data);
-    if (!paused) line("live", "Live");
+    broken = "";
+    showLine();
     show();
   },
-  lost: (why) => line("lost", `Not live${known.at ? ` since ${clock(known.at)}` : ""}: ${why}`),
+  lost(why) {
+    broken = `Not live${known.at ? ` since ${clock(known.at)}` : ""}: ${why}`;
+    showLine();
+  },
   refused: askToken,
 });

@@ -24,8 +24,10 @@ export async function problemOf(response) {
 /** Follows the pool for ever. `on` has `event(name, data)`, `lost(why)`, and `refused(had)`, which promises another token. */
 export async function follow(on) {
   for (let pause = 500; ; pause = Math.min(pause * 2, 8000)) {
+    await shown();
     const end = new AbortController();
     let silence = setTimeout(() => end.abort(), SILENCE_MS);
+    document.addEventListener("visibilitychange", () => end.abort(), { once: true, signal: end.signal });
     try {
       const response = await fetch("/pool/live", { headers: authorized({ Accept: "text/event-stream" }), cache: "no-store", signal: end.signal });
       if (response.status === 401) {
@@ -45,11 +47,17 @@ export async function follow(on) {
       }
       throw new Error("the process ended the stream");
     } catch (error) {
-      on.lost(end.signal.aborted ? "nothing came for some seconds" : error.message);
+      if (!document.hidden) on.lost(end.signal.aborted ? "nothing came for some seconds" : error.message);
     }
     clearTimeout(silence);
+    end.abort();
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
+}
+
+/** A browser has few connections to one host: a page that nobody sees gives its own to those that are seen. */
+async function shown() {
+  while (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
 }
 
 async function* events(body) {

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use crate::statement::{Piece, pieces};
 
 /// The text of a statement, as a person may see it: on one line, at most 300 characters, without its comments, and with a `?`
-/// for each value that is written in it.
+/// for each value that is written in it, where `standard_conforming_strings` is on, as it is by default.
 ///
 /// A name in it stays, so that one that is made of somebody's input is shown too.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ impl Sql {
     /// Characters that are shown.
     const SHOWN: usize = 300;
 
-    /// A text that is part of the program costs nothing; of any other a copy is made.
+    /// A short text that is part of the program costs nothing; of any other a copy is made.
     pub(crate) fn of(sql: &SqlStr) -> Self {
         let text = sql.as_str();
         if text.len() <= Self::KEPT {
@@ -32,6 +32,8 @@ impl fmt::Display for Sql {
         let mut left = Self::SHOWN;
         for piece in pieces(self.0.as_str()) {
             let text = match piece {
+                // It would be more than a line.
+                Piece::Text(text) if text.contains(char::is_control) => "?",
                 Piece::Text(text) => text,
                 Piece::Value => "?",
                 Piece::Space => " ",
@@ -72,6 +74,7 @@ mod tests {
             ("select 'never closed", "select ?"),
             ("select n::text, t1.a2 from t1", "select n::text, t1.a2 from t1"),
             ("select größe from maße where ß = 'ß'", "select größe from maße where ß = ?"),
+            ("select 1 as \"two\nlines\"", "select ? as ?"),
             ("", ""),
         ] {
             assert_eq!(shown(text), wanted, "{text}");

@@ -25,7 +25,7 @@ impl Effects {
         let effect = read(text);
         if text.len() <= Self::LONGEST {
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            if known.len() == Self::MOST {
+            if known.len() == Self::MOST && !known.contains_key(text) {
                 known.clear();
             }
             known.insert(text.into(), effect);

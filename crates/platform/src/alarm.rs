@@ -109,7 +109,7 @@ impl Default for Alarms {
         Self {
             pool: Alarm::new(0.8, Duration::from_secs(10), minute),
             usage: Window::new(Duration::from_secs(20)),
-            errors: Alarm::new(0.05, minute, minute),
+            errors: Alarm::new(0.05, minute, 2 * minute),
             answers: Window::new(minute),
         }
     }

@@ -225,7 +225,7 @@ def pool():
                  f"topk(10, sum by (owner) (increase(pool_leaks_suspected_total{{{INSTANCE}}}[$__range])) > 0)", "owner", quiet=True),
             lines("What was wrong with leases that came back?", "A minute: taken back from who held them too long, and given back dirty, which costs a cleaning.", "short",
                   query(f"sum by (owner) ({rate('pool_reclaimed_total', INSTANCE)}) * 60", "taken back: {{owner}}"),
-                  query(f"sum({rate('pool_quarantined_total', INSTANCE)}) * 60", "dirty")),
+                  query(f"sum({rate('pool_quarantined_total', INSTANCE)}) * 60", "dirty"), quiet=True),
         ],
         INSTANCES,
     )

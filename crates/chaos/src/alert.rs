@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::measure::Share;
+use crate::measure::{Share, utilisation};
 use crate::record::Recording;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Window};
 
-/// Use of the pool's ceiling above which the pool alert fires, in percent.
+/// Utilisation of the pool above which the pool alert fires, in percent.
 pub const POOL_PERCENT: f64 = 80.0;
 /// Share of errors above which the error alert fires, in percent.
 pub const ERROR_PERCENT: f64 = 5.0;
@@ -20,9 +20,9 @@ const LONGEST_PLAY_S: usize = 4 * 3600;
 /// When each alert first fired, in seconds of play.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Alerts {
-    /// The pool was used above 80 % of its ceiling for a minute of the postmortem's clock.
+    /// The pool's utilisation was above 80 % over a minute of the postmortem's clock.
     pub pool: Option<f64>,
-    /// More than 5 % of answers were errors for a minute of the postmortem's clock.
+    /// More than 5 % of answers were errors over a minute of the postmortem's clock.
     pub errors: Option<f64>,
 }
 
@@ -30,9 +30,12 @@ impl Alerts {
     /// Evaluates both rules at each full second of `scenario`.
     #[must_use]
     pub fn evaluate(recording: &Recording, scenario: &Scenario) -> Self {
-        let bins = Bins::of(recording);
         let width = window_s(scenario);
-        Self { pool: bins.first(width, Bin::pool_fires), errors: bins.first(width, Bin::errors_fire) }
+        let seen = recording.pool.last().map_or(0.0, |sample| sample.at);
+        let mut windows = (0u32..).map(|from| Window::new(f64::from(from), f64::from(from) + width));
+        let fires = |window: &Window| utilisation(recording, *window).is_some_and(|used| used > POOL_PERCENT);
+        let pool = windows.by_ref().take_while(|window| window.to <= seen).find(fires);
+        Self { pool: pool.map(|window| window.to), errors: Bins::of(recording).first(width) }
     }
 
     /// The pool alert came first, or there were no errors to alert on.
@@ -63,25 +66,14 @@ pub fn window_s(scenario: &Scenario) -> f64 {
 struct Bin {
     answers: usize,
     errors: usize,
-    samples: u32,
-    used_percent: f64,
 }
 
 impl Bin {
     fn plus(self, other: &Self) -> Self {
-        Self {
-            answers: self.answers + other.answers,
-            errors: self.errors + other.errors,
-            samples: self.samples + other.samples,
-            used_percent: self.used_percent + other.used_percent,
-        }
+        Self { answers: self.answers + other.answers, errors: self.errors + other.errors }
     }
 
-    fn pool_fires(&self) -> bool {
-        self.samples > 0 && self.used_percent / f64::from(self.samples) > POOL_PERCENT
-    }
-
-    fn errors_fire(&self) -> bool {
+    fn fires(&self) -> bool {
         let share = Share { part: self.errors, total: self.answers };
         share.total >= FEWEST_ANSWERS && share.percent() > ERROR_PERCENT
     }
@@ -100,12 +92,6 @@ impl Bins {
                 bin.errors += usize::from(attempt.reply.is_error());
             }
         }
-        for sample in &recording.pool {
-            if let Some(bin) = bins.at(sample.at) {
-                bin.samples += 1;
-                bin.used_percent += f64::from(sample.in_use) * 100.0 / f64::from(sample.ceiling.max(1));
-            }
-        }
         bins
     }
 
@@ -119,33 +105,23 @@ impl Bins {
     }
 
     /// The end of the first `width` seconds that fire.
-    fn first(&self, width: f64, fires: fn(&Bin) -> bool) -> Option<f64> {
+    fn first(&self, width: f64) -> Option<f64> {
         let width_bins = (1u32..).zip(0..LONGEST_PLAY_S).find(|(n, _)| f64::from(*n) >= width).map(|(_, n)| n + 1)?;
         let sums = self.0.windows(width_bins).map(|bins| bins.iter().fold(Bin::default(), Bin::plus));
-        (0u32..).zip(sums).find(|(_, sum)| fires(sum)).map(|(second, _)| f64::from(second) + width)
+        (0u32..).zip(sums).find(|(_, sum)| sum.fires()).map(|(second, _)| f64::from(second) + width)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use forebay_pool::Usage;
+
     use super::*;
     use crate::record::{Attempt, PoolSample, Reply};
     use crate::schedule::Operation;
 
-    fn pool(at: f64, in_use: u32) -> PoolSample {
-        PoolSample {
-            at,
-            limit: 10,
-            ceiling: 10,
-            in_use,
-            idle: 0,
-            opening: 0,
-            waiting: 0,
-            suspects: 0,
-            revoked: 0,
-            holders: Vec::new(),
-            moves: Vec::new(),
-        }
+    fn pool(at: f64, in_use: u32, waiting: u32) -> PoolSample {
+        PoolSample { at, limit: 10, ceiling: 10, in_use, waiting, ..PoolSample::default() }
     }
 
     fn recording(busy_from: u32, failing_from: u32) -> Recording {
@@ -153,10 +129,11 @@ mod tests {
         let mut recording = Recording::default();
         for second in (0u32..).take_while(|second| f64::from(*second) < scenario.end()) {
             let at = f64::from(second);
-            recording.pool.push(pool(at, if second >= busy_from { 9 } else { 2 }));
+            recording.pool.push(pool(at, if second >= busy_from { 9 } else { 2 }, 0));
             let reply = if second >= failing_from { Reply::Failed(503) } else { Reply::Success };
             recording.attempts.extend([Attempt { operation: Operation::List, at, took: 0.1, reply }; 40]);
         }
+        recording.count_usage();
         recording
     }
 
@@ -165,6 +142,36 @@ mod tests {
         let alerts = Alerts::evaluate(&recording(20, 40), &Scenario::incident(15.0, false));
         assert!(alerts.are_in_order());
         assert!(alerts.lead().is_some_and(|lead| (15.0..25.0).contains(&lead)), "{alerts:?}");
+    }
+
+    #[test]
+    fn a_pool_whose_callers_wait_alerts_before_all_of_it_is_in_use() {
+        let mut recording = recording(1000, 1000);
+        for sample in &mut recording.pool {
+            (sample.in_use, sample.waiting) = (6, 3);
+        }
+        recording.count_usage();
+        let alerts = Alerts::evaluate(&recording, &Scenario::incident(15.0, false));
+        assert_eq!(alerts, Alerts { pool: Some(4.0), errors: None });
+    }
+
+    #[test]
+    fn a_moment_between_two_samples_counts_for_as_long_as_it_lasted() {
+        let mut recording = recording(1000, 1000);
+        // Whoever looks sees two of ten in use: nine seconds in ten it was all of them.
+        for (second, sample) in (0u32..).zip(&mut recording.pool) {
+            let second = f64::from(second);
+            sample.usage = Usage { busy: 9.2 * second, waiting: 0.0, capacity: 10.0 * second };
+        }
+        assert_eq!(Alerts::evaluate(&recording, &Scenario::incident(15.0, false)).pool, Some(4.0));
+    }
+
+    #[test]
+    fn a_window_that_is_not_over_says_nothing() {
+        let mut recording = recording(0, 1000);
+        recording.pool.truncate(4);
+        assert_eq!(Alerts::evaluate(&recording, &Scenario::incident(15.0, false)).pool, None);
+        assert_eq!(Alerts::evaluate(&Recording::default(), &Scenario::incident(15.0, false)).pool, None);
     }
 
     #[test]

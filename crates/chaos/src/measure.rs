@@ -133,9 +133,18 @@ pub fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / f64::from(count))
 }
 
-/// Mean use of the pool's ceiling within `window`, in percent.
+/// How near the pool was to exhaustion within `window`, in percent: what the alert is about. Exact between the first and the
+/// last sample of the window, and more than 100 where callers wait.
 #[must_use]
 pub fn utilisation(recording: &Recording, window: Window) -> Option<f64> {
+    let index = |at: f64| recording.pool.partition_point(|sample| sample.at < at);
+    let inside = recording.pool.get(index(window.from)..index(window.to))?;
+    Some(inside.last()?.usage.utilisation_since(&inside.first()?.usage)? * 100.0)
+}
+
+/// Mean share of the pool's ceiling in use within `window`, in percent, as it was seen now and then.
+#[must_use]
+pub fn in_use(recording: &Recording, window: Window) -> Option<f64> {
     let samples = recording.pool.iter().filter(|sample| window.holds(sample.at));
     mean(samples.map(|sample| f64::from(sample.in_use) * 100.0 / f64::from(sample.ceiling.max(1))))
 }

@@ -1,5 +1,6 @@
 //! What a play leaves behind for the judge: facts with time stamps, no opinions.
 
+use forebay_pool::Usage;
 use serde::Serialize;
 
 use crate::schedule::{Operation, Service};
@@ -132,7 +133,7 @@ impl Done {
 }
 
 /// The pool, seen from the admin listener.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct PoolSample {
     /// When, in seconds of play.
     pub at: f64,
@@ -150,6 +151,8 @@ pub struct PoolSample {
     pub waiting: u32,
     /// Leases held idle for too long.
     pub suspects: u32,
+    /// What was used and waited for since the shop's start, and what there was.
+    pub usage: Usage,
     /// Leases taken back since the start.
     pub revoked: u64,
     /// Call sites of the longest holders.
@@ -269,4 +272,17 @@ pub struct Recording {
     pub faults: Vec<FaultSample>,
     /// Requests by hand.
     pub probes: Vec<Probe>,
+}
+
+#[cfg(test)]
+impl Recording {
+    /// Counts what the pool's samples say was in use and waited, as if each had held since the one before.
+    pub(crate) fn count_usage(&mut self) {
+        let (mut usage, mut since) = (Usage::default(), 0.0);
+        for sample in &mut self.pool {
+            let [busy, waiting, capacity] = [sample.in_use, sample.waiting, sample.ceiling].map(f64::from);
+            usage.add(&Usage { busy, waiting, capacity }, std::time::Duration::from_secs_f64(sample.at - since));
+            (sample.usage, since) = (usage, sample.at);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use forebay_pool::Usage;
 use serde::Deserialize;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
@@ -120,12 +121,16 @@ struct Holder {
 struct Totals {
     #[serde(default)]
     revoked: u64,
+    busy_seconds: f64,
+    waiting_seconds: f64,
+    capacity_seconds: f64,
 }
 
 /// The pool as the admin listener shows it; `None` when it does not answer.
 pub async fn pool_now(admin: &Caller, at: f64) -> Option<PoolSample> {
     let answer = admin.attempt(&Ask::get("/pool")).await;
     let pool: Pool = serde_json::from_slice(&answer.body).ok()?;
+    let Totals { revoked, busy_seconds: busy, waiting_seconds: waiting, capacity_seconds: capacity } = pool.totals;
     Some(PoolSample {
         at,
         limit: pool.limit,
@@ -135,7 +140,8 @@ pub async fn pool_now(admin: &Caller, at: f64) -> Option<PoolSample> {
         opening: pool.opening,
         waiting: pool.waiting,
         suspects: pool.suspects,
-        revoked: pool.totals.revoked,
+        usage: Usage { busy, waiting, capacity },
+        revoked,
         holders: pool.longest_holders.into_iter().map(|holder| holder.site).collect(),
         moves: pool.history.into_iter().filter_map(|happening| happening.limit_move(at)).collect(),
     })

@@ -422,9 +422,7 @@ mod tests {
             opening: 1,
             waiting: 3,
             suspects: 4,
-            revoked: 0,
-            holders: Vec::new(),
-            moves: Vec::new(),
+            ..PoolSample::default()
         };
         let attempt = |at, reply| Attempt { operation: Operation::List, at, took: 0.01, reply };
         let shed = |at, why| attempt(at, Reply::Shed(why));

@@ -2,7 +2,7 @@
 
 use super::{Mark, seconds};
 use crate::alert::{Alerts, window_s};
-use crate::measure::{self, Share, errors, health, mean, percentile, restored_at, utilisation};
+use crate::measure::{self, Share, errors, health, in_use, mean, percentile, restored_at, utilisation};
 use crate::record::{Recording, Reply, SessionSample};
 use crate::scenario::{Scenario, Window};
 use crate::schedule::{Operation, Schedule, Service};
@@ -165,7 +165,7 @@ pub fn saturated(recording: &Recording, scenario: &Scenario) -> Mark {
     let full = samples.iter().all(|sample| sample.in_use >= sample.limit || sample.waiting > 0);
     let fewest = samples.iter().map(|sample| sample.waiting).min().unwrap_or(0);
     let limit = samples.iter().map(|sample| sample.limit).max().unwrap_or(0);
-    let used = utilisation(recording, window).unwrap_or(0.0);
+    let used = in_use(recording, window).unwrap_or(0.0);
     Mark::new(
         "2:50",
         "pool saturated for 10 s or longer, more than 2x its size waiting",

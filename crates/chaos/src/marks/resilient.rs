@@ -201,15 +201,14 @@ mod tests {
                 ceiling: 60,
                 in_use: 20,
                 idle: 10,
-                opening: 0,
-                waiting: 0,
                 suspects: 2,
                 revoked: 7,
                 holders: vec!["crates/chaos/src/fault/job.rs:40".to_owned()],
-                moves: Vec::new(),
+                ..PoolSample::default()
             });
             recording.faults.push(FaultSample { at, ..FaultSample::default() });
         }
+        recording.count_usage();
         Play { schedule: Schedule { journeys, needs: Needs::default() }, recording, scenario }
     }
 

@@ -28,6 +28,7 @@ impl Play {
             play.users(at, broken);
             play.samples(at);
         }
+        play.recording.count_usage();
         play.probe(Service::Catalog, "GET /v1/products");
         play.probe(Service::Auth, "POST /v1/auth/login");
         play
@@ -59,13 +60,8 @@ impl Play {
             } else {
                 2
             },
-            idle: 0,
-            opening: 0,
             waiting: if jammed { 900 } else { 0 },
-            suspects: 0,
-            revoked: 0,
-            holders: Vec::new(),
-            moves: Vec::new(),
+            ..PoolSample::default()
         });
         self.recording.sessions.push(SessionSample { at, total: 10, active: 0, idle_in_transaction: 7 });
         self.recording.commits.push(CommitSample { at, took: 0.001 });
@@ -106,6 +102,7 @@ fn without_a_full_pool_before_the_spike_2_27_fails() {
     for sample in play.recording.pool.iter_mut().filter(|sample| sample.at < spike) {
         sample.in_use = 5;
     }
+    play.recording.count_usage();
     assert_eq!(play.failed(), ["2:27"]);
 }
 

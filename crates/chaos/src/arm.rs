@@ -59,6 +59,8 @@ pub struct ChildConfig {
     pub database_url: String,
     /// The seed of the key that signs access tokens.
     pub signing_seed: [u8; 32],
+    /// The admin listener's port; 0 is any that is free.
+    pub admin_port: u16,
 }
 
 /// Where the child listens, as it says on its standard output.

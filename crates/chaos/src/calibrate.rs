@@ -32,7 +32,7 @@ const POOL_EVERY: Duration = Duration::from_millis(5);
 /// See [`PlayError`].
 pub async fn calibrate(theatre: &Theatre, seed: u64) -> Result<Calibration, PlayError> {
     let stage = tokio::select! {
-        stage = Stage::start(Arm::Legacy, &theatre.program, theatre.progress) => stage?,
+        stage = Stage::start(Arm::Legacy, &theatre.program, 0, theatre.progress) => stage?,
         () = theatre.stop.asked() => return Err(PlayError::Interrupted),
     };
     let measured = tokio::select! {

@@ -84,7 +84,7 @@ pub async fn run() -> Result<(), RunError> {
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(io::stderr);
     tracing_subscriber::registry().with(log.clone()).with(lines.with_filter(LevelFilter::WARN)).init();
     let http = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, config.admin_port)).await?;
     let ports = Ports { http: http.local_addr()?, admin: admin.local_addr()? };
     let app = app(&config, log)?;
     say(&ports).await?;

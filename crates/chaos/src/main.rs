@@ -65,6 +65,12 @@ struct ReplayArgs {
     /// Play one arm alone.
     #[arg(long, value_enum)]
     arm: Option<Arm>,
+    /// Seconds of base load after each play, for what ends some minutes after what it is about, as alerts do.
+    #[arg(long, default_value_t = 0.0, value_parser = after, value_name = "SECONDS")]
+    after: f64,
+    /// Port of this machine on which the admin listener of the shop that is played on answers. [default: any that is free]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "PORT")]
+    admin_port: u16,
     /// Folder for report.json and report.md.
     #[arg(long, default_value = "replay-report")]
     out: PathBuf,
@@ -100,6 +106,10 @@ struct DriveArgs {
 
 fn seconds(text: &str) -> Result<f64, String> {
     between(text, 1.0, 86_400.0)
+}
+
+fn after(text: &str) -> Result<f64, String> {
+    between(text, 0.0, 3_600.0)
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -143,12 +153,13 @@ fn speed(text: &str) -> Result<f64, String> {
 
 impl ReplayArgs {
     fn options(self) -> Options {
-        let Self { quick, seed, speed, scenario, controls, arm, out } = self;
+        let Self { quick, seed, speed, scenario, controls, arm, after: after_s, out, .. } = self;
         Options {
             programme: if controls { Programme::Controls } else { scenario },
             seed,
             speed: speed.unwrap_or(if quick { QUICK_SPEED } else { 15.0 }),
             quick,
+            after_s,
             arm,
             out,
             command: command(),
@@ -166,7 +177,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, 1),
         },
-        Command::Replay(args) => runtime.block_on(replay(args.options())),
+        Command::Replay(args) => runtime.block_on(replay(args.admin_port, args.options())),
         Command::Drive(args) => runtime.block_on(drive(&args.plan())),
     }
 }
@@ -183,8 +194,8 @@ async fn drive(plan: &Plan) -> ExitCode {
     }
 }
 
-async fn replay(options: Options) -> ExitCode {
-    let theatre = match theatre() {
+async fn replay(admin_port: u16, options: Options) -> ExitCode {
+    let theatre = match theatre(admin_port) {
         Ok(theatre) => theatre,
         Err(error) => return fail(&error, ENVIRONMENT),
     };
@@ -196,8 +207,9 @@ async fn replay(options: Options) -> ExitCode {
     }
 }
 
-fn theatre() -> std::io::Result<Theatre> {
-    Ok(Theatre { program: std::env::current_exe()?, progress: Progress::default(), stop: Stop::on_signals()? })
+fn theatre(admin_port: u16) -> std::io::Result<Theatre> {
+    let program = std::env::current_exe()?;
+    Ok(Theatre { program, admin_port, progress: Progress::default(), stop: Stop::on_signals()? })
 }
 
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

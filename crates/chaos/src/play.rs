@@ -29,6 +29,8 @@ const DRAIN: Duration = Duration::from_secs(45);
 const CALM_WITHIN: Duration = Duration::from_secs(30);
 /// Requests before the play that wake connections and caches; they are not recorded.
 const WARM_UP: Duration = Duration::from_secs(2);
+/// From there to second 0.
+const BREATH: Duration = Duration::from_millis(500);
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,8 @@ pub enum PlayError {
 pub struct Theatre {
     /// This program, which the child is started from.
     pub program: PathBuf,
+    /// The port of the admin listener of the shop that is played on; 0 is any that is free.
+    pub admin_port: u16,
     /// Where progress is told.
     pub progress: Progress,
     /// Ctrl-C.
@@ -70,7 +74,7 @@ pub async fn play(
     schedule: &Arc<Schedule>,
 ) -> Result<Summary, PlayError> {
     let stage = tokio::select! {
-        stage = Stage::start(arm, &theatre.program, theatre.progress) => stage?,
+        stage = Stage::start(arm, &theatre.program, theatre.admin_port, theatre.progress) => stage?,
         () = theatre.stop.asked() => return Err(PlayError::Interrupted),
     };
     let played = tokio::select! {
@@ -94,7 +98,8 @@ async fn on_stage(
     let prepared = Arc::new(stage.prepare(schedule.needs, &run).await?);
     let caller = Caller::new(stage.child.ports.http);
     warm_up(&caller, &prepared).await;
-    let recorder = Recorder::new(Instant::now() + Duration::from_millis(500));
+    let recorder = Recorder::new(Instant::now() + BREATH);
+    recorder.with(|recording| recording.began = Some(time::OffsetDateTime::now_utc() + BREATH));
     let subject = Subject {
         admin: Caller::new(stage.child.ports.admin),
         database: stage.database.clone(),

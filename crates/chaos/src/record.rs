@@ -254,6 +254,8 @@ pub struct Probe {
 /// All facts of one play.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
+    /// When second 0 of the play was.
+    pub began: Option<time::OffsetDateTime>,
     /// Requests.
     pub attempts: Vec<Attempt>,
     /// Operations that ended.

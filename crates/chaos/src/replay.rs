@@ -44,6 +44,8 @@ pub struct Options {
     pub speed: f64,
     /// Shorter base and tail.
     pub quick: bool,
+    /// Seconds of base load after each play.
+    pub after_s: f64,
     /// One arm alone.
     pub arm: Option<Arm>,
     /// Where the report goes.
@@ -85,7 +87,8 @@ impl Options {
                 (Scenario::incident(QUICK_SPEED, true), Arm::Stock60),
             ],
         };
-        plays.into_iter().filter(|(_, arm)| self.arm.is_none_or(|only| only == *arm)).collect()
+        let plays = plays.into_iter().filter(|(_, arm)| self.arm.is_none_or(|only| only == *arm));
+        plays.map(|(scenario, arm)| (scenario.followed_by(self.after_s), arm)).collect()
     }
 
     fn judge(&self, plays: &[Summary]) -> Verdict {

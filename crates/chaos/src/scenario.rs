@@ -229,6 +229,16 @@ impl Scenario {
         }
     }
 
+    /// The same with so many seconds of base load after it.
+    #[must_use]
+    pub fn followed_by(mut self, seconds: f64) -> Self {
+        let end = self.end();
+        if seconds > 0.0 {
+            self.phases.push(phase("after", end, end + seconds, Load::OfCapacity(BASE_LOAD)));
+        }
+        self
+    }
+
     /// Seconds of play until the last arrival.
     #[must_use]
     pub fn end(&self) -> f64 {
@@ -293,6 +303,18 @@ mod tests {
             let last = holders.from + f64::from(holders.count - 1) * holders.every;
             assert!(last < scenario.clock.at(2, 27) - scenario.clock.span(0.9));
             assert!(scenario.clock.at(2, 27) < scenario.phases[1].window.from);
+        }
+    }
+
+    #[test]
+    fn what_follows_a_play_is_base_load_and_moves_nothing_that_was_before() {
+        for scenario in [Scenario::incident(15.0, false), Scenario::leak(), Scenario::overload(1_500.0)] {
+            let longer = scenario.clone().followed_by(60.0);
+            assert_contiguous(&longer);
+            assert_eq!(longer.end(), scenario.end() + 60.0);
+            assert_eq!(longer.phases.last().map(|phase| phase.load), Some(Load::OfCapacity(BASE_LOAD)));
+            assert_eq!((longer.peak(), longer.judged), (scenario.peak(), scenario.judged));
+            assert_eq!(scenario.clone().followed_by(0.0), scenario);
         }
     }
 

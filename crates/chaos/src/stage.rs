@@ -59,11 +59,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts everything. If the future is dropped, what was started is stopped.
+    /// Starts everything, the shop's admin listener on this port, or on any that is free where it is 0. If the future is
+    /// dropped, what was started is stopped.
     ///
     /// # Errors
     /// See [`StageError`].
-    pub async fn start(arm: Arm, program: &Path, progress: Progress) -> Result<Self, StageError> {
+    pub async fn start(arm: Arm, program: &Path, admin_port: u16, progress: Progress) -> Result<Self, StageError> {
         let settings = [("max_connections", "100"), ("fsync", "on"), ("full_page_writes", "on")];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let server = Server::start_temporary(settings, |_| {}).await?;
@@ -75,7 +76,7 @@ impl Stage {
         sqlx::query(PROBE_TABLE).execute(&mut conn).await?;
         conn.close().await?;
         let seed = rand::random();
-        let config = ChildConfig { arm, database_url: server.url(DATABASE), signing_seed: seed };
+        let config = ChildConfig { arm, database_url: server.url(DATABASE), signing_seed: seed, admin_port };
         let child = Child::start(program, &config, &log_of(&server)).await?;
         progress.step(format!("{}: Postgres and shop are up", arm.name()));
         Ok(Self { server, child, database, seed })

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use time::format_description::well_known::Rfc3339;
 
 use crate::alert::Alerts;
 use crate::arm::Arm;
@@ -131,6 +132,8 @@ pub struct Second {
 pub struct Summary {
     /// On which arm.
     pub arm: Arm,
+    /// When second 0 was, RFC 3339 in UTC: to find the play in what others recorded of it.
+    pub began: Option<String>,
     /// What was played.
     pub scenario: Scenario,
     /// Its users.
@@ -191,6 +194,7 @@ impl Summary {
         let done = |hit: &dyn Fn(Reply) -> bool| recording.done.iter().filter(|done| hit(done.reply)).count();
         Self {
             arm,
+            began: recording.began.and_then(|at| at.format(&Rfc3339).ok()),
             users,
             spread: Spread {
                 judged_percent: users.affected.percent(),

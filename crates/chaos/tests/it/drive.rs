@@ -55,7 +55,7 @@ fn faults(judgement: &Judgement) -> Vec<(Fault, usize)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shop_that_runs_undisturbed_keeps_every_promise() {
-    let stage = Stage::start(Arm::Resilient, program(), Progress::quiet()).await.unwrap();
+    let stage = Stage::start(Arm::Resilient, program(), 0, Progress::quiet()).await.unwrap();
     let report = run(&plan(stage.child.ports.http, Failures::Percent(0.0))).await.unwrap();
     let Judgement { outcome, reasons, orders } = &report.judgement;
     assert_eq!(*outcome, Outcome::Held, "{reasons:?} {:?}", report.lines());

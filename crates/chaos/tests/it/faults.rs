@@ -28,7 +28,7 @@ fn holders(ttl_ms: u64) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn holders_start_stop_and_run_out_and_the_action_enlarges_the_pool() {
-    let stage = Stage::start(Arm::Legacy, program(), Progress::quiet()).await.unwrap();
+    let stage = Stage::start(Arm::Legacy, program(), 0, Progress::quiet()).await.unwrap();
     let admin = Caller::new(stage.child.ports.admin);
 
     assert!(stage.child.order(Method::POST, "/chaos/holders", &holders(60_000)).await);
@@ -52,7 +52,7 @@ async fn holders_start_stop_and_run_out_and_the_action_enlarges_the_pool() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_pool_names_a_holder_and_takes_its_place_back() {
-    let stage = Stage::start(Arm::Resilient, program(), Progress::quiet()).await.unwrap();
+    let stage = Stage::start(Arm::Resilient, program(), 0, Progress::quiet()).await.unwrap();
     let admin = Caller::new(stage.child.ports.admin);
     assert!(stage.child.order(Method::POST, "/chaos/holders", &holders(60_000)).await);
     eventually("a report job is named by its call site", async || {

@@ -27,7 +27,8 @@ fn calm(seconds: f64) -> Scenario {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_calm_play_affects_nobody_and_leaves_nothing_behind() {
-    let theatre = Theatre { program: program().to_owned(), progress: Progress::quiet(), stop: Stop::never() };
+    let theatre =
+        Theatre { program: program().to_owned(), admin_port: 0, progress: Progress::quiet(), stop: Stop::never() };
     let scenario = calm(3.0);
     for arm in [Arm::Legacy, Arm::Resilient] {
         let schedule = Arc::new(Schedule::draw(&scenario, 200.0, 5));

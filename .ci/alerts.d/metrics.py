@@ -1,0 +1,36 @@
+"""Which metrics the sources declare, and which of them a replay cannot move."""
+
+import os, re
+
+SOURCES = ["platform", "catalog", "auth", "checkout", "shop"]
+FAMILIES = "http db pool admission auth catalog shop idempotency inventory security quota event payments revoked chaos"
+# What the replay has nothing for; `every_declared_metric_moves` of crates/shop/tests/it moves these.
+NOT_IN_A_REPLAY = {}
+
+
+def declared():
+    """The names in `counter!("name"`, `gauge!(` and `histogram!(`, and in constants beside them, outside of tests."""
+    names = {"chaos_fault_active"}
+    for source in SOURCES:
+        for folder, _, files in os.walk(f"crates/{source}/src"):
+            for file in files:
+                with open(os.path.join(folder, file)) as opened:
+                    text = opened.read().split("#[cfg(test)]")[0]
+                if file.endswith(".rs") and re.search(r"(counter|gauge|histogram)!\(", text):
+                    names |= set(re.findall(rf'"((?:{FAMILIES.replace(" ", "|")})_[a-z_]+)"', text))
+    return names - {"db_client_connection_state"}
+
+
+def family(name, known):
+    """Of a histogram's series, what declares them."""
+    return name if name in known else re.sub("_(bucket|sum|count)$", "", name)
+
+
+def undeclared(names):
+    known = declared()
+    return [f"no source declares {name}" for name in names if family(name, known) not in known]
+
+
+def that_never_moved(moved):
+    known = declared()
+    return sorted(known - {family(name, known) for name in moved} - set(NOT_IN_A_REPLAY))

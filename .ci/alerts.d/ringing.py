@@ -24,8 +24,17 @@ def ring(name, out):
             wanted, arguments = PLAYS[name]
             return scenario.play(wanted, arguments)
         getattr(scenario, scenarios[name])()
+        now = time.time()
+        tell(scenario.watch.read().alerts(scenario.began, now - scenario.began))
     print(f"{name}: as the runbook says")
     return 0
+
+
+def tell(alerts):
+    """All that was pending or rang."""
+    for name, alert in sorted(alerts.items(), key=lambda item: item[1]["pending"]):
+        moments = ", ".join(f"{key} {alert[key]:.1f}" for key in ["pending", "rings", "arrived", "ended"] if alert[key] is not None)
+        print(f"{name} ({alert['severity']}): {moments}")
 
 
 class Scenario:
@@ -294,9 +303,7 @@ class Scenario:
             play = json.load(file)["plays"][0]
         began, scenario = watch.unix(play["began"]), play["scenario"]
         alerts = self.watch.read().alerts(began, scenario["phases"][-1]["window"]["to"])
-        for name, alert in sorted(alerts.items(), key=lambda item: item[1]["pending"]):
-            moments = ", ".join(f"{key} {alert[key]:.1f}" for key in ["pending", "rings", "arrived", "ended"] if alert[key] is not None)
-            print(f"{name} ({alert['severity']}): {moments}")
+        tell(alerts)
         missing = [name for name in wanted if alerts.get(name, {}).get("arrived") is None]
         print(f"never arrived: {', '.join(missing)}" if missing else "as the runbook says")
         return 1 if missing else 0

@@ -117,8 +117,8 @@ class Scenario:
     def ring_database(self):
         """DatabaseUnreachable, and no second page for the errors that follow."""
         owner, port, http, admin = [watch.free_port() for _ in range(2)], *[watch.free_port() for _ in range(3)]
-        url = self.shop_with_postgres("owner", *owner, port)
-        self.shop("shop", http, admin, DATABASE_URL=url)
+        url = self.shop_with_postgres("owner", *owner, port, FOREBAY_POOL_MAX=20)
+        self.shop("shop", http, admin, DATABASE_URL=url, FOREBAY_POOL_MAX=20)
         self.load(http, 20, "browse")
         self.look(admin)
         time.sleep(60)
@@ -127,7 +127,7 @@ class Scenario:
         self.arrives("DatabaseUnreachable")
         time.sleep(120)
         self.say("Postgres is started")
-        self.shop("owner", *owner, FOREBAY_PG_PORT=port)
+        self.shop("owner", *owner, FOREBAY_PG_PORT=port, FOREBAY_POOL_MAX=20)
         self.ends("DatabaseUnreachable")
         assert self.pages() == ["DatabaseUnreachable"], self.pages()
 

@@ -22,7 +22,7 @@ pub use conn::Conn;
 pub use lease::{Lease, Tx};
 pub use metrics::PoolMetrics;
 pub(crate) use metrics::describe_metrics;
-pub use snapshot::{CallSiteView, DbSnapshot, HappeningView, HolderView, TakenBackView, TotalsView};
+pub use snapshot::{CallSiteView, DbSnapshot, HappeningView, HolderView, StatementView, TakenBackView, TotalsView};
 use stock::Stock;
 
 use crate::timing::{Using, Waiting};

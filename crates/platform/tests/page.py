@@ -32,6 +32,7 @@ def watches(visit, address):
     expect(page.locator("#line-text")).to_have_text("Live")
     expect(page.locator("#tiles > div")).to_have_count(7)
     expect(page.locator("#sites tbody tr").first).to_contain_text("admin_page.rs:")
+    expect(page.locator("#statements tbody tr").first).to_contain_text("SELECT pg_class")
     # Enough seconds for a line, on each of the charts.
     for chart in range(4):
         expect(page.locator("svg.chart .trace.a").nth(chart)).to_have_attribute("d", re.compile("[LH].*[LH]"))

@@ -10,6 +10,7 @@ use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
 use crate::loan::{Loan, Statement, Transaction};
 use crate::pool::Shared;
 use crate::statement::{Effect, Form, Request, Trace};
+use crate::statements::Kind;
 use crate::{PoolError, TxOptions};
 
 /// What statements run on: an [`Executor`] by `&mut`, watched. The pool knows when a statement runs on it and when it is
@@ -42,6 +43,7 @@ impl LeaseConn {
         }
         let mut statement =
             self.ready(self.loan.take_in_time(request.text(), shares)?, request.effect(), request.form()).await?;
+        statement.counts(&self.shared, request.kind());
         if shares {
             self.wrap(&mut statement, request).await?;
         } else if !statement.commits() && request.may_write_alone() && self.loan.transaction() == Transaction::None {
@@ -130,8 +132,9 @@ impl LeaseConn {
     }
 
     /// Runs a command of the pool's own, of which it keeps account itself.
-    pub(crate) async fn command(&self, sql: SqlStr) -> Result<(), sqlx::Error> {
+    pub(crate) async fn command(&self, sql: SqlStr, kind: Kind) -> Result<(), sqlx::Error> {
         let mut statement = self.ready(self.loan.take()?, Effect::NONE, Form::NONE).await?;
+        statement.counts(&self.shared, kind);
         let answer = self.loan.within(statement.connection().execute(sqlx::raw_sql(sql))).await;
         self.finish(statement, answer).await.map(drop)
     }
@@ -151,7 +154,7 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let request = Request::of(query, &self.shared.config, &self.shared.effects);
+        let request = Request::of(query, &self.shared);
         Box::pin(async move {
             let mut done = PgQueryResult::default();
             self.run(request, |step| done.extend(step.left())).await?;
@@ -165,7 +168,7 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'q: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let mut request = Request::of(query, &self.shared.config, &self.shared.effects);
+        let mut request = Request::of(query, &self.shared);
         Box::pin(stream! {
             let mut statement = match self.start(&mut request).await {
                 Ok(statement) => statement,
@@ -206,7 +209,7 @@ impl<'c> Executor<'c> for &'c mut LeaseConn {
         'q: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let request = Request::of(query, &self.shared.config, &self.shared.effects);
+        let request = Request::of(query, &self.shared);
         Box::pin(async move {
             let mut first = None;
             self.run(request, |step| first = first.take().or_else(|| step.right())).await?;

@@ -150,7 +150,7 @@ fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) 
     let was_taken = taken.is_some();
     if let Some(taken) = taken {
         *state.seat(slot) = Seat::Soiled(taken);
-        state.sites.taken_back(now, &holder, loan.idle());
+        state.sites.taken_back(now, &holder, loan.used());
         errands.revoked.push(holder);
     }
     state.ledger.revoked(now, slot, was_taken);

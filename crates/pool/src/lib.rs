@@ -98,6 +98,7 @@ mod standstill;
 mod start_stop;
 mod state;
 mod statement;
+mod statements;
 mod sync;
 mod threshold;
 mod tx;
@@ -127,6 +128,7 @@ pub use side_door::SideDoor;
 pub use sites::{SiteUse, TakenBack};
 pub use sql::Sql;
 pub use start_stop::{Drained, NotReady};
+pub use statements::{Failure, Ran, StatementUse};
 pub use tx::{Isolation, Tx, TxOptions};
 pub use waits::Waits;
 

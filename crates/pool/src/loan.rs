@@ -34,8 +34,14 @@ pub(crate) struct Loan {
     pub(crate) backend: Backend,
     /// Moves with every row of an answer: odd while the consumer has its turn, even while the server has.
     turn: AtomicU64,
-    /// For how long no statement ran between others, in nanoseconds.
+    /// For how long no statement ran between others, or the server waited for the reader of its rows, in nanoseconds.
     idle: Nanos,
+    /// For how long statements ran, in nanoseconds.
+    ran: Nanos,
+    /// How many.
+    statements: Nanos,
+    /// Since when the consumer of an answer has had its turn, in nanoseconds since the lease began.
+    paused: Nanos,
     desk: Mutex<Desk>,
 }
 
@@ -189,6 +195,21 @@ pub(crate) enum Transaction {
     ByText,
 }
 
+/// What a lease has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Used {
+    /// For how long none of its statements ran.
+    pub(crate) idle: Duration,
+    /// For how long they ran.
+    pub(crate) ran: Duration,
+    /// How many there were, with those that begin and end transactions.
+    pub(crate) statements: u64,
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// What the server needs on top of its own limit until its error has arrived here.
 const GRACE: Duration = Duration::from_millis(250);
 
@@ -216,8 +237,9 @@ impl Loan {
             timed_out: false,
             runs: None,
         };
-        let (turn, idle) = (AtomicU64::new(0), Nanos::new(0));
-        Self { slot, borrower, acquired, backend, turn, idle, desk: Mutex::new(desk) }
+        let [idle, ran, statements, paused] = [const { Nanos::new(0) }; 4];
+        let (turn, desk) = (AtomicU64::new(0), Mutex::new(desk));
+        Self { slot, borrower, acquired, backend, turn, idle, ran, statements, paused, desk }
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -372,11 +394,13 @@ impl Loan {
 
     /// A row goes to the consumer, and the time until it comes back is the consumer's.
     pub(crate) fn pause(&self) {
+        self.paused.store(nanos(crate::pool::now() - self.acquired), Ordering::Relaxed);
         self.turn.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The consumer wants the next row. Fails where the pool has ended the backend meanwhile.
     pub(crate) fn resume(&self) -> Result<(), PoolError> {
+        self.was_paused(crate::pool::now());
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         if turn & Self::ENDED == 0 { Ok(()) } else { Err(self.revocation()) }
     }
@@ -402,6 +426,19 @@ impl Loan {
         Holder { site, class, held, held_idle, runs: desk.runs.clone() }
     }
 
+    /// The time since the consumer was given its turn was its own, where it still has it.
+    fn was_paused(&self, now: Instant) {
+        if self.turn.load(Ordering::Relaxed) % 2 == 1 {
+            self.was_idle(self.acquired + Duration::from_nanos(self.paused.load(Ordering::Relaxed)), now);
+        }
+    }
+
+    /// What its statements did, but for one that still runs.
+    pub(crate) fn used(&self) -> Used {
+        let ran = Duration::from_nanos(self.ran.load(Ordering::Relaxed));
+        Used { idle: self.idle(), ran, statements: self.statements.load(Ordering::Relaxed) }
+    }
+
     /// For how long it ran no statement, but for the time since the last one.
     pub(crate) fn idle(&self) -> Duration {
         Duration::from_nanos(self.idle.load(Ordering::Relaxed))
@@ -409,7 +446,7 @@ impl Loan {
 
     fn was_idle(&self, since: Instant, now: Instant) {
         let idle = now.saturating_duration_since(since);
-        self.idle.fetch_add(u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.idle.fetch_add(nanos(idle), Ordering::Relaxed);
     }
 
     /// Gives back what the connection's buffers have beyond their usual size, unless a statement runs on it.
@@ -534,7 +571,7 @@ impl Loan {
                 desk.place = place(turn, desk.transaction);
                 let answer = std::mem::replace(&mut desk.answer, Answer::CutShort);
                 let before = Before { answer, transaction: desk.transaction, savepoint: desk.savepoint };
-                Ok(Statement::new(self, session, before))
+                Ok(Statement::new(self, session, before, now))
             }
             other => {
                 desk.place = other;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use forebay_pool_core::{Class, Event};
 
-use crate::{AcquireError, Holder};
+use crate::{AcquireError, Holder, Ran};
 
 /// Told what happens in a pool, as it happens. Every method does nothing by default and must return quickly: it runs on
 /// the task that caused the event, outside the pool's lock.
@@ -30,6 +30,12 @@ pub trait Observer: std::fmt::Debug + Send + Sync {
     /// A lease came back after so long.
     fn released(&self, class: Class, held: Duration) {
         let _ = (class, held);
+    }
+
+    /// A statement of a lease has ended, well or not, also a BEGIN, COMMIT or ROLLBACK of [`crate::Tx`]'s. What somebody did
+    /// with a raw connection is not told.
+    fn ran(&self, ran: &Ran<'_>) {
+        let _ = ran;
     }
 
     /// An attempt to open a connection ended, well or not.

@@ -26,12 +26,13 @@ use crate::homes::Unsure;
 use crate::loan::{Borrower, Loan, Returned, Soiled, Taken};
 use crate::state::{Seat, State};
 use crate::statement::Effects;
+use crate::statements::Statements;
 use crate::sync::{Mutex, MutexGuard};
 use crate::threshold::Threshold;
 use crate::waits::Counts;
 use crate::{
     AcquireError, Admission, Bouncer, Config, Holder, InvalidConfig, Lease, Observer, PoolError, RetryBudget, SiteUse,
-    Tx, TxOptions, Waits,
+    StatementUse, Tx, TxOptions, Waits,
 };
 
 /// A pool of Postgres connections. A clone is cheap and is the same pool.
@@ -68,9 +69,11 @@ pub(crate) struct Shared {
     pub(crate) tenants: Tenants,
     pub(crate) catalog: Catalog,
     pub(crate) effects: Effects,
+    pub(crate) statements: Statements,
     /// Whether it matters where a caller is polled.
     pub(crate) unsure: Unsure,
     waits: Counts,
+    since: Instant,
     state: Mutex<State>,
 }
 
@@ -268,8 +271,10 @@ impl Pool {
             tenants: Tenants::default(),
             catalog: Catalog::default(),
             effects: Effects::default(),
+            statements: Statements::default(),
             unsure: Unsure::default(),
             waits: Counts::default(),
+            since: now,
             state: Mutex::new(state),
         });
         assert!(shared.settle().is_some(), "a pool is made inside of a tokio runtime");
@@ -433,6 +438,19 @@ impl Pool {
     #[must_use]
     pub fn sites(&self) -> Vec<SiteUse> {
         self.shared.lock().sites.list()
+    }
+
+    /// What the statements of each summary have done since the start, in the order in which they were met first. 256 summaries
+    /// are told apart; the statements of all others are those of one named `other`.
+    #[must_use]
+    pub fn statements(&self) -> Vec<StatementUse> {
+        self.shared.statements.list()
+    }
+
+    /// How long ago it was made: the start of what it counts.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        now().saturating_duration_since(self.shared.since)
     }
 
     /// How long those waited who got a connection, since the start.

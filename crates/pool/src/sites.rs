@@ -4,7 +4,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use crate::loan::Loan;
+use crate::loan::{Loan, Used};
 use crate::{Holder, Sql};
 
 /// What the leases of one call site have done since the pool was made. Those that are out are not in it.
@@ -17,8 +17,13 @@ pub struct SiteUse {
     pub leases: u64,
     /// How long they were out, summed.
     pub held: Duration,
-    /// For how long of it none of their statements ran.
+    /// For how long of it none of their statements ran, or the server waited for the reader of its rows.
     pub idle: Duration,
+    /// For how long of it their statements ran. What is left of [`Self::held`] beside this and [`Self::idle`] is the time of
+    /// raw connections, of which nothing more is known.
+    pub ran: Duration,
+    /// How many statements ran, with those that begin and end transactions.
+    pub statements: u64,
     /// The longest that one was out.
     pub longest: Duration,
     /// From how many the pool took the connection back, since they ran nothing.
@@ -55,15 +60,15 @@ impl Sites {
     pub(crate) fn ended(&mut self, now: Instant, loan: &Loan) {
         let held = now.saturating_duration_since(loan.acquired);
         if let Some(site) = self.of(loan.borrower.site) {
-            site.count(held, loan.idle());
+            site.count(held, loan.used());
         }
     }
 
-    /// A lease was ended, which had been `idle` before it was for the last time.
-    pub(crate) fn taken_back(&mut self, now: Instant, holder: &Holder, idle: Duration) {
+    /// A lease was ended, which had done so much before it was idle for the last time.
+    pub(crate) fn taken_back(&mut self, now: Instant, holder: &Holder, used: Used) {
         let Some(site) = self.of(holder.site) else { return };
         let Holder { held, held_idle, .. } = *holder;
-        site.count(held, idle + held_idle);
+        site.count(held, Used { idle: used.idle + held_idle, ..used });
         site.taken_back += 1;
         site.last_taken_back = Some(TakenBack { at: now, held, held_idle, runs: holder.runs.clone() });
     }
@@ -94,13 +99,25 @@ impl Sites {
 impl SiteUse {
     const fn new(site: &'static Location<'static>) -> Self {
         let zero = Duration::ZERO;
-        Self { site, leases: 0, held: zero, idle: zero, longest: zero, taken_back: 0, last_taken_back: None }
+        Self {
+            site,
+            leases: 0,
+            held: zero,
+            idle: zero,
+            ran: zero,
+            statements: 0,
+            longest: zero,
+            taken_back: 0,
+            last_taken_back: None,
+        }
     }
 
-    fn count(&mut self, held: Duration, idle: Duration) {
+    fn count(&mut self, held: Duration, used: Used) {
         self.leases += 1;
         self.held += held;
-        self.idle += idle.min(held);
+        self.idle += used.idle.min(held);
+        self.ran += used.ran.min(held);
+        self.statements += used.statements;
         self.longest = self.longest.max(held);
     }
 
@@ -108,6 +125,8 @@ impl SiteUse {
         self.leases += other.leases;
         self.held += other.held;
         self.idle += other.idle;
+        self.ran += other.ran;
+        self.statements += other.statements;
         self.longest = self.longest.max(other.longest);
         self.taken_back += other.taken_back;
         let last = |one: &Self| one.last_taken_back.as_ref().map(|taken| taken.at);
@@ -148,11 +167,12 @@ mod tests {
         let same: &'static Location<'static> = Box::leak(Box::new(*one));
         let second = Duration::from_secs(1);
         let holder = |site| Holder { site, class: Class::Normal, held: 3 * second, held_idle: second, runs: None };
-        sites.taken_back(now + second, &holder(one), second);
-        sites.taken_back(now, &holder(same), Duration::ZERO);
+        sites.taken_back(now + second, &holder(one), Used { idle: second, ran: second, statements: 2 });
+        sites.taken_back(now, &holder(same), Used::default());
         let list = sites.list();
         assert_eq!(list.len(), 1);
         assert_eq!((list[0].leases, list[0].held, list[0].idle), (2, 6 * second, 3 * second));
+        assert_eq!((list[0].ran, list[0].statements), (second, 2));
         assert_eq!(list[0].last_taken_back.as_ref().map(|taken| taken.at), Some(now + second));
     }
 

@@ -5,6 +5,7 @@ mod effects;
 mod form;
 mod names;
 mod pieces;
+mod summary;
 mod token;
 
 use sqlx::error::BoxDynError;
@@ -15,8 +16,10 @@ pub(crate) use effect::{Effect, Trace};
 pub(crate) use effects::Effects;
 pub(crate) use form::{Form, size_of_row};
 pub(crate) use pieces::{Piece, pieces};
+pub(crate) use summary::OTHER;
 
-use crate::Config;
+use crate::pool::Shared;
+use crate::statements::Kind;
 
 /// A statement taken apart, so that its text could be looked at; sqlx hands the text out only once, and by value.
 pub(crate) struct Request {
@@ -25,25 +28,34 @@ pub(crate) struct Request {
     arguments: Result<Option<PgArguments>, BoxDynError>,
     persistent: bool,
     effect: Effect,
+    kind: Kind,
     form: Form,
 }
 
 impl Request {
-    pub(crate) fn of<'q>(mut query: impl Execute<'q, Postgres>, config: &Config, effects: &Effects) -> Self {
+    pub(crate) fn of<'q>(mut query: impl Execute<'q, Postgres>, shared: &Shared) -> Self {
+        let config = &shared.config;
         let prepared = query.statement().cloned();
         let mut arguments = query.take_arguments();
         let persistent = query.persistent();
         let sql = query.sql();
-        let mut effect = effects.of(sql.as_str(), |text| Effect::of(text, &config.trusted_functions));
+        let (mut effect, kind) = shared.effects.of(sql.as_str(), |text| {
+            (Effect::of(text, &config.trusted_functions), shared.statements.kind(&summary::summary(text)))
+        });
         if config.reset_always {
             effect.trace = effect.trace.max(Trace::Unseen);
         }
         let form = Form::of(sql.as_str(), &mut arguments, persistent);
-        Self { sql, prepared, arguments, persistent, effect, form }
+        Self { sql, prepared, arguments, persistent, effect, kind, form }
     }
 
     pub(crate) const fn effect(&self) -> Effect {
         self.effect
+    }
+
+    /// On whose account it runs.
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Whether sqlx sends it in one message: a text without parameters. All others take two, each of which a bouncer may

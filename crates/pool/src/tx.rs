@@ -5,6 +5,7 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::loan::Transaction;
+use crate::statements::Kind;
 use crate::{Lease, LeaseConn, PoolError, classify};
 
 mod options;
@@ -75,7 +76,7 @@ impl<'l> Tx<'l> {
         }
         self.loan.set_transaction(Transaction::Open);
         self.ended = false;
-        self.command(begin).await
+        self.command(begin, Kind::BEGIN).await
     }
 
     /// Begins a part of the transaction that can be rolled back on its own: a savepoint.
@@ -106,7 +107,7 @@ impl<'l> Tx<'l> {
         let mut part = Tx::new(On::Borrowed(self), level);
         // From here to the moment at which it has left there is no await at which it could be dropped.
         part.ended = false;
-        let begun = part.command(part.word("SAVEPOINT")).await;
+        let begun = part.command(part.word("SAVEPOINT"), Kind::SAVEPOINT).await;
         part.ended = matches!(begun, Err(sqlx::Error::Database(_)));
         begun.map(|()| part)
     }
@@ -133,9 +134,9 @@ impl<'l> Tx<'l> {
             Transaction::Open if self.level > 0 => {
                 // From the moment at which it has left there is nothing to go back to.
                 self.ended = true;
-                self.command(self.word("RELEASE SAVEPOINT")).await
+                self.command(self.word("RELEASE SAVEPOINT"), Kind::RELEASE).await
             }
-            Transaction::Open => self.leave("COMMIT".into_sql_str()).await.map_err(unknown_if_lost),
+            Transaction::Open => self.leave("COMMIT".into_sql_str(), Kind::COMMIT).await.map_err(unknown_if_lost),
             Transaction::Failed => {
                 self.undo().await?;
                 Err(PoolError::Aborted.into())
@@ -168,18 +169,18 @@ impl<'l> Tx<'l> {
 
     async fn undo(&mut self) -> Result<(), sqlx::Error> {
         if self.level == 0 {
-            return self.leave("ROLLBACK".into_sql_str()).await;
+            return self.leave("ROLLBACK".into_sql_str(), Kind::ROLLBACK).await;
         }
         // Twice does no harm, should this be dropped half-way; a second RELEASE would.
-        self.command(self.word("ROLLBACK TO SAVEPOINT")).await?;
+        self.command(self.word("ROLLBACK TO SAVEPOINT"), Kind::ROLLBACK).await?;
         self.loan.rolled_back_to();
         self.ended = true;
-        self.command(self.word("RELEASE SAVEPOINT")).await
+        self.command(self.word("RELEASE SAVEPOINT"), Kind::RELEASE).await
     }
 
     /// Ends the whole by this command.
-    async fn leave(&mut self, command: SqlStr) -> Result<(), sqlx::Error> {
-        let answer = self.command(command).await;
+    async fn leave(&mut self, command: SqlStr, kind: Kind) -> Result<(), sqlx::Error> {
+        let answer = self.command(command, kind).await;
         // A COMMIT that the server refused has rolled back.
         if matches!(answer, Ok(()) | Err(sqlx::Error::Database(_))) {
             self.loan.set_transaction(Transaction::None);

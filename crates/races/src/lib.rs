@@ -40,6 +40,7 @@ mod sources {
     pub(crate) mod start_stop;
     pub(crate) mod state;
     pub(crate) mod statement;
+    pub(crate) mod statements;
     pub(crate) mod threshold;
     pub(crate) mod tx;
     pub(crate) mod waits;
@@ -77,7 +78,7 @@ mod network {
 use sources::{
     acquire, addresses, admission, bouncer, builder, catalog, cleaning, config, conn, connect, connector, control,
     detached, driver, error, fingerprint, history, homes, job, lease, loan, observer, pool, raw, residue, retry_budget,
-    sites, sql, standstill, start_stop, state, statement, threshold, tx, waits,
+    sites, sql, standstill, start_stop, state, statement, statements, threshold, tx, waits,
 };
 
 pub use acquire::Acquire;
@@ -100,5 +101,6 @@ pub use retry_budget::RetryBudget;
 pub use sites::{SiteUse, TakenBack};
 pub use sql::Sql;
 pub use start_stop::{Drained, NotReady};
+pub use statements::{Failure, Ran, StatementUse};
 pub use tx::{Isolation, Tx, TxOptions};
 pub use waits::Waits;

@@ -67,6 +67,7 @@ function show() {
   showMoves();
   showShed(pool);
   showSites(pool);
+  showStatements(pool);
   write($("max-hint"), `now ${pool.ceiling}`);
   write($("min-hint"), `now ${pool.min_idle}`);
   write($("limit-hint"), pool.pinned ? `now ${pool.limit}, by hand; 0 gives the choice back to the pool` : `now ${pool.limit}, chosen by the pool`);
@@ -158,6 +159,18 @@ function showSites(pool) {
     tr.classList.toggle("bad", site.taken_back > 0);
     const idle = site.held_ms > 0 ? `${Math.round((100 * site.idle_ms) / site.held_ms)} %` : "–";
     cells(tr, [site.site, count(site.leases), time(site.held_ms / Math.max(1, site.leases)), time(site.longest_ms), idle, count(site.taken_back)]);
+  });
+}
+
+const STATEMENT = row([["Does", "sql"], ["Of all time", "number"], ["Calls", "number"], ["Mean", "number"], ["95 % within", "number"], ["Longest", "number"], ["Failed", "number"]]);
+const STATEMENTS = 5;
+
+function showStatements(pool) {
+  const all = pool.statements.reduce((sum, { took_ms }) => sum + took_ms, 0);
+  rows($("statements").tBodies[0], pool.statements.slice(0, STATEMENTS), STATEMENT, (tr, { summary, calls, failed, took_ms, p95_ms, longest_ms }) => {
+    const failures = Object.values(failed).reduce((sum, times) => sum + times, 0);
+    const share = all > 0 ? `${Math.round((100 * took_ms) / all)} %` : "–";
+    cells(tr, [summary, share, count(calls), time(took_ms / Math.max(1, calls)), time(p95_ms), time(longest_ms), count(failures)]);
   });
 }
 

@@ -1,8 +1,10 @@
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use forebay_pool::{
-    Class, CloseReason, Event, Happening, Holder, OpenReason, Pool, ShedReason, SiteUse, Snapshot, TakenBack,
+    Class, CloseReason, Event, Failure, Happening, Holder, OpenReason, Pool, ShedReason, SiteUse, Snapshot,
+    StatementUse, TakenBack,
 };
 use serde::Serialize;
 
@@ -11,6 +13,8 @@ use serde::Serialize;
 pub struct DbSnapshot {
     /// `forebay` or `stock`.
     pub kind: &'static str,
+    /// How long ago the pool was made: the start of what is counted since the start.
+    pub age_ms: f64,
     /// How many leases may be out at once, below the reserve.
     pub limit: u32,
     /// What the size controller would make of the limit if no bound and no person stood in its way.
@@ -60,8 +64,11 @@ pub struct DbSnapshot {
     /// What happened last, the oldest first.
     pub history: Vec<HappeningView>,
     /// What the leases of each call site have done since the start: first those whose leases were taken back, then those whose
-    /// leases were out for longest in all; 20 at most.
+    /// leases were out for longest in all; 20 at most, and the sum of the rest as `other`.
     pub call_sites: Vec<CallSiteView>,
+    /// What the statements of each summary have done since the start, first those that took longest in all; 20 at most, and the
+    /// sum of the rest as `other`.
+    pub statements: Vec<StatementView>,
     /// Requests shed since the start, by class.
     pub shed: BTreeMap<&'static str, u64>,
     /// The same by class and reason; a reason that was never had is left out.
@@ -100,6 +107,10 @@ pub struct CallSiteView {
     pub held_ms: f64,
     /// For how long of it they ran no statement.
     pub idle_ms: f64,
+    /// For how long of it they ran one. What is left beside this and `idle_ms` is the time of raw connections.
+    pub ran_ms: f64,
+    /// How many statements they ran, with those that begin and end transactions.
+    pub statements: u64,
     /// The longest that one was out.
     pub longest_ms: f64,
     /// From how many the pool took the connection back, since they ran nothing.
@@ -107,6 +118,24 @@ pub struct CallSiteView {
     /// The last of these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_taken_back: Option<TakenBackView>,
+}
+
+/// What the statements of one summary have done since the start.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatementView {
+    /// What they do and to what, such as `SELECT catalog.products`.
+    pub summary: String,
+    /// How many have ended, however.
+    pub calls: u64,
+    /// How many of them did not end well, by how; what never happened is left out.
+    pub failed: BTreeMap<&'static str, u64>,
+    /// For how long they ran, summed.
+    pub took_ms: f64,
+    /// For how long 95 % of them ran at most: the bound of a bucket. The sum of several has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p95_ms: Option<f64>,
+    /// The longest that one ran.
+    pub longest_ms: f64,
 }
 
 /// A lease whose connection was taken back.
@@ -181,6 +210,17 @@ pub struct TotalsView {
     pub capacity_seconds: f64,
 }
 
+/// The name of the rest.
+const OTHER: &str = "other";
+
+/// As many as are shown, and the sum of the rest.
+fn first<T>(all: impl Iterator<Item = T>, most: usize, sum: impl Fn(T, T) -> T) -> Vec<T> {
+    let mut all = all.fuse();
+    let mut shown: Vec<T> = all.by_ref().take(most).collect();
+    shown.extend(all.reduce(sum));
+    shown
+}
+
 fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
@@ -188,14 +228,20 @@ fn ms(duration: Duration) -> f64 {
 impl DbSnapshot {
     /// So many call sites are shown.
     const CALL_SITES: usize = 20;
+    /// So many summaries of statements are shown.
+    const STATEMENTS: usize = 20;
 
     pub(super) fn of(pool: &Pool) -> Self {
         let mut sites = pool.sites();
         sites.sort_by_key(|site| site.taken_back == 0);
+        let mut statements = pool.statements();
+        statements.sort_by_key(|of| Reverse((&*of.summary != OTHER, of.took)));
         Self {
+            age_ms: ms(pool.age()),
             longest_holders: pool.holders().into_iter().take(10).map(HolderView::from).collect(),
             history: pool.history().into_iter().map(HappeningView::from).collect(),
-            call_sites: sites.into_iter().take(Self::CALL_SITES).map(CallSiteView::from).collect(),
+            call_sites: first(sites.into_iter().map(CallSiteView::from), Self::CALL_SITES, CallSiteView::with),
+            statements: first(statements.into_iter().map(StatementView::from), Self::STATEMENTS, StatementView::with),
             ..Self::new("forebay", pool.snapshot())
         }
     }
@@ -208,6 +254,7 @@ impl DbSnapshot {
         };
         Self {
             kind,
+            age_ms: 0.0,
             limit: snapshot.limit,
             recommended_limit: snapshot.recommended_limit,
             pinned: snapshot.pinned,
@@ -233,6 +280,7 @@ impl DbSnapshot {
             longest_holders: Vec::new(),
             history: Vec::new(),
             call_sites: Vec::new(),
+            statements: Vec::new(),
             shed_by_reason: Class::ALL.iter().copied().map(of_class).collect(),
             shed: Class::ALL.iter().map(|class| (class.name(), totals.shed_of(*class))).collect(),
             opened_for: OpenReason::ALL.map(|reason| (reason.name(), totals.opened_for(reason))).into(),
@@ -299,9 +347,57 @@ impl From<SiteUse> for CallSiteView {
             leases: site.leases,
             held_ms: ms(site.held),
             idle_ms: ms(site.idle),
+            ran_ms: ms(site.ran),
+            statements: site.statements,
             longest_ms: ms(site.longest),
             taken_back: site.taken_back,
             last_taken_back: site.last_taken_back.map(TakenBackView::from),
+        }
+    }
+}
+
+impl CallSiteView {
+    /// Both together.
+    fn with(self, more: Self) -> Self {
+        Self {
+            site: OTHER.to_owned(),
+            leases: self.leases + more.leases,
+            held_ms: self.held_ms + more.held_ms,
+            idle_ms: self.idle_ms + more.idle_ms,
+            ran_ms: self.ran_ms + more.ran_ms,
+            statements: self.statements + more.statements,
+            longest_ms: self.longest_ms.max(more.longest_ms),
+            taken_back: self.taken_back + more.taken_back,
+            last_taken_back: None,
+        }
+    }
+}
+
+impl From<StatementUse> for StatementView {
+    fn from(of: StatementUse) -> Self {
+        let failed = Failure::ALL.map(|failure| (failure.name(), of.failed(failure)));
+        Self {
+            summary: of.summary.to_string(),
+            calls: of.calls(),
+            failed: failed.into_iter().filter(|(_, times)| *times > 0).collect(),
+            took_ms: ms(of.took),
+            p95_ms: of.quantile(0.95).map(ms),
+            longest_ms: ms(of.longest),
+        }
+    }
+}
+
+impl StatementView {
+    /// Both together.
+    fn with(mut self, more: Self) -> Self {
+        more.failed.into_iter().for_each(|(how, times)| *self.failed.entry(how).or_default() += times);
+        Self {
+            summary: OTHER.to_owned(),
+            calls: self.calls + more.calls,
+            failed: self.failed,
+            took_ms: self.took_ms + more.took_ms,
+            p95_ms: None,
+            longest_ms: self.longest_ms.max(more.longest_ms),
         }
     }
 }
@@ -314,5 +410,25 @@ impl From<TakenBack> for TakenBackView {
             held_idle_ms: ms(taken.held_idle),
             runs: taken.runs.map(|sql| sql.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(summary: &str, calls: u64, took_ms: f64) -> StatementView {
+        let failed = BTreeMap::from([("server", 1)]);
+        StatementView { summary: summary.to_owned(), calls, failed, took_ms, p95_ms: Some(1.0), longest_ms: took_ms }
+    }
+
+    #[test]
+    fn what_is_not_shown_is_summed() {
+        let all = [of("a", 5, 9.0), of("b", 4, 8.0), of("c", 3, 7.0), of("d", 2, 6.0)];
+        let shown = first(all.clone().into_iter(), 2, StatementView::with);
+        let told: Vec<_> = shown.iter().map(|of| (of.summary.as_str(), of.calls, of.took_ms)).collect();
+        assert_eq!(told, [("a", 5, 9.0), ("b", 4, 8.0), (OTHER, 5, 13.0)]);
+        assert_eq!((shown[2].failed["server"], shown[2].p95_ms, shown[2].longest_ms), (2, None, 7.0));
+        assert_eq!(first(all.into_iter(), 4, StatementView::with).len(), 4);
     }
 }

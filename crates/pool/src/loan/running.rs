@@ -1,14 +1,18 @@
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqlSafeStr, SqlStr};
 
-use super::{Answer, Before, Loan, Place, Transaction};
+use super::{Answer, Before, Loan, Place, Transaction, nanos};
 use crate::catalog::{Catalog, Sign};
-use crate::classify;
 use crate::connect::{Dialer, Session};
 use crate::control::Control;
 use crate::pool::Shared;
 use crate::residue::Residue;
 use crate::statement::{Effect, Form};
+use crate::statements::Kind;
+use crate::{Failure, PoolError, classify};
 
 /// The connection while a statement runs on it. However it ends, the connection goes back onto the desk; only
 /// [`Statement::settle`] says that nothing of the answer is left unread.
@@ -25,6 +29,16 @@ pub(crate) struct Statement<'l> {
     hint: Option<Hint>,
     alone: Alone,
     end: Answer,
+    /// When it took the connection out.
+    taken: Instant,
+    /// Since when it ran itself.
+    since: Instant,
+    /// For how long its lease had been idle before it.
+    idle: Duration,
+    /// On whose account it runs, if it counts.
+    account: Option<(&'l Shared, Kind)>,
+    /// How it failed, where neither the server nor its connection was the cause.
+    failure: Option<Failure>,
 }
 
 /// How a statement ends that is in no transaction of its caller's.
@@ -64,13 +78,28 @@ impl Hint {
 }
 
 impl<'l> Statement<'l> {
-    pub(super) const fn new(loan: &'l Loan, session: Session, before: Before) -> Self {
+    pub(super) fn new(loan: &'l Loan, session: Session, before: Before, taken: Instant) -> Self {
         let effect = Effect::NONE;
         let session = Some(session);
         // Dropped before it was asked, a raw connection stays one.
         let end = if matches!(before.answer, Answer::Raw) { Answer::Raw } else { Answer::CutShort };
         let form = Form::NONE;
-        Self { loan, session, before, effect, form, failed: false, hint: None, alone: Alone::Trusted, end }
+        Self {
+            loan,
+            session,
+            before,
+            effect,
+            form,
+            failed: false,
+            hint: None,
+            alone: Alone::Trusted,
+            end,
+            taken,
+            since: taken,
+            idle: loan.idle(),
+            account: None,
+            failure: None,
+        }
     }
 
     pub(crate) const fn connection(&mut self) -> &mut PgConnection {
@@ -101,6 +130,37 @@ impl<'l> Statement<'l> {
         }
     }
 
+    /// From here on it counts as one of this kind.
+    pub(crate) const fn counts(&mut self, shared: &'l Shared, kind: Kind) {
+        self.account = Some((shared, kind));
+    }
+
+    /// Says how it ended, if it did not end well.
+    fn failure(&self) -> Option<Failure> {
+        match self.end {
+            Answer::Broken => Some(Failure::Connection),
+            _ if self.failed && self.hint == Some(Hint::TimedOut) => Some(Failure::Timeout),
+            _ if self.failed => Some(Failure::Server),
+            Answer::Drained | Answer::Raw => self.failure,
+            Answer::CutShort => Some(self.failure.unwrap_or(Failure::Dropped)),
+        }
+    }
+
+    /// Its time is over: it is put on its lease's account and, if it counts, on that of its kind.
+    fn count(&self, now: Instant) {
+        if self.end == Answer::Raw {
+            return;
+        }
+        self.loan.was_paused(now);
+        let paused = self.loan.idle().saturating_sub(self.idle);
+        let time = |since: Instant| now.saturating_duration_since(since).saturating_sub(paused);
+        self.loan.ran.fetch_add(nanos(time(self.taken)), Ordering::Relaxed);
+        if let Some((shared, kind)) = self.account {
+            self.loan.statements.fetch_add(1, Ordering::Relaxed);
+            shared.observer.ran(&shared.statements.ended(kind, time(self.since), self.failure()));
+        }
+    }
+
     /// Reads what an earlier statement left unread, so that a late error is not taken for this one's answer, and rolls
     /// back what a dropped transaction left open, and forgets what is not so any more. A statement that nobody waits for is
     /// cancelled, except inside a transaction that goes on: to cancel it there would abort the transaction.
@@ -119,6 +179,7 @@ impl<'l> Statement<'l> {
 
     async fn catch_up(&mut self, control: &Control) -> Result<(), sqlx::Error> {
         let Before { answer, transaction, savepoint } = self.before;
+        let is_behind = answer != Answer::Drained || transaction == Transaction::Abandoned || savepoint.is_some();
         if answer != Answer::Drained {
             let goes_on = matches!(transaction, Transaction::Open | Transaction::ByText);
             let late = self.session().catch_up((!goes_on).then_some(control)).await?;
@@ -139,6 +200,9 @@ impl<'l> Statement<'l> {
             command(self.connection(), AssertSqlSafe(format!("ROLLBACK TO SAVEPOINT forebay_{level}"))).await?;
             self.loan.rolled_back_to();
             command(self.connection(), AssertSqlSafe(format!("RELEASE SAVEPOINT forebay_{level}"))).await?;
+        }
+        if is_behind {
+            self.since = crate::pool::now();
         }
         Ok(())
     }
@@ -196,17 +260,22 @@ impl<'l> Statement<'l> {
     pub(crate) async fn settle(&mut self, catalog: &Catalog, error: Option<&sqlx::Error>) {
         match error {
             // The pool's own: the server has not answered, and is waited for no longer.
-            Some(error) if classify(error).is_some() => return,
+            Some(error) if let Some(cause) = classify(error) => {
+                let silent = matches!(cause, PoolError::Silent { .. });
+                self.failure = Some(if silent { Failure::Timeout } else { Failure::Connection });
+                return;
+            }
             Some(error @ sqlx::Error::Database(_)) => {
                 self.failed = true;
                 self.hint = Hint::of(error);
             }
-            Some(sqlx::Error::Protocol(_)) if self.form.refused => {}
+            Some(sqlx::Error::Protocol(_)) if self.form.refused => self.failure = Some(Failure::Client),
             Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed) => {
                 self.end = Answer::Broken;
                 return;
             }
-            Some(_) | None => {}
+            Some(_) => self.failure = Some(Failure::Client),
+            None => {}
         }
         let loan = self.loan;
         match loan.within(self.read_rest(catalog)).await {
@@ -217,7 +286,7 @@ impl<'l> Statement<'l> {
                 }
             }
             Ok(Err(_)) => self.end = Answer::Broken,
-            Err(_silent) => {}
+            Err(_silent) => self.failure = Some(Failure::Timeout),
         }
     }
 
@@ -249,6 +318,7 @@ impl Drop for Statement<'_> {
     fn drop(&mut self) {
         let since = crate::pool::now();
         let mut session = self.session.take().expect("it is put back only here");
+        self.count(since);
         if self.form.named && self.end != Answer::Drained {
             session.residue.forgot();
         }

@@ -2,12 +2,14 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 use super::Effect;
+use crate::statements::Kind;
 
-/// What the texts of a pool's statements do. A service sends the same few again and again: each is read once.
+/// What the texts of a pool's statements do, and whose account they are on. A service sends the same few again and again: each
+/// is read once.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     /// Of these texts, which are no longer than [`Self::LONGEST`].
-    known: RwLock<HashMap<Box<str>, Effect>>,
+    known: RwLock<HashMap<Box<str>, (Effect, Kind)>>,
 }
 
 impl Effects {
@@ -18,34 +20,34 @@ impl Effects {
     const LONGEST: usize = 4 << 10;
 
     /// What `text` does, which is read unless it is known.
-    pub(super) fn of(&self, text: &str, read: impl FnOnce(&str) -> Effect) -> Effect {
-        if let Some(effect) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(text) {
-            return *effect;
+    pub(super) fn of(&self, text: &str, read: impl FnOnce(&str) -> (Effect, Kind)) -> (Effect, Kind) {
+        if let Some(known) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(text) {
+            return *known;
         }
-        let effect = read(text);
+        let means = read(text);
         if text.len() <= Self::LONGEST {
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
             if known.len() == Self::MOST && !known.contains_key(text) {
                 known.clear();
             }
-            known.insert(text.into(), effect);
+            known.insert(text.into(), means);
         }
-        effect
+        means
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Effect, Effects};
+    use super::{Effect, Effects, Kind};
 
     /// Whether it is read.
     fn is_read(effects: &Effects, text: &str) -> bool {
         let mut read = false;
         let effect = effects.of(text, |text| {
             read = true;
-            Effect::of(text, &[])
+            (Effect::of(text, &[]), Kind::BEGIN)
         });
-        assert_eq!(effect, Effect::of(text, &[]), "{text}");
+        assert_eq!(effect, (Effect::of(text, &[]), Kind::BEGIN), "{text}");
         read
     }
 

@@ -21,6 +21,7 @@ mod size;
 mod stale;
 mod standstill;
 mod start_stop;
+mod statements;
 mod tickets;
 mod told;
 mod traces;

@@ -25,6 +25,8 @@ GREEN, YELLOW, RED, BLUE = "green", "yellow", "red", "blue"
 JOB = 'job=~"$job"'
 INSTANCE = 'job=~"$job",instance=~"$instance"'
 REQUESTS = "http_server_request_duration_seconds"
+# By route and status, which the histogram does not have.
+ANSWERS = "http_server_requests_total"
 # Paths that do not exist are nobody's service.
 SERVED = 'job=~"$job",service!="none"'
 ROUTES = 'job=~"$job",service=~"$service"'
@@ -266,11 +268,13 @@ def red():
         "Which route is slow, or fails?",
         [
             lines("How many requests?", "A second, by route.", "reqps",
-                  query(f"sum by (service, route) ({rate(REQUESTS + '_count', ROUTES)})", "{{service}} {{route}}")),
+                  query(f"sum by (service, route) ({rate(ANSWERS, ROUTES)})", "{{service}} {{route}}")),
             lines("What do they get that is not well?", "Answers a second, by status. 503 is a refusal, 504 work that had begun, 499 a client that left.", "reqps",
-                  query(f"sum by (service, route, status) ({rate(REQUESTS + '_count', ROUTES + BAD)})", "{{service}} {{route}} {{status}}"), quiet=True),
-            lines("How long do the answered ones take?", "95 % of each route's answers came within this time. The dots lead to traces.", "s",
-                  query(quantile(0.95, REQUESTS, ROUTES + OK, ["service", "route"]), "{{service}} {{route}}", exemplars=True)),
+                  query(f"sum by (service, route, status) ({rate(ANSWERS, ROUTES + BAD)})", "{{service}} {{route}} {{status}}"), quiet=True),
+            lines("How long do the answered ones take?", "95 % of each service's answers came within this time. The dots lead to traces.", "s",
+                  query(quantile(0.95, REQUESTS, ROUTES + OK, ["service"]), "{{service}}", exemplars=True)),
+            lines("Which route takes how long?", "The mean of the answers that were given.", "s",
+                  query(f"sum by (service, route) ({rate('http_server_request_time_seconds_total', ROUTES)}) / sum by (service, route) ({rate(ANSWERS, ROUTES + OK)})", "{{service}} {{route}}")),
             heat("How are the times spread?", "Of the services chosen, answers that were given.", REQUESTS, ROUTES + OK),
             lines("How many are being answered?", "Requests that have not been answered yet. One that rises without more traffic is a queue.", "short",
                   query(f"sum by (service) (http_server_active_requests{{{ROUTES}}})", "{{service}}")),
@@ -344,7 +348,7 @@ def business():
             lines("Who logs in?", "A minute, by outcome. Many bad ones are somebody who guesses.", "short",
                   query(f'sum by (outcome) ({rate("security_events_total", LOGINS)}) * 60', "{{outcome}}")),
             lines("What does the payment provider say?", "Questions a second, by what was asked and answered.", "reqps",
-                  query(f"sum by (question, outcome) ({rate('payments_provider_seconds_count', JOB)})", "{{question}}: {{outcome}}")),
+                  query(f"sum by (question, outcome) ({rate('payments_provider_answers_total', JOB)})", "{{question}}: {{outcome}}")),
             lines("How long does the provider take?", "95 % of the answers came within this time. No connection is held meanwhile.", "s",
                   query(quantile(0.95, "payments_provider_seconds", JOB, ["question"]), "{{question}}")),
             strips("May the provider be asked?", "Open: nobody asks for a moment, and new orders are refused (PaymentBreakerOpen).", "short",

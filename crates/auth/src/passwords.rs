@@ -6,7 +6,7 @@ use std::time::Duration;
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::State;
 use crate::domain::{is_guessable, prepared};
@@ -19,6 +19,9 @@ const COST: (u32, u32, u32) = (19_456, 2, 1);
 /// Memory that was not used for this long is given back.
 const EVERY: Duration = Duration::from_secs(2);
 
+const WAIT: &str = "auth_hash_wait_seconds";
+const DURATION: &str = "auth_hash_duration_seconds";
+
 pub(crate) struct Passwords {
     lane: Lane,
     memory: Arc<Memory>,
@@ -28,6 +31,8 @@ pub(crate) struct Passwords {
 
 impl Passwords {
     pub(crate) fn new() -> Self {
+        metrics::describe_histogram!(WAIT, "How long those who got a core for their password had waited for it");
+        metrics::describe_histogram!(DURATION, "How long it took to hash or compare a password");
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let memory = Arc::<Memory>::default();
         let nobody = hash(&rand::random::<[u8; 16]>(), &memory);
@@ -46,7 +51,10 @@ impl Passwords {
 
     /// Waits for a turn, which the two others take up. Dropping the future leaves the queue.
     pub(crate) async fn turn(&self, rank: Rank, sender: Option<Sender>) -> Result<Place, Full> {
-        self.lane.enter(rank, sender).await
+        let began = Instant::now();
+        let place = self.lane.enter(rank, sender).await?;
+        metrics::histogram!(WAIT).record(began.elapsed());
+        Ok(place)
     }
 
     /// The hash to keep of a new password, as a PHC string with a salt of its own. `about` are words about its owner.
@@ -60,7 +68,11 @@ impl Passwords {
         let hashed = turn.run(move || {
             let password = prepared(&password);
             let password = password.expose_secret();
-            if is_guessable(password, &about) { Err(Guessable) } else { Ok(hash(password.as_bytes(), &memory)) }
+            if is_guessable(password, &about) {
+                Err(Guessable)
+            } else {
+                Ok(timed(|| hash(password.as_bytes(), &memory)))
+            }
         });
         hashed.await.0
     }
@@ -76,7 +88,7 @@ impl Passwords {
         let known = kept.is_some();
         let kept = kept.unwrap_or_else(|| self.nobody.clone());
         let memory = Arc::clone(&self.memory);
-        let (comparison, place) = turn.run(move || compare(&password, &kept, &memory)).await;
+        let (comparison, place) = turn.run(move || timed(|| compare(&password, &kept, &memory))).await;
         (if known { comparison } else { Comparison::Different }, place)
     }
 }
@@ -139,6 +151,13 @@ impl Memory {
     fn shelf(&self) -> std::sync::MutexGuard<'_, Vec<Working>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let done = work();
+    metrics::histogram!(DURATION).record(began.elapsed());
+    done
 }
 
 /// The raw hash of a password.

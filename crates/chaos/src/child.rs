@@ -144,7 +144,7 @@ fn db(arm: Arm, database: PgConnectOptions) -> Result<Db, RunError> {
         Arm::Stock60 => Ok(Db::stock(stock(database, 60))),
         Arm::Resilient => {
             let config = forebay_pool::Config::named(POOL_SESSIONS);
-            Ok(Db::forebay(Pool::builder(database, config).observer(PoolMetrics).connect()?))
+            Ok(Db::forebay(Pool::builder(database, config).observer(PoolMetrics::new()).connect()?))
         }
     }
 }

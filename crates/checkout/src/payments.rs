@@ -22,6 +22,7 @@ pub use provider::{
 pub use simulator::{InvalidMessageUrl, Knobs, MessageUrl, Messages, Simulator};
 
 const DURATION: &str = "payments_provider_seconds";
+const ANSWERS: &str = "payments_provider_answers_total";
 
 /// How long an answer is waited for, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -141,8 +142,8 @@ impl Payments {
 }
 
 fn describe_metrics() {
-    let seconds = metrics::Unit::Seconds;
-    metrics::describe_histogram!(DURATION, seconds, "How long the payment provider took, or was waited for in vain");
+    metrics::describe_histogram!(DURATION, "How long the payment provider took, or was waited for in vain");
+    metrics::describe_counter!(ANSWERS, "Questions to the payment provider, by what came of them");
     breaker::describe_metrics();
 }
 
@@ -155,7 +156,8 @@ async fn in_time<T>(question: &'static str, limit: Duration, reply: Reply<'_, T>
         Err(Unknown::Lost) => "lost",
         Err(Unknown::Unreachable(_)) => "unreachable",
     };
-    metrics::histogram!(DURATION, "question" => question, "outcome" => outcome).record(began.elapsed().as_secs_f64());
+    metrics::histogram!(DURATION, "question" => question).record(began.elapsed().as_secs_f64());
+    metrics::counter!(ANSWERS, "question" => question, "outcome" => outcome).increment(1);
     asked
 }
 

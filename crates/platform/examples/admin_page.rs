@@ -40,7 +40,8 @@ async fn main() {
     let database = database().await;
     let rules = Rules { ceiling: 10, initial_limit: 4, min_idle: 2, queue_capacity: 4, ..Rules::default() };
     let metrics = Metrics::of_process();
-    let pool = Pool::builder(database.options(), Config { rules, ..Config::named("example") }).observer(PoolMetrics);
+    let pool =
+        Pool::builder(database.options(), Config { rules, ..Config::named("example") }).observer(PoolMetrics::new());
     let db = Db::forebay(pool.connect().expect("these rules hold"));
     let (live, forgotten, loaded) = (Live::new(db.clone(), 128), Forgotten::default(), Arc::new(AtomicBool::new(true)));
 

@@ -12,14 +12,17 @@ use axum::{
     routing::get,
 };
 use forebay_pool::{Pool, describe};
-use http::{StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, StatusCode,
+    header::{CONTENT_TYPE, VARY},
+};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
     db::{Db, DbSnapshot},
     problem,
-    telemetry::Metrics,
+    telemetry::{Form, Metrics},
 };
 
 mod guard;
@@ -214,9 +217,10 @@ async fn readyz(State(admin): State<Admin>) -> Response {
     (code, Json(body)).into_response()
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     admin.db.export_metrics();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render()).into_response()
+    let form = Form::wanted(&headers);
+    ([(CONTENT_TYPE, form.content_type()), (VARY, "Accept")], admin.metrics.page(form)).into_response()
 }
 
 #[cfg(test)]

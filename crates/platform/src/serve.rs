@@ -38,27 +38,26 @@ mod exchange;
 mod io;
 mod limits;
 mod listener;
+mod meter;
 mod refusal;
 mod state;
 
 pub use limits::Limits;
 pub use listener::{Drained, serve};
+use meter::{Meter, Outcome};
 
 /// The largest body of a request, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const DURATION: &str = "http_server_request_duration_seconds";
 /// The target of the access log.
 pub(crate) const ACCESS: &str = "access";
-const ACTIVE: &str = "http_server_active_requests";
 /// Whose the requests are that match no route.
 const NO_SERVICE: &str = "none";
 
 /// Says what the metrics of this module mean.
 pub(crate) fn describe_metrics() {
-    metrics::describe_histogram!(DURATION, metrics::Unit::Seconds, "From the request's head to the answer's head");
-    metrics::describe_gauge!(ACTIVE, "Requests that have not been answered");
+    meter::describe_metrics();
     listener::describe_metrics();
 }
 
@@ -83,10 +82,10 @@ impl Answers {
         Self { all: ALL.load(Ordering::Acquire), bad }
     }
 
-    fn count(service: &str, outcome: &str) {
+    fn count(service: &str, outcome: Outcome) {
         if service != NO_SERVICE {
             ALL.fetch_add(1, Ordering::Release);
-            BAD.fetch_add(u64::from(outcome != "ok"), Ordering::Release);
+            BAD.fetch_add(u64::from(outcome != Outcome::Ok), Ordering::Release);
         }
     }
 }
@@ -94,7 +93,7 @@ impl Answers {
 /// Measures every request of `router` under the name of its service. For a router without a fallback: requests that
 /// match no route are [`public`]'s.
 pub fn measured(router: Router, service: &'static str) -> Router {
-    router.layer(from_fn_with_state(service, measure))
+    router.layer(from_fn_with_state(Arc::new(Meter::new(service)), measure))
 }
 
 /// What stands between clients and the routes.
@@ -169,8 +168,8 @@ fn answer_panic(panic: Box<dyn std::any::Any + Send>) -> http::Response<Body> {
     Problem::new(Code::Internal).into_response()
 }
 
-async fn measure(State(service): State<&'static str>, request: Request, next: Next) -> Response {
-    let mut measurement = Measurement::begin(service, &request);
+async fn measure(State(meter): State<Arc<Meter>>, request: Request, next: Next) -> Response {
+    let mut measurement = Measurement::begin(meter, &request);
     let response = next.run(request).await;
     measurement.answered(&response);
     response
@@ -179,11 +178,12 @@ async fn measure(State(service): State<&'static str>, request: Request, next: Ne
 /// One request being answered. Recorded when dropped, so that a client that goes away is counted too: as status 499
 /// (nginx's number for it) and an error, since nobody got an answer.
 struct Measurement {
-    service: &'static str,
+    meter: Arc<Meter>,
     method: &'static str,
-    route: String,
+    /// The template of the path, not the path.
+    route: Option<MatchedPath>,
     status: StatusCode,
-    outcome: &'static str,
+    outcome: Outcome,
     began: Instant,
     /// For the access log, when it is on.
     path: Option<String>,
@@ -191,13 +191,13 @@ struct Measurement {
 }
 
 impl Measurement {
-    fn begin(service: &'static str, request: &Request) -> Self {
-        metrics::gauge!(ACTIVE, "service" => service).increment(1);
-        let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    fn begin(meter: Arc<Meter>, request: &Request) -> Self {
+        meter.begin();
+        let route = request.extensions().get::<MatchedPath>().cloned();
         let gone = StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT);
         let method = known_method(request.method());
         let path = tracing::enabled!(target: ACCESS, Level::INFO).then(|| request.uri().path().to_owned());
-        Self { service, method, route, status: gone, outcome: "error", began: Instant::now(), path, bytes: None }
+        Self { meter, method, route, status: gone, outcome: Outcome::Error, began: Instant::now(), path, bytes: None }
     }
 
     fn answered(&mut self, response: &Response) {
@@ -206,17 +206,21 @@ impl Measurement {
         self.bytes = response.body().size_hint().exact();
     }
 
+    fn route(&self) -> &str {
+        self.route.as_ref().map_or("unmatched", MatchedPath::as_str)
+    }
+
     /// A line of the access log. A path has ids in it and no secret; a query has values, and is not shown.
     fn log(&self, path: &str) {
         let client = CLIENT.try_with(|client| *client).ok().flatten();
         tracing::info!(
             target: ACCESS,
-            service = self.service,
+            service = self.meter.service(),
             method = self.method,
-            route = self.route,
+            route = self.route(),
             path,
             status = self.status.as_u16(),
-            outcome = self.outcome,
+            outcome = self.outcome.name(),
             duration_ms = self.began.elapsed().as_secs_f64() * 1_000.0,
             bytes = self.bytes,
             request_id = REQUEST_ID.try_with(Arc::clone).ok().map(display),
@@ -228,28 +232,20 @@ impl Measurement {
 
 impl Drop for Measurement {
     fn drop(&mut self) {
-        metrics::gauge!(ACTIVE, "service" => self.service).decrement(1);
         if let Some(path) = self.path.take() {
             self.log(&path);
         }
-        Answers::count(self.service, self.outcome);
-        let labels = [
-            ("service", self.service.into()),
-            ("method", self.method.into()),
-            ("route", metrics::SharedString::from(std::mem::take(&mut self.route))),
-            ("status", self.status.as_str().to_owned().into()),
-            ("outcome", self.outcome.into()),
-        ];
-        metrics::histogram!(DURATION, &labels).record(self.began.elapsed().as_secs_f64());
+        Answers::count(self.meter.service(), self.outcome);
+        self.meter.end(self.method, self.route(), self.status, self.outcome, self.began.elapsed());
     }
 }
 
 /// Shed is what was refused before any work; every other 5xx is an error.
-fn outcome(response: &Response) -> &'static str {
+fn outcome(response: &Response) -> Outcome {
     match response.extensions().get::<Code>() {
-        Some(Code::Overloaded) => "shed",
-        _ if response.status().is_server_error() => "error",
-        _ => "ok",
+        Some(Code::Overloaded) => Outcome::Shed,
+        _ if response.status().is_server_error() => Outcome::Error,
+        _ => Outcome::Ok,
     }
 }
 
@@ -366,9 +362,12 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(1), router().oneshot(request)).await.is_err());
         let text = metrics.render();
         for labels in [
-            r#"service="test",method="GET",route="/things/{id}",status="200",outcome="ok""#,
-            r#"service="none",method="GET",route="unmatched",status="404",outcome="ok""#,
-            r#"service="test",method="GET",route="/never",status="499",outcome="error""#,
+            r#"http_server_requests_total{service="test",method="GET",route="/things/{id}",status="200",outcome="ok"} "#,
+            r#"http_server_requests_total{service="none",method="GET",route="unmatched",status="404",outcome="ok"} "#,
+            r#"http_server_requests_total{service="test",method="GET",route="/never",status="499",outcome="error"} "#,
+            r#"http_server_request_duration_seconds_count{service="test",outcome="ok"} "#,
+            r#"http_server_request_duration_seconds_count{service="test",outcome="error"} "#,
+            r#"http_server_request_time_seconds_total{service="test",method="GET",route="/things/{id}"} "#,
         ] {
             assert!(text.contains(labels), "{labels}\n{text}");
         }

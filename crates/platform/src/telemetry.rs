@@ -1,11 +1,17 @@
 //! Logs and metrics: where they go. What they say belongs to whoever says it.
 
-use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
+use std::{io::IsTerminal as _, sync::OnceLock};
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::{config::Reader, serve::ACCESS};
+
+mod buckets;
+mod page;
+mod recorder;
+
+pub use page::Form;
+use recorder::Families;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,40 +72,26 @@ pub fn install_logs(config: &LogConfig) {
     };
 }
 
-/// Upper bounds of the histogram buckets, in seconds: 0.5 ms to 10 s.
-const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-
-/// How often histograms fold what was recorded into their buckets between scrapes.
-const UPKEEP: Duration = Duration::from_secs(5);
-
 /// The metrics of this process. All share one recorder, which `metrics`' macros need to be global.
-#[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+#[derive(Clone, Copy)]
+pub struct Metrics(&'static Families);
 
 impl Metrics {
-    /// The recorder of the process, installed by the first call.
-    ///
-    /// # Panics
-    ///
-    /// Another crate has installed another recorder before.
+    /// The recorder of the process, installed by the first call. A handle that was resolved before it records nothing. Where another crate
+    /// has installed another recorder before, that one is told everything, and these stay empty.
     pub fn of_process() -> Self {
-        static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
-        Self(RECORDER.get_or_init(install).clone())
+        static RECORDER: OnceLock<&'static Families> = OnceLock::new();
+        Self(RECORDER.get_or_init(install))
     }
 
-    /// The text that `/metrics` answers.
-    ///
-    /// The recorder's counters are whole numbers. One that is not, such as seconds, is a gauge to it, and is called what it is here.
+    /// All of them, as Prometheus' text.
     pub fn render(&self) -> String {
-        self.0.render().replace("_total gauge\n", "_total counter\n")
+        self.page(Form::Text)
     }
 
-    /// Keeps the memory of unscraped histograms bounded; never returns. Dropping the future stops it.
-    pub async fn keep_up(&self) {
-        loop {
-            tokio::time::sleep(UPKEEP).await;
-            self.0.run_upkeep();
-        }
+    /// What `/metrics` answers in this form.
+    pub fn page(&self, form: Form) -> String {
+        page::render(self.0, form)
     }
 }
 
@@ -109,17 +101,25 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-fn install() -> PrometheusHandle {
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
-        .expect("there are buckets")
-        .install_recorder()
-        .expect("nobody else installs a metrics recorder");
+fn install() -> &'static Families {
+    // It lives as long as the process, as the macros want it.
+    let families: &'static Families = Box::leak(Box::default());
+    if metrics::set_global_recorder(families).is_err() {
+        tracing::warn!("another recorder of metrics is installed: /metrics stays empty");
+    }
+    describe_build();
     crate::serve::describe_metrics();
     crate::security::describe_metrics();
     crate::quota::describe_metrics();
     crate::db::describe_metrics();
-    handle
+    families
+}
+
+/// What runs here.
+fn describe_build() {
+    metrics::describe_gauge!("build_info", "Always 1: which version runs here, and whether it was built to be fast");
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    metrics::gauge!("build_info", "version" => env!("CARGO_PKG_VERSION"), "profile" => profile).set(1);
 }
 
 #[cfg(test)]

@@ -64,10 +64,6 @@ impl App {
             bounds = Arc::<Claim>::clone(&claim);
             companions.spawn(async move { claim.keep_small().await });
         }
-        companions.spawn({
-            let metrics = metrics.clone();
-            async move { metrics.keep_up().await }
-        });
         companions.spawn(alarm::watch(self.db.clone()));
         if let Some(keys) = self.services.keys.clone() {
             companions.spawn(keys.keep_fresh());

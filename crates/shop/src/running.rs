@@ -61,7 +61,7 @@ pub(crate) async fn claim(
 pub(crate) fn pool(config: &Config, options: &PgConnectOptions, granted: Granted) -> Result<(Db, Arc<Claim>), Failure> {
     Metrics::of_process();
     let through = config.pool_url.as_ref().map_or_else(|| options.clone(), Address::options);
-    let pool = Pool::builder(through, config.pool.clone()).observer(PoolMetrics).connect()?;
+    let pool = Pool::builder(through, config.pool.clone()).observer(PoolMetrics::new()).connect()?;
     let db = Db::forebay(pool);
     Ok((db.clone(), Arc::new(granted.of(db))))
 }

@@ -1,5 +1,5 @@
 //! `shop-on` is the shop on either pool, ours or sqlx's own, with the same handlers: what `bin/bench requests` compares with itself.
-//! It reads the shop's settings, and `BENCH_POOL`; says where it is open as the shop does, and ends as it does.
+//! It reads the shop's settings, `BENCH_POOL`, and `BENCH_METRICS`, which is `off` where nothing shall be observed; says where it is open as the shop does, and ends as it does.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -57,8 +57,12 @@ async fn serve() -> Result<(), Failure> {
     let config = Config::read(&env, Purpose::Up)?;
     let mut reader = env.reader();
     let lender = reader.word_or("BENCH_POOL", &LENDERS, Lender::Forebay);
+    let observed = reader.word_or("BENCH_METRICS", &[("on", true), ("off", false)], true);
     reader.finish()?;
     forebay_platform::telemetry::install_logs(&config.log);
+    if !observed {
+        metrics::set_global_recorder(metrics::NoopRecorder)?;
+    }
     let mut signals = Signals::take()?;
     let (http, admin) = (TcpListener::bind(config.http).await?, TcpListener::bind(config.admin).await?);
     let folder = config.data_dir.clone().unwrap_or_else(|| PathBuf::from(".forebay"));
@@ -82,7 +86,7 @@ fn app(config: &Config, lender: Lender, database: &PgConnectOptions) -> Result<A
     let db = match lender {
         Lender::Forebay => {
             let pool = Pool::builder(database.clone(), config.pool.clone());
-            Db::forebay(pool.observer(PoolMetrics).connect()?)
+            Db::forebay(pool.observer(PoolMetrics::new()).connect()?)
         }
         Lender::Sqlx { pings } => {
             let pool = PgPoolOptions::new().test_before_acquire(pings);

@@ -1,30 +1,91 @@
 use std::time::Duration;
 
-use forebay_pool::{AcquireError, Class, Event, Holder, Observer, TicketFate};
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use forebay_pool::{AcquireError, Class, Event, Holder, Observer, ShedReason, TicketFate};
+use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use super::DbSnapshot;
+use crate::telemetry::Metrics;
 
-/// Turns what a pool tells into metrics, under the names of the OpenTelemetry conventions where they exist.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PoolMetrics;
+/// Turns what a pool tells into metrics, under the names of the OpenTelemetry conventions where they exist. What every lease tells is
+/// looked for by its name once.
+#[derive(Debug)]
+pub struct PoolMetrics {
+    created: Histogram,
+    handed_over: Histogram,
+    by_class: Vec<OfClass>,
+}
+
+/// A class is its own place in the list of them.
+const _: () = {
+    let mut place = 0;
+    while place < Class::ALL.len() {
+        assert!(Class::ALL[place] as usize == place);
+        place += 1;
+    }
+};
+
+#[derive(Debug)]
+struct OfClass {
+    waited: Histogram,
+    used: Histogram,
+    retry_after: Histogram,
+    admitted: Counter,
+    shed: [(ShedReason, Counter); ShedReason::ALL.len()],
+}
+
+impl OfClass {
+    fn new(class: &'static str) -> Self {
+        let decided = |decision, reason| counter!("admission_decisions_total", "class" => class, "decision" => decision, "reason" => reason);
+        Self {
+            waited: histogram!("db_client_connection_wait_time_seconds", "class" => class),
+            used: histogram!("db_client_connection_use_time_seconds", "class" => class),
+            retry_after: histogram!("admission_retry_after_seconds", "class" => class),
+            admitted: decided("admit", "none"),
+            shed: ShedReason::ALL.map(|reason| (reason, decided("shed", reason.name()))),
+        }
+    }
+}
+
+impl Default for PoolMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PoolMetrics {
+    /// For one pool, in the metrics of the process.
+    #[must_use]
+    pub fn new() -> Self {
+        // A handle that is resolved before there is a recorder records nothing.
+        Metrics::of_process();
+        Self {
+            created: histogram!("db_client_connection_create_time_seconds"),
+            handed_over: histogram!("pool_handover_latency_seconds"),
+            by_class: Class::ALL.iter().map(|class| OfClass::new(class.name())).collect(),
+        }
+    }
+
+    fn of(&self, class: Class) -> &OfClass {
+        &self.by_class[class as usize]
+    }
+}
 
 impl Observer for PoolMetrics {
     fn acquired(&self, class: Class, waited: Duration) {
-        histogram!("db_client_connection_wait_time_seconds", "class" => class.name()).record(waited.as_secs_f64());
-        counter!("admission_decisions_total", "class" => class.name(), "decision" => "admit", "reason" => "none")
-            .increment(1);
+        let of_class = self.of(class);
+        of_class.waited.record(waited.as_secs_f64());
+        of_class.admitted.increment(1);
     }
 
-    fn handed_over(&self, class: Class, latency: Duration) {
-        histogram!("pool_handover_latency_seconds", "class" => class.name()).record(latency.as_secs_f64());
+    fn handed_over(&self, _: Class, latency: Duration) {
+        self.handed_over.record(latency.as_secs_f64());
     }
 
     fn refused(&self, class: Class, error: &AcquireError) {
         if let AcquireError::Shed { reason, retry_after, .. } = error {
-            let labels = [("class", class.name()), ("decision", "shed"), ("reason", reason.name())];
-            counter!("admission_decisions_total", &labels).increment(1);
-            histogram!("admission_retry_after_seconds", "class" => class.name()).record(retry_after.as_secs_f64());
+            let of_class = self.of(class);
+            of_class.shed.iter().filter(|(of, _)| of == reason).for_each(|(_, shed)| shed.increment(1));
+            of_class.retry_after.record(retry_after.as_secs_f64());
         }
     }
 
@@ -33,11 +94,11 @@ impl Observer for PoolMetrics {
     }
 
     fn released(&self, class: Class, held: Duration) {
-        histogram!("db_client_connection_use_time_seconds", "class" => class.name()).record(held.as_secs_f64());
+        self.of(class).used.record(held.as_secs_f64());
     }
 
     fn opened(&self, took: Duration, error: Option<&sqlx::Error>) {
-        histogram!("db_client_connection_create_time_seconds").record(took.as_secs_f64());
+        self.created.record(took.as_secs_f64());
         if let Some(error) = error {
             let kind = if error.as_database_error().is_some() { "server" } else { "connection" };
             counter!("pool_connect_failures_total", "error_type" => kind).increment(1);

@@ -80,6 +80,7 @@ struct House {
     name: &'static str,
     epoch: Instant,
     shared: Arc<Shared>,
+    gauge: metrics::Gauge,
     tasks: JoinSet<Reason>,
     open: HashMap<Id, Open>,
     complaint: Complaint,
@@ -95,11 +96,13 @@ struct Open {
 impl House {
     fn new(name: &'static str, router: Router, limits: Limits) -> Self {
         let shared = Arc::new(Shared::new(router, limits));
-        metrics::gauge!(CONNECTIONS, "listener" => name).set(0.0);
+        let gauge = metrics::gauge!(CONNECTIONS, "listener" => name);
+        gauge.set(0.0);
         Self {
             name,
             epoch: Instant::now(),
             shared,
+            gauge,
             tasks: JoinSet::new(),
             open: HashMap::new(),
             complaint: Complaint::default(),
@@ -225,7 +228,7 @@ impl House {
 
     fn gauge(&self) {
         let open = u32::try_from(self.open.len()).unwrap_or(u32::MAX);
-        metrics::gauge!(CONNECTIONS, "listener" => self.name).set(open);
+        self.gauge.set(open);
     }
 
     fn complain(&mut self) {

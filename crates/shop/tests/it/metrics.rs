@@ -29,6 +29,7 @@ use forebay_platform::{
 use forebay_pool::{Admission, Class, Config, Mode, Pool, Rules};
 use forebay_shop::{App, Scale, Services, migrate, seed};
 use futures_util::future::join_all;
+use http::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, postgres::PgConnectOptions};
 use time::OffsetDateTime;
@@ -84,6 +85,7 @@ fn is_name(text: &str) -> bool {
         "quota_",
         "event_",
         "payments_",
+        "build_",
     ];
     text != LABEL
         && families.iter().any(|family| text.starts_with(family))
@@ -257,6 +259,25 @@ impl Strict {
         self.scrape(seen).await;
     }
 
+    /// A request that names its trace is found by it, from where it was slow, or had to wait for a connection.
+    async fn is_traced(&self) {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let sent = format!("00-{trace}-00f067aa0ba902b7-01");
+        let exemplar = format!(" # {{trace_id=\"{trace}\"}} ");
+        openmetrics(&self.admin).await;
+        let asked = self.http.whole(Method::GET, "/v1/products?limit=3", &[("traceparent", &sent)], None).await;
+        assert_eq!(asked.unwrap().0.status, 200);
+        let page = openmetrics(&self.admin).await;
+        for family in [
+            r#"http_server_request_duration_seconds_bucket{service="catalog",outcome="ok",le=""#,
+            "db_client_connection_wait_time_seconds_bucket{",
+            "db_client_connection_use_time_seconds_bucket{",
+        ] {
+            let shown = page.lines().any(|line| line.starts_with(family) && line.contains(&exemplar));
+            assert!(shown, "no exemplar at {family}\n{page}");
+        }
+    }
+
     /// From now on nobody can connect to the database. Who was being let in meanwhile is in: to be repeated.
     async fn is_locked_out(&self) {
         let name = self.database.options().get_database().unwrap().to_owned();
@@ -308,14 +329,17 @@ fn pool(options: PgConnectOptions) -> Pool {
         ..Rules::default()
     };
     let config = Config { rules, ..Config::named("strict") };
-    Pool::builder(options, config).observer(PoolMetrics).connect().unwrap()
+    Pool::builder(options, config).observer(PoolMetrics::new()).connect().unwrap()
 }
 
-/// What the names of ours are in the OpenTelemetry conventions (1.41), whether they are stable there, and their types here. Ours that
-/// have no name there: connections that are opened, checked or closed, and every family `pool_` and `admission_`.
-///
-/// `db.client.connection.count` would end in `_count`, as only the parts of a histogram do in Prometheus. There is one pool in a
-/// process, so that `db.client.connection.pool.name` would say nothing that the target's labels do not.
+/// Where each name is explained.
+const DOCUMENTED: &str = include_str!("../../../../docs/metrics.md");
+
+/// Families that this test's shop does not have: that of a service beside the one whose sessions end, and that of chaos.
+const ELSEWHERE: [&str; 2] = ["revoked_sessions_age_seconds", "chaos_fault_active"];
+
+/// What the names of ours are in the OpenTelemetry conventions, and whether they are stable there: docs/metrics.md says of which version,
+/// and of which of ours there is none.
 const CONVENTIONS: [(&str, &str, &str, &str); 10] = [
     ("db.client.connection.count", "development", "db_client_connections", "gauge"),
     ("db.client.connection.create_time", "development", "db_client_connection_create_time_seconds", "histogram"),
@@ -334,34 +358,146 @@ fn follows_the_conventions(page: &str) {
     for (convention, stability, ours, kind) in CONVENTIONS {
         let declared = format!("# TYPE {ours} {kind}\n");
         assert!(page.contains(&declared), "{convention} ({stability} there) is missing: {declared}{page}");
+        let row = format!("| `{convention}` | {stability} | `{ours}` |");
+        assert!(DOCUMENTED.contains(&row), "docs/metrics.md has no row {row}");
     }
     let of_pools = page.lines().filter_map(|line| line.strip_prefix("# TYPE db_client_"));
     for family in of_pools.filter_map(|rest| rest.split(' ').next()) {
         let known = CONVENTIONS.iter().any(|(.., ours, _)| ours.strip_prefix("db_client_") == Some(family));
         assert!(known, "db_client_{family} is in no convention");
     }
+    for bounds in [
+        r#"http_server_request_duration_seconds_bucket{service="catalog",outcome="ok",le="0.075"}"#,
+        r#"http_server_request_duration_seconds_bucket{service="catalog",outcome="ok",le="7.5"}"#,
+    ] {
+        assert!(page.contains(bounds), "the buckets are those of the convention: {bounds}");
+    }
 }
 
-/// Every family has a help text, and `promtool`, where it is installed, has nothing to say against any.
-fn is_well_formed(page: &str) {
-    let families = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    let mute: Vec<_> = families.filter(|name| !page.contains(&format!("# HELP {name} "))).collect();
+/// A family as a page shows it, or as docs/metrics.md describes it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Family {
+    kind: String,
+    labels: BTreeSet<String>,
+    meaning: String,
+}
+
+/// The families of a page in text.
+fn shown(page: &str) -> BTreeMap<String, Family> {
+    let mut families = BTreeMap::<String, Family>::new();
+    for line in page.lines() {
+        if let Some((name, text)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
+            text.clone_into(&mut families.entry(name.to_owned()).or_default().meaning);
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            kind.clone_into(&mut families.entry(name.to_owned()).or_default().kind);
+        } else if let Some((series, labels)) = line.split_once('{') {
+            let parts = ["_bucket", "_sum", "_count"].into_iter().filter_map(|part| series.strip_suffix(part));
+            let name = parts.chain([series]).find(|name| families.contains_key(*name)).unwrap_or(series);
+            let names = labels.split("\",").filter_map(|label| label.split_once('=').map(|(name, _)| name));
+            let family = families.entry(name.to_owned()).or_default();
+            family.labels.extend(names.filter(|name| *name != "le").map(str::to_owned));
+        }
+    }
+    families
+}
+
+/// The families of docs/metrics.md: name, type, unit, labels, meaning.
+fn documented() -> BTreeMap<String, (Family, String)> {
+    let (_, table) = DOCUMENTED.split_once("\n## Every family\n").expect("docs/metrics.md has its table");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+    let rows = rows.map(|row| {
+        let cells: Vec<_> = row.splitn(5, " | ").collect();
+        let [name, kind, unit, labels, meaning] = cells[..] else { panic!("five cells: {row}") };
+        let labels = labels.split(", ").filter_map(|label| label.strip_prefix('`')?.strip_suffix('`'));
+        let labels = labels.map(str::to_owned).collect();
+        let family = Family { kind: kind.to_owned(), labels, meaning: meaning.to_owned() };
+        (name.trim_end_matches('`').to_owned(), (family, unit.to_owned()))
+    });
+    rows.collect()
+}
+
+/// docs/metrics.md says of each family that is declared what the page shows, and of no other.
+fn is_documented(page: &str, declared: &BTreeSet<String>) {
+    let documented = documented();
+    let shown = shown(page).into_iter();
+    let wrong = shown.filter(|(name, family)| documented.get(name).is_none_or(|(known, _)| known != family));
+    let rows = wrong.map(|(name, Family { kind, labels, meaning })| {
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        format!("| `{name}` | {kind} | ... | {} | {meaning} |\n", labels.join(", "))
+    });
+    let rows: String = rows.collect();
+    assert!(rows.is_empty(), "docs/metrics.md shall say:\n{rows}");
+    let declared: BTreeSet<_> = declared.iter().map(String::as_str).chain(ELSEWHERE).collect();
+    let rows: BTreeSet<_> = documented.keys().map(String::as_str).collect();
+    assert_eq!(rows, declared, "docs/metrics.md has what is declared, and nothing else");
+    for (name, (_, unit)) in documented {
+        assert_eq!(unit == "s", name.contains("_seconds"), "the unit of {name} is its name's: {unit}");
+    }
+}
+
+/// Every family has a help text, and Prometheus' own programs have nothing to say against any, in either form.
+pub(crate) fn are_well_formed(text: &str, openmetrics: &str) {
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let mute: Vec<_> = families.filter(|name| !text.contains(&format!("# HELP {name} "))).collect();
     assert!(mute.is_empty(), "no help text: {mute:?}");
-    let mut promtool = Command::new("promtool");
-    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let Ok(mut promtool) = promtool.spawn() else {
-        return eprintln!("promtool is not installed; .ci/run has it");
+    says_nothing_against(Command::new("promtool").args(["check", "metrics"]), text);
+
+    // It reads OpenMetrics where there is a time to each sample.
+    let timed = |line: &str| match line.split_once(" # ") {
+        _ if line.starts_with('#') => format!("{line}\n"),
+        Some((sample, exemplar)) => format!("{sample} 1 # {exemplar}\n"),
+        None => format!("{line} 1\n"),
     };
-    promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-    let output = promtool.wait_with_output().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, blocks) = (folder.path().join("page"), folder.path().join("blocks"));
+    fs::write(&file, openmetrics.lines().map(timed).collect::<String>()).unwrap();
+    let mut promtool = Command::new("promtool");
+    promtool.args(["tsdb", "create-blocks-from", "openmetrics", "--quiet"]).args([file, blocks]);
+    says_nothing_against(&mut promtool, "");
+    assert!(openmetrics.ends_with("\n# EOF\n"), "{openmetrics}");
+
+    let types = |page: &str| -> BTreeMap<String, String> {
+        let lines = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        lines.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+    };
+    // No two of its families may have one name once counters have lost their end.
+    let bare = |(name, kind): (String, String)| match kind.as_str() {
+        "counter" => (name.strip_suffix("_total").expect("counters end in _total").to_owned(), kind),
+        _ => (name, kind),
+    };
+    let (text, openmetrics) = (types(text), types(openmetrics));
+    assert_eq!(text.len(), openmetrics.len(), "{text:?}");
+    assert_eq!(text.into_iter().map(bare).collect::<BTreeMap<_, _>>(), openmetrics);
+}
+
+fn says_nothing_against(program: &mut Command, page: &str) {
+    program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut program = program.spawn().expect("promtool, which judges the metrics, is missing: install Debian's package prometheus, or run the tests by bin/test");
+    // It may end before it has read everything, and says why then.
+    _ = program.stdin.take().unwrap().write_all(page.as_bytes());
+    let output = program.wait_with_output().unwrap();
     let complaints = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && complaints.trim().is_empty(), "{complaints}");
+}
+
+/// How many series Prometheus keeps of a page.
+pub(crate) fn series(page: &str) -> usize {
+    page.lines().filter(|line| !line.starts_with('#')).count()
+}
+
+/// The page in OpenMetrics, as Prometheus asks for it.
+pub(crate) async fn openmetrics(admin: &Http) -> String {
+    let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    let (head, body) = admin.whole(Method::GET, "/metrics", &[("accept", prometheus)], None).await.unwrap();
+    assert_eq!(head.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    String::from_utf8(body.to_vec()).unwrap()
 }
 
 #[tokio::test]
 async fn every_declared_metric_moves() {
     let shop = Strict::open().await;
     let mut seen = BTreeMap::new();
+    shop.is_traced().await;
     shop.tells(&mut seen).await;
     shop.asks_in_vain(&mut seen).await;
     shop.hogs_and_a_crowd(&mut seen).await;
@@ -383,7 +519,8 @@ async fn every_declared_metric_moves() {
     assert!(declared.len() > 15, "the names are found: {declared:?}");
     let still: Vec<_> = declared.iter().filter(|name| seen.get(*name).is_none_or(|value| *value == 0.0)).collect();
     assert!(still.is_empty(), "declared and never moved: {still:?}");
-    let page = shop.admin.text("/metrics").await.unwrap().1;
+    let (page, open) = (shop.admin.text("/metrics").await.unwrap().1, openmetrics(&shop.admin).await);
     follows_the_conventions(&page);
-    is_well_formed(&page);
+    is_documented(&page, &declared);
+    are_well_formed(&page, &open);
 }

@@ -18,6 +18,7 @@ use rustix::process::Signal;
 use tokio::task::JoinSet;
 
 use crate::admins::Administrator;
+use crate::metrics::{are_well_formed, openmetrics, series};
 use crate::process::{Shop, home};
 pub(crate) use documented::{Documented, Endpoint};
 use larder::Larder;
@@ -30,6 +31,8 @@ const CLIENTS: usize = 4;
 const LINE: u32 = 100;
 /// After so many requests an admin logs in anew: a token is good for ten minutes.
 const RENEWED: usize = 2_000;
+/// An instance has fewer series.
+const MOST_SERIES: usize = 1_500;
 /// How many of a kind of fault are kept to be looked at, each of another endpoint.
 const KEPT: usize = 3;
 
@@ -68,6 +71,10 @@ async fn whatever_is_asked_the_answer_is_one_that_is_documented() {
 
     let (status, body) = shop.http.text("/v1/products?limit=1").await.expect("it still serves");
     assert_eq!(status, 200, "{body}");
+    let (page, open) = (shop.admin.text("/metrics").await.unwrap().1, openmetrics(&shop.admin).await);
+    are_well_formed(&page, &open);
+    eprintln!("{} series in /metrics", series(&page));
+    assert!(series(&page) < MOST_SERIES, "whatever is asked, there are few series:\n{page}");
     shop.send(Signal::TERM);
     assert!(shop.ended().await.0.success());
     assert!(found.faults.is_empty(), "FOREBAY_CASES_SEED={seed} FOREBAY_CASES={cases}\n{}", found.described());

@@ -7,6 +7,7 @@
 
 mod journey;
 pub mod memory;
+pub mod observing;
 pub mod pgbench;
 pub mod queries;
 mod report;

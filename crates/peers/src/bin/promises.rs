@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use forebay_peers::BenchError;
-use forebay_peers::requests::{Build, memory, pgbench, queries, seed};
+use forebay_peers::requests::{Build, memory, observing, pgbench, queries, seed};
 
 /// Holds the shop to what is promised of it, on this machine. Exit code: 0 kept; 1 not kept; 3 it could not be measured.
 #[derive(Debug, Parser)]
@@ -25,6 +25,18 @@ enum Promise {
         /// How many requests, and how many again.
         #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
         requests: u32,
+    },
+    /// What the metrics cost: at most 40 ns a lease; a page of all of them within 5 ms while the pool is full, for at most 0.5 % of a
+    /// core where it is asked for every 5 s
+    Observing {
+        #[command(flatten)]
+        shop: Program,
+        /// How often a pool that tells and one that does not take their turns.
+        #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u32).range(3..=1_000))]
+        rounds: u32,
+        /// Pages.
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+        pages: u32,
     },
     /// A product by its id for at most three times the processor time that `pgbench` takes for its statements
     Pgbench {
@@ -98,6 +110,10 @@ async fn measure(promise: Promise) -> Result<(String, bool), BenchError> {
         Promise::Memory { shop, requests } => {
             let report = memory::run(&shop.build()?, requests as usize, say).await?;
             Ok((report.markdown(), report.judged().holds()))
+        }
+        Promise::Observing { shop, rounds, pages } => {
+            let report = observing::run(&shop.build()?, rounds, pages, say).await?;
+            Ok((report.markdown(), report.holds()))
         }
         Promise::Pgbench { shop, rounds, products } => {
             let report = pgbench::run(&shop.build()?, rounds, products as usize, say).await?;

@@ -2,10 +2,11 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use forebay_pool_core::{Acquired, Refusal, WaiterId};
+use tokio::task::coop;
 
 use crate::loan::{Borrower, Loan};
 use crate::pool::{Shared, now};
@@ -143,11 +144,17 @@ impl Future for Acquire {
     type Output = Result<Lease, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.step {
+        // A task that is answered at once each time lets others run now and then, as it does with tokio's own resources.
+        let turn = ready!(coop::poll_proceed(context));
+        let answer = match self.step {
             Step::Start => self.start(context.waker()),
             Step::Waiting { id, since } => self.look(id, since, context.waker()),
             Step::Done => panic!("polled after it was ready"),
+        };
+        if answer.is_ready() {
+            turn.made_progress();
         }
+        answer
     }
 }
 

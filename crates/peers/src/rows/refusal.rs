@@ -36,7 +36,7 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
             }),
             Turn::new(CASE, names::FOREBAY, async {
                 let refuses = |peer: &Forebay, admission: &Admission| {
-                    matches!(peer.pool().acquire(admission).now_or_never(), Some(Err(_)))
+                    matches!(at_once(peer.pool().acquire(admission)), Some(Err(_)))
                 };
                 ours(plan, Forebay::fixed(options, SIZE)?, refuses).await
             }),
@@ -103,15 +103,20 @@ async fn ours(
     }
 }
 
+/// The answer, if it is there at once: a task that asked as often without a yield would else be asked to yield instead.
+fn at_once<F: Future>(asked: F) -> Option<F::Output> {
+    tokio::task::unconstrained(asked).now_or_never()
+}
+
 /// Lets callers wait until the next would be refused.
 fn wait_in_line(peer: &Forebay, admission: &Admission, waiting: &mut Vec<Pin<Box<Acquire>>>) -> Result<(), BenchError> {
-    waiting.retain_mut(|caller| caller.as_mut().now_or_never().is_none());
+    waiting.retain_mut(|caller| at_once(caller.as_mut()).is_none());
     while peer.pool().admit(admission).is_ok() {
         if waiting.len() > CROWD {
             return Err(BenchError::turn("it lets any number of callers wait"));
         }
         let mut caller = Box::pin(peer.pool().acquire(admission));
-        match caller.as_mut().now_or_never() {
+        match at_once(caller.as_mut()) {
             None => waiting.push(caller),
             Some(Ok(_)) => return Err(BenchError::turn("it lent a connection though all were taken")),
             Some(Err(_)) => break,

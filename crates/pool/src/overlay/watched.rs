@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use forebay_pool_core::{Refusal, Snapshot};
 use sqlx::PgPool;
+use tokio::task::coop;
 
 use super::connecting::Connecting;
 use super::desk::{Asked, Desk};
@@ -60,7 +61,8 @@ impl Watched {
     ) -> impl Future<Output = Result<Checkout, AcquireError>> + Send + use<> {
         let site = Location::caller();
         let (desk, admission) = (Arc::clone(&self.desk), admission.clone());
-        async move {
+        // A task that is answered at once each time lets others run now and then.
+        coop::cooperative(async move {
             let since = now();
             let answer = check_out(&desk, &admission, site, since).await;
             match &answer {
@@ -71,7 +73,7 @@ impl Watched {
                 Err(error) => desk.observer.refused(admission.class(), error),
             }
             answer
-        }
+        })
     }
 
     /// Would a request of this kind be let in now? Takes nothing: the door of a server asks before it reads a body.

@@ -26,6 +26,7 @@ mod tickets;
 mod told;
 mod traces;
 mod transactions;
+mod turns;
 mod uploads;
 
 use std::time::Duration;

@@ -13,6 +13,7 @@ pub mod time;
 
 /// Which task it is.
 pub mod task {
+    pub use real::task::coop;
     pub use shuttle::current::try_get_current_task as try_id;
     pub use shuttle::scheduler::TaskId as Id;
 }

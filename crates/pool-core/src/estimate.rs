@@ -37,7 +37,9 @@ impl Estimate {
     }
 
     pub(crate) fn hold(&self) -> Duration {
-        Duration::from_secs_f64(self.hold)
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "to the nearest nanosecond")]
+        let nanos = (self.hold * 1e9 + 0.5) as u64;
+        Duration::from_nanos(nanos)
     }
 
     /// Whether enough leases came back for the mean to be more than what was assumed.
@@ -77,8 +79,8 @@ impl Estimate {
     pub(crate) fn wait(&self, now: Instant, waiters: usize, servers: u32, stalled_possible: bool) -> Duration {
         let silent = if stalled_possible { now.saturating_duration_since(self.released) } else { Duration::ZERO };
         let hold = if silent > Self::LEAST_WAIT { self.hold().max(silent) } else { self.hold() };
-        let waiters = u32::try_from(waiters).unwrap_or(u32::MAX);
-        hold.saturating_mul(waiters) / servers.max(1)
+        let nanos = u64::try_from(hold.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(nanos.saturating_mul(waiters as u64) / u64::from(servers.max(1)))
     }
 
     /// How long a class may wait: as long as a burst may bring, or at least what keeps `servers` busy, which two waiters do.
@@ -87,7 +89,8 @@ impl Estimate {
     pub(crate) fn budget(&self, class: Class, burst: f64, servers: u32, whole: Duration) -> Duration {
         let two_come_back = self.hold() * 2 / servers.max(1);
         let standing = two_come_back.clamp(Self::LEAST_WAIT, Self::STANDING_WAIT).min(whole);
-        class.patience(whole.mul_f64(burst).max(standing))
+        let bursting = if burst < 1.0 { whole.mul_f64(burst) } else { whole };
+        class.patience(bursting.max(standing))
     }
 }
 

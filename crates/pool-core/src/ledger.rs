@@ -55,7 +55,29 @@ pub struct Ledger {
     closed: bool,
     actions: VecDeque<Action>,
     totals: Totals,
+    used: Level,
     noted_at: Instant,
+}
+
+/// [`Usage`] in nanoseconds, while it is added up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Level {
+    busy: u128,
+    waiting: u128,
+    capacity: u128,
+}
+
+impl Level {
+    const fn add(&mut self, other: &Self) {
+        self.busy += other.busy;
+        self.waiting += other.waiting;
+        self.capacity += other.capacity;
+    }
+
+    fn in_seconds(self) -> Usage {
+        let [busy, waiting, capacity] = [self.busy, self.waiting, self.capacity].map(|nanos| nanos as f64 / 1e9);
+        Usage { busy, waiting, capacity }
+    }
 }
 
 impl Ledger {
@@ -82,6 +104,7 @@ impl Ledger {
             closed: false,
             actions: VecDeque::new(),
             totals: Totals::default(),
+            used: Level::default(),
             noted_at: now,
             rules,
         }
@@ -89,23 +112,25 @@ impl Ledger {
 
     /// The next thing to do, in order of decision.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let action = self.actions.pop_front();
+        if action.is_none() {
+            self.queue.settle();
+        }
+        action
     }
 
     /// Asks for a connection: a lease now, a place in the queue, or a refusal.
     pub fn acquire(&mut self, now: Instant, ask: Ask) -> Acquired {
+        // The door lets in whoever is served at once, but for one who comes too late.
+        if now < ask.deadline
+            && let Some(slot) = self.try_acquire(now, ask)
+        {
+            return Acquired::Leased(slot);
+        }
         if let Err(refusal) = self.admit(now, ask) {
             return Acquired::Refused(refusal);
         }
         let rank = Rank::of(ask.class, ask.continuation);
-        if self.queue.ahead_of(rank) == 0
-            && self.has_place(rank)
-            && let Some(slot) = self.ready(now, ask.home)
-        {
-            self.lease(now, slot, rank);
-            self.open_missing(now);
-            return Acquired::Leased(slot);
-        }
         self.make_room(now, rank);
         if self.queue.is_empty() {
             self.estimate.on_first_waiter(now);
@@ -297,7 +322,9 @@ impl Ledger {
         let counts = self.slots.counts();
         let oldest = self.slots.leased().map(|(_, hold)| hold.acquired).min();
         let mut totals = self.totals;
-        totals.usage.add(&self.level(), now.saturating_duration_since(self.noted_at));
+        let mut used = self.used;
+        used.add(&self.level(now.saturating_duration_since(self.noted_at)));
+        totals.usage = used.in_seconds();
         Snapshot {
             limit: self.permits(),
             recommended_limit: self.recommended,
@@ -386,13 +413,14 @@ impl Ledger {
         self.actions.push_back(Action::Tell(Event::LimitChanged { from, to, reason }));
     }
 
-    /// What is in use at this moment, and what there is.
-    fn level(&self) -> Usage {
+    /// What is in use at this moment, and what there is, for so long.
+    fn level(&self, passed: Duration) -> Level {
         let counts = self.slots.counts();
-        Usage {
-            busy: f64::from(counts.in_use() + counts.suspect),
-            waiting: f64::from(self.waiting_for_a_place()),
-            capacity: f64::from(self.lendable() + counts.suspect),
+        let times = |count: u32| u128::from(count) * passed.as_nanos();
+        Level {
+            busy: times(counts.in_use() + counts.suspect),
+            waiting: times(self.waiting_for_a_place()),
+            capacity: times(self.lendable() + counts.suspect),
         }
     }
 
@@ -404,12 +432,12 @@ impl Ledger {
             return;
         }
         let passed = now.saturating_duration_since(self.noted_at);
-        let level = self.level();
-        self.totals.usage.add(&level, passed);
+        self.used.add(&self.level(passed));
         let asked_for = in_use.saturating_add(self.waiting_for_a_place());
         if asked_for > 0 {
-            self.ticker.offered += passed * asked_for;
-            self.ticker.used += passed * in_use;
+            let nanos = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
+            self.ticker.offered = self.ticker.offered.saturating_add(nanos.saturating_mul(u64::from(asked_for)));
+            self.ticker.used = self.ticker.used.saturating_add(nanos.saturating_mul(u64::from(in_use)));
         }
         self.noted_at = now;
     }

@@ -44,6 +44,10 @@ impl Flush {
         self.era
     }
 
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.under_way
+    }
+
     pub(super) const fn is_asking(&self) -> bool {
         self.asked.is_some()
     }

@@ -65,7 +65,11 @@ impl Standing {
 
     /// The share of a whole burst that may be waited for: none where the queue stands.
     pub(super) fn burst(&self, now: Instant) -> f64 {
-        if self.stands(now) { 0.0 } else { 1.0 - self.owed_at(now).div_duration_f64(Self::AFTER) }
+        match self.owed_at(now) {
+            _ if self.stands(now) => 0.0,
+            owed if owed.is_zero() => 1.0,
+            owed => 1.0 - owed.div_duration_f64(Self::AFTER),
+        }
     }
 
     fn owed_at(&self, now: Instant) -> Duration {

@@ -15,10 +15,10 @@ pub(super) struct Ticker {
     pub(super) refused: u32,
     /// Requests refused since then although a place was free: they lacked only a connection.
     pub(super) lacking: u32,
-    /// Leases in use and callers waiting, multiplied by time, since the last beat.
-    pub(super) offered: Duration,
-    /// Leases in use, multiplied by time, since the last beat.
-    pub(super) used: Duration,
+    /// Leases in use and callers waiting, multiplied by time in nanoseconds, since the last beat.
+    pub(super) offered: u64,
+    /// Leases in use, multiplied by time in nanoseconds, since the last beat.
+    pub(super) used: u64,
     /// Leases that go on and on, as of the last sweep.
     going_on: u32,
     /// Leases that came back since the last beat, and something was done with them: nothing with a connection that was lost.
@@ -43,8 +43,8 @@ impl Ticker {
             peak: 0,
             refused: 0,
             lacking: 0,
-            offered: Duration::ZERO,
-            used: Duration::ZERO,
+            offered: 0,
+            used: 0,
             going_on: 0,
             completed: 0,
             interrupted: 0,
@@ -57,7 +57,7 @@ impl Ticker {
         if self.next.is_none() {
             self.next = Some(now + Self::BEAT);
             self.last = now;
-            (self.offered, self.used) = (Duration::ZERO, Duration::ZERO);
+            (self.offered, self.used) = (0, 0);
             (self.completed, self.interrupted) = (0, 0);
         }
     }
@@ -74,10 +74,10 @@ impl Ticker {
     /// holding for `hold` each (Little's law), since the last beat.
     fn take(&mut self, now: Instant, hold: Duration) -> (f64, f64) {
         let lasted = now.saturating_duration_since(self.last).max(Duration::from_millis(1)).as_secs_f64();
-        let offered = self.offered + hold * self.refused;
-        let used = self.used;
+        let offered = Duration::from_nanos(self.offered) + hold * self.refused;
+        let used = Duration::from_nanos(self.used);
         self.last = now;
-        (self.offered, self.used) = (Duration::ZERO, Duration::ZERO);
+        (self.offered, self.used) = (0, 0);
         (used.as_secs_f64() / lasted, offered.as_secs_f64() / lasted)
     }
 }
@@ -122,13 +122,24 @@ impl Ledger {
         self.ticker.locks.note(now, share);
     }
 
-    /// When [`Ledger::handle_timeout`] is due next; `None` while nothing is to be watched.
+    /// When [`Ledger::handle_timeout`] is due next, or a little before; `None` while nothing is to be watched.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let next = sooner(self.queue.next_end(), self.ticker.next);
         let next = sooner(next, self.next_opening());
         let next = sooner(next, self.next_retirement());
         sooner(next, self.next_flushing())
+    }
+
+    /// Whether a shell that wakes at this time by itself, and asks [`Ledger::poll_timeout`] again then, wakes in time: costs less than
+    /// to look when something is due. Only what has no hurry may come later for it, until the next beat, within 20 ms.
+    #[must_use]
+    pub fn can_wait_until(&self, at: Instant) -> bool {
+        let beats = self.ticker.next.is_some_and(|beat| at <= beat);
+        beats
+            && self.queue.next_end().is_none_or(|end| at <= end)
+            && self.openings.are_well()
+            && !self.flush.is_under_way()
     }
 
     /// Does what is due: ends waits, moves the limit, looks at leases, closes what is idle or aged, opens again after a
@@ -148,9 +159,10 @@ impl Ledger {
     pub(super) fn end_waits(&mut self, now: Instant) {
         self.fail_hopeless(now);
         self.note(now);
-        while let Some((id, waiter)) = self.queue.ended(now) {
+        for id in self.queue.ended(now) {
+            let Some(waiter) = self.queue.get(id).copied() else { continue };
             if waiter.latest > now && self.arrival_of(now, id, waiter.rank).is_some() {
-                self.queue.wait_to_the_last(id, waiter.rank);
+                self.queue.wait_to_the_last(id);
                 continue;
             }
             self.queue.remove(id);

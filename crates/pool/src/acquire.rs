@@ -1,7 +1,7 @@
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
@@ -10,63 +10,151 @@ use tokio::task::coop;
 
 use crate::loan::{Borrower, Loan};
 use crate::pool::{Shared, now};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{AcquireError, Admission, Lease};
 
 /// The future of [`crate::Pool::acquire`]. It asks when it is first polled.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Acquire {
-    shared: Arc<Shared>,
+    /// Gone with the lease.
+    shared: Option<Arc<Shared>>,
     admission: Admission,
     site: &'static Location<'static>,
     step: Step,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Step {
     Start,
-    Waiting { id: WaiterId, since: Instant },
+    Waiting { place: Place, since: Instant },
     Done,
+}
+
+/// A place in the queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) id: WaiterId,
+    pub(crate) caller: Arc<Caller>,
+}
+
+/// Somebody who waits, shared by them and the pool: told without the pool's lock, and polled without it.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) borrower: Borrower,
+    answer: Mutex<Answer>,
 }
 
 /// What a waiter has been told so far.
 #[derive(Debug)]
-pub(crate) enum Answer {
-    Pending { waker: Waker, borrower: Borrower },
+enum Answer {
+    Pending(Waker),
+    Told(Told),
+    /// It has heard it.
+    Heard,
+}
+
+/// How a wait ended.
+#[derive(Debug)]
+pub(crate) enum Told {
     Granted(Arc<Loan>),
     Refused(Refusal),
 }
 
-impl Acquire {
-    pub(crate) const fn new(shared: Arc<Shared>, admission: Admission, site: &'static Location<'static>) -> Self {
-        Self { shared, admission, site, step: Step::Start }
+impl Caller {
+    fn new(borrower: Borrower, waker: &Waker) -> Self {
+        Self { borrower, answer: Mutex::new(Answer::Pending(waker.clone())) }
     }
 
-    fn start(&mut self, waker: &Waker) -> Poll<Result<Lease, AcquireError>> {
-        let now = now();
-        if let Some(refused) = self.shared.refuses(&self.admission) {
-            return Poll::Ready(self.finish(Err(refused), now, now));
+    /// Tells it the end of its wait; says whom to wake.
+    pub(crate) fn tell(&self, told: Told) -> Option<Waker> {
+        match std::mem::replace(&mut *self.answer(), Answer::Told(told)) {
+            Answer::Pending(waker) => Some(waker),
+            Answer::Told(_) | Answer::Heard => unreachable!("a wait ends once"),
         }
-        let home = if self.shared.unsure.get() { self.shared.arrive() } else { Some(0) };
+    }
+
+    /// Whom to wake, while it waits.
+    pub(crate) fn waker(&self) -> Option<Waker> {
+        match &*self.answer() {
+            Answer::Pending(waker) => Some(waker.clone()),
+            Answer::Told(_) | Answer::Heard => None,
+        }
+    }
+
+    /// What it was told; otherwise this one is woken when it is.
+    fn poll(&self, waker: &Waker) -> Option<Told> {
+        let answer = self.answer();
+        match &*answer {
+            Answer::Pending(stored) if stored.will_wake(waker) => return None,
+            Answer::Pending(_) => drop(answer),
+            Answer::Told(_) | Answer::Heard => return Self::hear(answer),
+        }
+        let fresh = waker.clone();
+        let mut answer = self.answer();
+        if let Answer::Pending(stored) = &mut *answer {
+            // The old waker goes after the unlock: the task it belongs to may hold a lease.
+            let old = std::mem::replace(stored, fresh);
+            drop(answer);
+            drop(old);
+            return None;
+        }
+        Self::hear(answer)
+    }
+
+    /// It goes, and nobody will tell it any more: what it was told before.
+    pub(crate) fn leave(&self) -> Option<Told> {
+        Self::hear(self.answer())
+    }
+
+    /// What is dropped goes after the unlock.
+    fn hear(mut answer: MutexGuard<'_, Answer>) -> Option<Told> {
+        let heard = std::mem::replace(&mut *answer, Answer::Heard);
+        drop(answer);
+        match heard {
+            Answer::Told(told) => Some(told),
+            Answer::Pending(_) | Answer::Heard => None,
+        }
+    }
+
+    fn answer(&self) -> MutexGuard<'_, Answer> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How an acquire ended: with a lease for which somebody waited from one moment to another, or with none.
+type Outcome = Result<(Arc<Loan>, Instant, Instant), AcquireError>;
+
+impl Acquire {
+    pub(crate) const fn new(shared: Arc<Shared>, admission: Admission, site: &'static Location<'static>) -> Self {
+        Self { shared: Some(shared), admission, site, step: Step::Start }
+    }
+
+    fn start(&mut self, shared: &Arc<Shared>, waker: &Waker) -> Poll<Outcome> {
+        if let Some(refused) = shared.refuses(&self.admission) {
+            return Poll::Ready(Err(refused));
+        }
+        let now = now();
+        let home = if shared.unsure.get() { shared.arrive() } else { Some(0) };
         let Some(home) = home else {
-            let nowhere = self.shared.nowhere(&self.admission);
-            return Poll::Ready(self.finish(Err(nowhere), now, now));
+            return Poll::Ready(Err(shared.nowhere(&self.admission)));
         };
-        let Self { shared, admission, site, step } = self;
+        let Self { admission, site, step, .. } = self;
         let borrower = Borrower::here(admission, site);
         let mut nested = None;
         let answer = shared.with(now, |state| {
             match state.ledger.acquire(now, admission.ask(now + shared.config.acquire_timeout).at(home)) {
-                Acquired::Leased(slot) => Poll::Ready(Ok(state.lend(slot, borrower, now))),
+                Acquired::Leased(slot) => Poll::Ready(Ok((state.lend(slot, borrower, now), now, now))),
                 Acquired::Waiting(id) => {
-                    state.waiters.insert(id, Answer::Pending { waker: waker.clone(), borrower });
+                    let place = Place { id, caller: Arc::new(Caller::new(borrower, waker)) };
+                    state.enlist(&place);
                     nested = state.note_nested(borrower);
-                    *step = Step::Waiting { id, since: now };
+                    *step = Step::Waiting { place, since: now };
                     Poll::Pending
                 }
                 Acquired::Refused(refusal) => {
                     // From here on the threshold may know the answer.
-                    state.refuses |= matches!(refusal, Refusal::Shed { .. });
+                    state.note_refused(admission.class(), &refusal);
                     Poll::Ready(Err(AcquireError::of(refusal, admission, || state.details(now))))
                 }
             }
@@ -75,65 +163,45 @@ impl Acquire {
             let pool = shared.config.name.as_str();
             tracing::warn!(pool, %site, %held, "a task that holds a lease waits for another: with every place held so, none comes back");
         }
-        match (answer, self.step) {
-            (Poll::Ready(outcome), _) => Poll::Ready(self.finish(outcome, now, now)),
-            (Poll::Pending, Step::Waiting { id, since }) => self.wait(id, since),
-            (Poll::Pending, _) => Poll::Pending,
-        }
+        if answer.is_pending() { self.wait(shared) } else { answer }
     }
 
-    fn look(&mut self, id: WaiterId, since: Instant, waker: &Waker) -> Poll<Result<Lease, AcquireError>> {
+    fn look(&self, shared: &Arc<Shared>, waker: &Waker) -> Poll<Outcome> {
+        let Step::Waiting { place, since } = &self.step else { unreachable!("it waits") };
+        let Some(told) = place.caller.poll(waker) else { return self.wait(shared) };
         let now = now();
-        let fresh = waker.clone();
-        let mut state = self.shared.lock();
-        if let Some(Answer::Pending { waker: stored, .. }) = state.waiters.get_mut(&id) {
-            // The old waker goes after the unlock: the task it belongs to may hold a lease.
-            let old = std::mem::replace(stored, fresh);
-            drop(state);
-            drop(old);
-            return self.wait(id, since);
-        }
-        let outcome = match state.waiters.remove(&id) {
-            Some(Answer::Granted(loan)) => Ok(loan),
-            Some(Answer::Refused(refusal)) => Err(AcquireError::of(refusal, &self.admission, || state.details(now))),
-            _ => unreachable!("an answer stays until it is looked at"),
-        };
-        drop(state);
-        Poll::Ready(self.finish(outcome, since, now))
+        Poll::Ready(match told {
+            Told::Granted(loan) => Ok((loan, *since, now)),
+            Told::Refused(refusal) => Err(AcquireError::of(refusal, &self.admission, || shared.lock().details(now))),
+        })
     }
 
     /// Waits on, where somebody will wake it.
-    fn wait(&mut self, id: WaiterId, since: Instant) -> Poll<Result<Lease, AcquireError>> {
-        if !self.shared.unsure.get() || self.shared.arrive().is_some() {
+    fn wait(&self, shared: &Arc<Shared>) -> Poll<Outcome> {
+        if !shared.unsure.get() || shared.arrive().is_some() {
             return Poll::Pending;
         }
+        let Step::Waiting { place, since } = &self.step else { unreachable!("it waits") };
         let now = now();
-        let outcome = match self.shared.leave(now, id) {
-            Some(Answer::Granted(loan)) => Ok(loan),
-            _ => Err(self.shared.nowhere(&self.admission)),
-        };
-        Poll::Ready(self.finish(outcome, since, now))
+        Poll::Ready(match shared.leave(now, place) {
+            Some(Told::Granted(loan)) => Ok((loan, *since, now)),
+            _ => Err(shared.nowhere(&self.admission)),
+        })
     }
 
-    fn finish(
-        &mut self,
-        outcome: Result<Arc<Loan>, AcquireError>,
-        since: Instant,
-        now: Instant,
-    ) -> Result<Lease, AcquireError> {
-        self.step = Step::Done;
+    fn finish(&self, shared: Arc<Shared>, outcome: Outcome) -> Result<Lease, AcquireError> {
         let class = self.admission.class();
         match outcome {
-            Ok(loan) => {
+            Ok((loan, since, now)) => {
                 self.admission.begin();
                 if now != since {
-                    self.shared.observer.handed_over(class, now.saturating_duration_since(loan.acquired));
+                    shared.observer.handed_over(class, now.saturating_duration_since(loan.acquired));
                 }
-                self.shared.waited(class, now.saturating_duration_since(since));
-                Ok(Lease::new(loan, Arc::clone(&self.shared)))
+                shared.waited(class, now.saturating_duration_since(since));
+                Ok(Lease::new(loan, shared))
             }
             Err(error) => {
-                self.shared.observer.refused(class, &error);
+                shared.observer.refused(class, &error);
                 Err(error)
             }
         }
@@ -143,28 +211,31 @@ impl Acquire {
 impl Future for Acquire {
     type Output = Result<Lease, AcquireError>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // A task that is answered at once each time lets others run now and then, as it does with tokio's own resources.
         let turn = ready!(coop::poll_proceed(context));
-        let answer = match self.step {
-            Step::Start => self.start(context.waker()),
-            Step::Waiting { id, since } => self.look(id, since, context.waker()),
-            Step::Done => panic!("polled after it was ready"),
+        let this = self.get_mut();
+        let shared = this.shared.take().expect("polled after it was ready");
+        let polled = match this.step {
+            Step::Start => this.start(&shared, context.waker()),
+            Step::Waiting { .. } => this.look(&shared, context.waker()),
+            Step::Done => unreachable!("the pool is gone with the answer"),
         };
-        if answer.is_ready() {
-            turn.made_progress();
-        }
-        answer
+        let Poll::Ready(outcome) = polled else {
+            this.shared = Some(shared);
+            return Poll::Pending;
+        };
+        turn.made_progress();
+        this.step = Step::Done;
+        Poll::Ready(this.finish(shared, outcome))
     }
 }
 
 impl Drop for Acquire {
     fn drop(&mut self) {
-        let Step::Waiting { id, .. } = self.step else { return };
-        // The answer leaves the lock before it is dropped: its waker's task may hold a lease.
-        let answer = self.shared.leave(now(), id);
-        if let Some(Answer::Granted(loan)) = answer {
-            self.shared.release_unused(&loan);
+        let (Some(shared), Step::Waiting { place, .. }) = (&self.shared, &self.step) else { return };
+        if let Some(Told::Granted(loan)) = shared.leave(now(), place) {
+            shared.release_unused(loan);
         }
     }
 }

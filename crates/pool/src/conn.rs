@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
 
-use crate::loan::{Loan, Statement, Transaction};
+use crate::loan::{Held, Statement, Transaction};
 use crate::pool::Shared;
 use crate::statement::{Effect, Form, Request, Trace};
 use crate::statements::Kind;
@@ -23,7 +23,7 @@ use crate::{PoolError, TxOptions};
 /// [`crate::PoolError::Silent`]; so it does at the deadline of the [`crate::Admission`] that the lease was taken with. While the rows of a [`fetch`](Executor::fetch) are not asked for, the lease is held idle.
 #[derive(Debug)]
 pub struct LeaseConn {
-    pub(crate) loan: Arc<Loan>,
+    pub(crate) loan: Held,
     pub(crate) shared: Arc<Shared>,
 }
 

@@ -11,7 +11,7 @@ use sqlx::Connection;
 use tokio::runtime::Id;
 use tokio::sync::Notify;
 
-use crate::acquire::Answer;
+use crate::acquire::Told;
 use crate::addresses::no_answer;
 use crate::cleaning::{self, Closing};
 use crate::connect::Session;
@@ -27,7 +27,9 @@ use crate::{Holder, describe};
 /// What has to be done after the unlock.
 #[derive(Debug, Default)]
 pub(crate) struct Errands {
-    wake: Vec<Waker>,
+    /// Mostly nobody or one.
+    wake: Option<Waker>,
+    wake_too: Vec<Waker>,
     tasks: Vec<Task>,
     tell: Vec<(Event, Option<Holder>)>,
     revoked: Vec<Holder>,
@@ -105,16 +107,13 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
                 }
             }
             Action::Grant { waiter, slot } => {
-                let Some(Answer::Pending { waker, borrower }) = state.waiters.remove(&waiter) else {
-                    unreachable!("the ledger grants only to those who wait");
-                };
-                let loan = state.lend(slot, borrower, now);
-                state.waiters.insert(waiter, Answer::Granted(loan));
-                errands.wake.push(waker);
+                let caller = state.call(waiter).expect("the ledger grants only to those who wait");
+                let loan = state.lend(slot, caller.borrower, now);
+                errands.wake(caller.tell(Told::Granted(loan)));
             }
             Action::Refuse { waiter, refusal } => {
-                if let Some(Answer::Pending { waker, .. }) = state.waiters.insert(waiter, Answer::Refused(refusal)) {
-                    errands.wake.push(waker);
+                if let Some(caller) = state.call(waiter) {
+                    errands.wake(caller.tell(Told::Refused(refusal)));
                 }
             }
             Action::Observe(slot) => {
@@ -136,7 +135,7 @@ pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
             }
         }
     }
-    errands.wake.append(&mut state.to_wake);
+    errands.wake_too.append(&mut state.to_wake);
     errands.tasks.append(&mut state.unhoused);
     errands.drained = state.is_wound_up();
 }
@@ -146,7 +145,7 @@ fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) 
     let holder = loan.holder(now);
     let idle_for = state.ledger.rules().revoke_after.unwrap_or_default();
     let (taken, waker) = if state.ends_leases { loan.seize(now) } else { (loan.revoke(now, idle_for), None) };
-    errands.wake.extend(waker);
+    errands.wake(waker);
     let was_taken = taken.is_some();
     if let Some(taken) = taken {
         *state.seat(slot) = Seat::Soiled(taken);
@@ -158,6 +157,12 @@ fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) 
 
 /// Notes when the driver has to wake; says whether it must be told, since it would sleep for longer.
 pub(crate) fn arm(state: &mut State, now: Instant) -> bool {
+    if let Some(armed) = state.alarm_at
+        && state.look_at.is_none_or(|at| armed <= at)
+        && state.ledger.can_wait_until(armed)
+    {
+        return false;
+    }
     // What is due since long ago is due now: nobody was late for it.
     let next = state.ledger.poll_timeout().into_iter().chain(state.look_at).min().map(|at| at.max(now));
     let earlier = match (next, state.alarm_at) {
@@ -174,16 +179,24 @@ pub(crate) fn arm(state: &mut State, now: Instant) -> bool {
 impl Errands {
     /// As it is after almost every acquire and release that found nobody waiting.
     fn is_empty(&self) -> bool {
-        let Self { wake, tasks, tell, revoked, drained } = self;
-        !drained && wake.is_empty() && tasks.is_empty() && tell.is_empty() && revoked.is_empty()
+        let Self { wake, wake_too, tasks, tell, revoked, drained } = self;
+        !drained && wake.is_none() && wake_too.is_empty() && tasks.is_empty() && tell.is_empty() && revoked.is_empty()
+    }
+
+    fn wake(&mut self, waker: Option<Waker>) {
+        if self.wake.is_none() {
+            self.wake = waker;
+        } else {
+            self.wake_too.extend(waker);
+        }
     }
 
     pub(crate) fn run(self, shared: &Arc<Shared>) {
         if self.is_empty() {
             return;
         }
-        let Self { wake, tasks, tell, revoked, drained } = self;
-        for waker in wake {
+        let Self { wake, wake_too, tasks, tell, revoked, drained } = self;
+        for waker in wake.into_iter().chain(wake_too) {
             waker.wake();
         }
         shared.house(tasks);

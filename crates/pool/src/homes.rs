@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
 
-use crate::acquire::Answer;
 use crate::driver;
 use crate::pool::{Shared, now};
 use crate::state::{Seat, State};
@@ -144,11 +143,7 @@ impl State {
         let lives_there = |seat: &Seat| matches!(seat, Seat::Resting(session) if session.home == id);
         self.ledger.strand(now, |slot| seats.get(slot.index()).is_some_and(lives_there));
         // Whoever waits sees to it that somebody looks at the clock.
-        let waiting = self.waiters.values().filter_map(|answer| match answer {
-            Answer::Pending { waker, .. } => Some(waker.clone()),
-            _ => None,
-        });
-        self.to_wake.extend(waiting);
+        self.to_wake.extend(self.waiters.iter().flatten().filter_map(|caller| caller.waker()));
     }
 
     /// Ends with the runtimes whose drivers did not come, and calls those of the others where there is something to do.

@@ -1,7 +1,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use crate::loan::Loan;
+use crate::loan::{Held, Loan};
 use crate::pool::Shared;
 use crate::{LeaseConn, Pool, Tx, TxOptions};
 
@@ -16,7 +16,7 @@ pub struct Lease {
 
 impl Lease {
     pub(crate) const fn new(loan: Arc<Loan>, shared: Arc<Shared>) -> Self {
-        Self { connection: LeaseConn { loan, shared } }
+        Self { connection: LeaseConn { loan: Held::new(loan), shared } }
     }
 
     /// Begins a transaction on this lease.
@@ -62,6 +62,8 @@ impl DerefMut for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.connection.shared.release(&self.connection.loan);
+        if let Some(loan) = self.connection.loan.give_back() {
+            self.connection.shared.release(loan);
+        }
     }
 }

@@ -1,5 +1,6 @@
+use std::ops::Deref;
 use std::panic::Location;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 // Nobody acts on how long a lease was idle: it is no matter who comes first.
 use std::sync::atomic::AtomicU64 as Nanos;
 use std::sync::atomic::Ordering;
@@ -43,6 +44,36 @@ pub(crate) struct Loan {
     /// Since when the consumer of an answer has had its turn, in nanoseconds since the lease began.
     paused: Nanos,
     desk: Mutex<Desk>,
+}
+
+/// A holder's part of a loan, until it gives the connection back.
+#[derive(Debug)]
+pub(crate) struct Held(Option<Arc<Loan>>);
+
+impl Held {
+    pub(crate) const fn new(loan: Arc<Loan>) -> Self {
+        Self(Some(loan))
+    }
+
+    pub(crate) const fn give_back(&mut self) -> Option<Arc<Loan>> {
+        self.0.take()
+    }
+
+    pub(crate) fn share(&self) -> Arc<Loan> {
+        Arc::clone(self.get())
+    }
+
+    const fn get(&self) -> &Arc<Loan> {
+        self.0.as_ref().expect("it is given back only on drop")
+    }
+}
+
+impl Deref for Held {
+    type Target = Loan;
+
+    fn deref(&self) -> &Loan {
+        self.get()
+    }
 }
 
 /// Who asks for a connection.

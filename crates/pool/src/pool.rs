@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_stream::stream;
-use forebay_pool_core::{Class, Refusal, Resize, Return, Rules, Snapshot, WaiterId};
+use forebay_pool_core::{Class, Resize, Return, Rules, Snapshot};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -12,7 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgType
 use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::acquire::{Acquire, Answer};
+use crate::acquire::{Acquire, Place, Told};
 use crate::bouncer::set_config;
 use crate::builder::Builder;
 use crate::catalog::Catalog;
@@ -94,8 +94,8 @@ impl Shared {
         self.threshold.tell(&mut state.ledger, now);
         let value = change(&mut state);
         driver::decide(&mut state, now, &mut errands);
-        if state.refuses {
-            state.refuses = self.threshold.follow(&state.ledger, now);
+        if state.refused.any() {
+            state.refused = self.threshold.follow(&state.ledger, now, state.refused);
         }
         let wake_driver = driver::arm(&mut state, now);
         drop(state);
@@ -138,12 +138,12 @@ impl Shared {
     }
 
     /// A waiter goes; what it has been told comes with it.
-    pub(crate) fn leave(self: &Arc<Self>, now: Instant, id: WaiterId) -> Option<Answer> {
+    pub(crate) fn leave(self: &Arc<Self>, now: Instant, place: &Place) -> Option<Told> {
         self.with(now, |state| {
-            let answer = state.waiters.remove(&id);
-            state.ledger.cancel(now, id);
-            answer
-        })
+            state.strike_off(place);
+            state.ledger.cancel(now, place.id);
+        });
+        place.caller.leave()
     }
 
     /// The error of somebody outside of any runtime when those that the pool knows are gone.
@@ -159,17 +159,17 @@ impl Shared {
     }
 
     /// A lease that its holder had.
-    pub(crate) fn release(self: &Arc<Self>, loan: &Arc<Loan>) {
+    pub(crate) fn release(self: &Arc<Self>, loan: Arc<Loan>) {
         self.take_back(loan, Return::Clean);
     }
 
     /// A lease that was granted to somebody who had left.
-    pub(crate) fn release_unused(self: &Arc<Self>, loan: &Arc<Loan>) {
+    pub(crate) fn release_unused(self: &Arc<Self>, loan: Arc<Loan>) {
         self.take_back(loan, Return::Unused);
     }
 
     /// Gives the connection of a lease away. Its place counts as one that is being closed, for as long as that takes.
-    pub(crate) fn detach(self: &Arc<Self>, loan: &Arc<Loan>) -> Result<Session, PoolError> {
+    pub(crate) fn detach(self: &Arc<Self>, loan: &Loan) -> Result<Session, PoolError> {
         let now = now();
         let (session, seat) = match loan.end(now) {
             None => return Err(loan.revocation()),
@@ -192,7 +192,7 @@ impl Shared {
         session
     }
 
-    fn take_back(self: &Arc<Self>, loan: &Arc<Loan>, when_clean: Return) {
+    fn take_back(self: &Arc<Self>, loan: Arc<Loan>, when_clean: Return) {
         let now = now();
         let Some(returned) = loan.end(now) else { return };
         let (seat, how) = match returned {
@@ -202,13 +202,16 @@ impl Shared {
             Returned::Interrupted(soiled) => (Seat::Soiled(Taken::Session(soiled)), Return::Interrupted),
             Returned::Broken => (Seat::Soiled(Taken::Backend(loan.backend)), Return::Broken),
         };
+        let (class, held) = (loan.borrower.class, now.saturating_duration_since(loan.acquired));
         self.with(now, |state| {
-            state.sites.ended(now, loan);
+            state.sites.ended(now, &loan);
             let stranded = matches!(&seat, Seat::Resting(session) if state.homes.is_gone(session.home));
-            *state.seat(loan.slot) = seat;
-            state.ledger.release(now, loan.slot, if stranded { Return::Stranded } else { how });
+            let slot = loan.slot;
+            *state.seat(slot) = seat;
+            state.keep(loan);
+            state.ledger.release(now, slot, if stranded { Return::Stranded } else { how });
         });
-        self.observer.released(loan.borrower.class, now.saturating_duration_since(loan.acquired));
+        self.observer.released(class, held);
     }
 }
 
@@ -361,8 +364,10 @@ impl Pool {
         self.shared.with(now, |state| {
             let ask = admission.ask(now + self.shared.config.acquire_timeout);
             let refused = state.ledger.admit(now, ask);
-            // From here on the threshold may know the answer.
-            state.refuses |= matches!(refused, Err(Refusal::Shed { .. }));
+            if let Err(refusal) = &refused {
+                // From here on the threshold may know the answer.
+                state.note_refused(admission.class(), refusal);
+            }
             refused.map_err(|refusal| AcquireError::of(refusal, admission, || state.details(now)))
         })
     }

@@ -1,14 +1,15 @@
 //! What of a pool changes, and is changed under its lock alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use forebay_pool_core::{Ledger, Resize, Rules, Sizer, SlotId, Snapshot, WaiterId};
+use forebay_pool_core::{Class, Ledger, Refusal, Resize, Rules, Sizer, SlotId, Snapshot, WaiterId};
+use tokio::task;
 
-use crate::acquire::Answer;
+use crate::acquire::{Caller, Place};
 use crate::cleaning::{Closing, control_places};
 use crate::connect::Session;
 use crate::driver;
@@ -19,6 +20,7 @@ use crate::job::Job;
 use crate::loan::{Borrower, Loan, Taken};
 use crate::sites::Sites;
 use crate::standstill::Standstills;
+use crate::threshold::Classes;
 use crate::{Config, Holder};
 
 /// Everything that changes, under one lock: never held across an await, nor while a connection is closed.
@@ -27,7 +29,12 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger,
     /// By [`SlotId::index`].
     pub(crate) seats: Vec<Seat>,
-    pub(crate) waiters: HashMap<WaiterId, Answer>,
+    /// By [`WaiterId::index`].
+    pub(crate) waiters: Vec<Option<Arc<Caller>>>,
+    /// Which task has which connection, by [`SlotId::index`]: the last one, where nobody has it.
+    tasks: Vec<Option<task::Id>>,
+    /// Loans that have ended, to be used again.
+    spare: Vec<Arc<Loan>>,
     pub(crate) last_open_error: Option<Arc<str>>,
     pub(crate) history: History,
     pub(crate) sites: Sites,
@@ -55,8 +62,8 @@ pub(crate) struct State {
     pub(crate) outside: u32,
     /// Where callers have waited whose own task held a lease.
     pub(crate) nested_at: HashSet<&'static Location<'static>>,
-    /// Whether the threshold has to follow what changes: somebody would be refused.
-    pub(crate) refuses: bool,
+    /// Whose refusals the threshold has to follow.
+    pub(crate) refused: Classes,
 }
 
 /// Where a slot's connection is, seen from the pool.
@@ -82,7 +89,9 @@ impl State {
         Self {
             ledger: Ledger::new(ledger_rules(&config.rules, control_places), sizer, now),
             seats: Vec::new(),
-            waiters: HashMap::new(),
+            waiters: Vec::new(),
+            tasks: Vec::new(),
+            spare: Vec::new(),
             last_open_error: None,
             history: History::default(),
             sites: Sites::default(),
@@ -99,7 +108,7 @@ impl State {
             ends_leases: false,
             outside: 0,
             nested_at: HashSet::new(),
-            refuses: false,
+            refused: Classes::default(),
         }
     }
 
@@ -223,18 +232,67 @@ impl State {
     /// Lends the resting connection of this slot.
     pub(crate) fn lend(&mut self, slot: SlotId, borrower: Borrower, now: Instant) -> Arc<Loan> {
         let session = self.take(slot).expect("the ledger lends only what rests");
-        let loan = Arc::new(Loan::new(slot, borrower, now, session, self.statement_limit));
+        let loan = Loan::new(slot, borrower, now, session, self.statement_limit);
+        let mut spare = self.spare.pop();
+        // Whoever still knows the loan that has ended keeps it.
+        let loan = match spare.as_mut().and_then(Arc::get_mut) {
+            Some(ended) => {
+                *ended = loan;
+                spare.expect("it is there")
+            }
+            None => Arc::new(loan),
+        };
         *self.seat(slot) = Seat::Lent(Arc::clone(&loan));
+        if self.tasks.len() <= slot.index() {
+            self.tasks.resize(slot.index() + 1, None);
+        }
+        self.tasks[slot.index()] = borrower.task;
         self.look_at = Some(Self::next_look(now, borrower.deadline, self.look_at));
         loan
+    }
+
+    /// Keeps a loan that has ended: the next one needs no memory.
+    pub(crate) fn keep(&mut self, loan: Arc<Loan>) {
+        if self.spare.len() < self.seats.len() {
+            self.spare.push(loan);
+        }
+    }
+
+    /// Somebody waits.
+    pub(crate) fn enlist(&mut self, place: &Place) {
+        let index = place.id.index();
+        if self.waiters.len() <= index {
+            self.waiters.resize(index + 1, None);
+        }
+        self.waiters[index] = Some(Arc::clone(&place.caller));
+    }
+
+    /// Whoever waits there is told the end of it.
+    pub(crate) fn call(&mut self, waiter: WaiterId) -> Option<Arc<Caller>> {
+        self.waiters.get_mut(waiter.index())?.take()
+    }
+
+    /// Somebody does not wait any more. Their place may be another one's already.
+    pub(crate) fn strike_off(&mut self, place: &Place) {
+        if let Some(waiter) = self.waiters.get_mut(place.id.index()) {
+            waiter.take_if(|caller| Arc::ptr_eq(caller, &place.caller));
+        }
+    }
+
+    /// Somebody of this class was refused: from here on the threshold may know the answer.
+    pub(crate) fn note_refused(&mut self, class: Class, refusal: &Refusal) {
+        if matches!(refusal, Refusal::Shed { .. }) {
+            self.refused.add(class);
+        }
     }
 
     /// Counts a caller who has to wait although its task holds a lease; says where that was taken, the first time that a
     /// caller waits like this at its site.
     pub(crate) fn note_nested(&mut self, borrower: Borrower) -> Option<&'static Location<'static>> {
-        let task = borrower.task?;
-        let held = self.seats.iter().find_map(|seat| match seat {
-            Seat::Lent(loan) if loan.borrower.task == Some(task) => Some(loan.borrower.site),
+        let task = Some(borrower.task?);
+        let mut of_task = self.tasks.iter().zip(&self.seats).filter(|(other, _)| **other == task).map(|(_, seat)| seat);
+        let held = of_task.find_map(|seat| match seat {
+            Seat::Lent(loan) if loan.borrower.task == task => Some(loan.borrower.site),
             _ => None,
         })?;
         self.ledger.note_nested();

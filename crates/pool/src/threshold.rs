@@ -1,4 +1,4 @@
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use forebay_pool_core::{Class, Ledger, ShedReason};
@@ -7,20 +7,21 @@ use crate::sync::AtomicU64;
 
 /// Says no without the pool's lock, where the ledger has said so before and nothing has happened since.
 ///
-/// Once the ledger has refused a class, what it would say to each is put here under the lock, and again after every change,
-/// until nobody would be refused. Since a class that is shut stays so until something happens ([`Ledger::shut`]), nobody is
+/// Once the ledger has refused a class, what it would say to that one is put here under the lock, and again after every change,
+/// until it would not be refused. Since a class that is shut stays so until something happens ([`Ledger::shut`]), nobody is
 /// refused here whom the ledger would have let in at the moment of asking. Of those refused the ledger is told at the next
 /// change, the next beat at the latest.
+/// It has lines of the processor's cache for itself: whoever asks here does not hold up those who have the lock.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(crate) struct Threshold {
     /// Why each class is refused: a byte for each, zero where it is not.
     shut: AtomicU64,
     /// In nanoseconds: when the first that is refused here is told to come back, and how much later each after it.
     first: AtomicU64,
     apart: AtomicU64,
-    /// How many were refused here since the ledger was told: in all, and of each class.
-    refused: AtomicU64,
-    refused_of: [AtomicU64; Class::ALL.len()],
+    /// How many of each class were refused here since the ledger was told.
+    refused: [AtomicU64; Class::ALL.len()],
 }
 
 impl Threshold {
@@ -30,20 +31,20 @@ impl Threshold {
     /// Refuses somebody of this class, if it is shut: why, and when to come back.
     pub(crate) fn refuse(&self, class: Class) -> Option<(ShedReason, Duration)> {
         let reason = reason_of(self.shut.load(Relaxed), class)?;
-        self.refused_of[class as usize].fetch_add(1, Relaxed);
-        // Whoever sees this one sees that one.
-        let before = self.refused.fetch_add(1, Release);
+        let (own, counts) = (class as usize, self.refused.iter().enumerate());
+        let of_others: u64 = counts.filter(|(of, _)| *of != own).map(|(_, refused)| refused.load(Relaxed)).sum();
+        let before = of_others + self.refused[own].fetch_add(1, Relaxed);
         let wait = self.apart.load(Relaxed).saturating_mul(before).saturating_add(self.first.load(Relaxed));
         Some((reason, Duration::from_nanos(wait).min(Self::LATEST)))
     }
 
     /// Tells the ledger of those who were refused here, before it changes.
     pub(crate) fn tell(&self, ledger: &mut Ledger, now: Instant) {
-        if self.refused.load(Relaxed) == 0 || self.refused.swap(0, Acquire) == 0 {
+        if self.refused.iter().all(|refused| refused.load(Relaxed) == 0) {
             return;
         }
         let shut = self.shut.load(Relaxed);
-        for (class, refused) in Class::ALL.iter().zip(&self.refused_of) {
+        for (class, refused) in Class::ALL.iter().zip(&self.refused) {
             let count = u32::try_from(refused.swap(0, Relaxed)).unwrap_or(u32::MAX);
             if count > 0 {
                 // One that came in while the door was opened is counted under the usual reason.
@@ -53,20 +54,43 @@ impl Threshold {
         }
     }
 
-    /// Does as the ledger would do now; says whether anybody is refused.
-    pub(crate) fn follow(&self, ledger: &Ledger, now: Instant) -> bool {
-        let mut shut = [0; 8];
+    /// Does as the ledger would do now with these classes, one of which was refused each; says which of them still are. Whoever is of
+    /// another class asks the ledger.
+    pub(crate) fn follow(&self, ledger: &Ledger, now: Instant, refused: Classes) -> Classes {
+        let (mut shut, mut still) = ([0; 8], Classes::default());
         for (class, byte) in Class::ALL.iter().zip(&mut shut) {
-            *byte = ledger.shut(now, *class).map_or(0, |reason| 1 + reason as u8);
+            if refused.has(*class)
+                && let Some(reason) = ledger.shut(now, *class)
+            {
+                *byte = 1 + reason as u8;
+                still.add(*class);
+            }
         }
-        let shut = u64::from_le_bytes(shut);
-        if shut != 0 {
+        if still.any() {
             let (first, apart) = ledger.next_return(now);
             self.first.store(nanos(first), Relaxed);
             self.apart.store(nanos(apart), Relaxed);
         }
-        self.shut.store(shut, Relaxed);
-        shut != 0
+        self.shut.store(u64::from_le_bytes(shut), Relaxed);
+        still
+    }
+}
+
+/// Some of all classes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Classes(u8);
+
+impl Classes {
+    pub(crate) const fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    pub(crate) const fn add(&mut self, class: Class) {
+        self.0 |= 1 << class as u8;
+    }
+
+    const fn has(self, class: Class) -> bool {
+        self.0 & 1 << class as u8 != 0
     }
 }
 

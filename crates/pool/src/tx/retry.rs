@@ -91,7 +91,7 @@ impl Pool {
             for repetition in 1.. {
                 let lease = Acquire::new(Arc::clone(&shared), admission.clone(), site).await;
                 let mut tx: Tx<'w> = Tx::begin_owned(lease.map_err(sqlx::Error::from)?, options.as_ref()).await?;
-                let loan = Arc::clone(&tx.loan);
+                let loan = tx.loan.share();
                 let outcome = match work(&mut tx).await {
                     Ok(value) => tx.commit().await.map(|()| value).map_err(E::from),
                     Err(error) => {

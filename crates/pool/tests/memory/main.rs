@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use forebay_embedded::testing::{TestDatabase, database};
-use forebay_pool::{Admission, Class, Config, Lease, Mode, Pool, Rules};
-use futures_util::StreamExt as _;
+use forebay_pool::{Admission, Class, Config, Lease, Mode, Pool, Rules, Sizing};
 use futures_util::future::join_all;
+use futures_util::{FutureExt as _, StreamExt as _};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 use tokio::sync::Mutex;
@@ -150,4 +150,27 @@ async fn a_lease_gives_back_its_buffers_when_it_is_told_to() {
     sqlx::query("select 1").execute(&mut *lease).await.expect("answers");
     let kept = resident().saturating_sub(before);
     assert!(kept < LARGE / 2, "{} MiB are kept", kept / MIB);
+}
+
+#[tokio::test]
+async fn ten_thousand_callers_who_wait_take_four_megabytes() {
+    const CALLERS: usize = 10_000;
+    let _turn = TURN.lock().await;
+    let database = database().await;
+    let capacity = u32::try_from(CALLERS).expect("few");
+    let rules = Rules { queue_capacity: capacity, initial_limit: 1, ceiling: 60, mode: Mode::Off, ..Rules::default() };
+    let rules = Rules { sizing: Sizing::Fixed, revoke_after: None, suspect_after: Rules::LONGEST, ..rules };
+    let pool =
+        Pool::connect(database.options(), Config { rules, ..Config::named("memory") }).expect("these rules hold");
+    let held = pool.acquire(&admission()).await.expect("free");
+    let before = resident();
+    let mut waiting: Vec<_> = (0..CALLERS).map(|_| pool.acquire(&admission())).collect();
+    for caller in &mut waiting {
+        assert!(tokio::task::unconstrained(caller).now_or_never().is_none(), "one is out, and may be");
+    }
+    let taken = resident().saturating_sub(before);
+    eprintln!("{CALLERS} callers wait: {} KiB", taken / 1_024);
+    assert_eq!(pool.snapshot().waiting, capacity);
+    assert!(taken <= 4 * MIB, "{} KiB are taken", taken / 1_024);
+    drop((waiting, held));
 }

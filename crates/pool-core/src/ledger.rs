@@ -55,29 +55,39 @@ pub struct Ledger {
     closed: bool,
     actions: VecDeque<Action>,
     totals: Totals,
-    used: Level,
+    used: Used,
     noted_at: Instant,
 }
 
 /// [`Usage`] in nanoseconds, while it is added up.
 #[derive(Clone, Copy, Debug, Default)]
-struct Level {
+struct Used {
     busy: u128,
     waiting: u128,
     capacity: u128,
 }
 
-impl Level {
-    const fn add(&mut self, other: &Self) {
-        self.busy += other.busy;
-        self.waiting += other.waiting;
-        self.capacity += other.capacity;
+impl Used {
+    /// For so many nanoseconds it was at this level.
+    fn add(&mut self, level: &Level, nanos: u64) {
+        let times = |count: u32| u128::from(nanos) * u128::from(count);
+        self.busy += times(level.busy);
+        self.waiting += times(level.waiting);
+        self.capacity += times(level.capacity);
     }
 
     fn in_seconds(self) -> Usage {
         let [busy, waiting, capacity] = [self.busy, self.waiting, self.capacity].map(|nanos| nanos as f64 / 1e9);
         Usage { busy, waiting, capacity }
     }
+}
+
+/// What is in use at one moment, and what there is.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    busy: u32,
+    waiting: u32,
+    capacity: u32,
 }
 
 impl Ledger {
@@ -104,7 +114,7 @@ impl Ledger {
             closed: false,
             actions: VecDeque::new(),
             totals: Totals::default(),
-            used: Level::default(),
+            used: Used::default(),
             noted_at: now,
             rules,
         }
@@ -323,7 +333,7 @@ impl Ledger {
         let oldest = self.slots.leased().map(|(_, hold)| hold.acquired).min();
         let mut totals = self.totals;
         let mut used = self.used;
-        used.add(&self.level(now.saturating_duration_since(self.noted_at)));
+        used.add(&self.level(), self.unnoted(now));
         totals.usage = used.in_seconds();
         Snapshot {
             limit: self.permits(),
@@ -413,15 +423,18 @@ impl Ledger {
         self.actions.push_back(Action::Tell(Event::LimitChanged { from, to, reason }));
     }
 
-    /// What is in use at this moment, and what there is, for so long.
-    fn level(&self, passed: Duration) -> Level {
+    fn level(&self) -> Level {
         let counts = self.slots.counts();
-        let times = |count: u32| u128::from(count) * passed.as_nanos();
         Level {
-            busy: times(counts.in_use() + counts.suspect),
-            waiting: times(self.waiting_for_a_place()),
-            capacity: times(self.lendable() + counts.suspect),
+            busy: counts.in_use() + counts.suspect,
+            waiting: self.waiting_for_a_place(),
+            capacity: self.lendable() + counts.suspect,
         }
+    }
+
+    /// How long it is since what was in use was added up last, in nanoseconds.
+    fn unnoted(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.noted_at).as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Adds up what was in use and what was asked for, before anything changes that says how much that is, or how much there may be.
@@ -431,14 +444,11 @@ impl Ledger {
         if now <= self.noted_at {
             return;
         }
-        let passed = now.saturating_duration_since(self.noted_at);
-        self.used.add(&self.level(passed));
-        let asked_for = in_use.saturating_add(self.waiting_for_a_place());
-        if asked_for > 0 {
-            let nanos = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
-            self.ticker.offered = self.ticker.offered.saturating_add(nanos.saturating_mul(u64::from(asked_for)));
-            self.ticker.used = self.ticker.used.saturating_add(nanos.saturating_mul(u64::from(in_use)));
-        }
+        let (nanos, level) = (self.unnoted(now), self.level());
+        self.used.add(&level, nanos);
+        let times = |count: u32| nanos.saturating_mul(u64::from(count));
+        self.ticker.offered = self.ticker.offered.saturating_add(times(in_use.saturating_add(level.waiting)));
+        self.ticker.used = self.ticker.used.saturating_add(times(in_use));
         self.noted_at = now;
     }
 }

@@ -3,7 +3,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use forebay_pool_core::{Acquired, Refusal, WaiterId};
 use tokio::task::coop;
@@ -194,10 +194,12 @@ impl Acquire {
         match outcome {
             Ok((loan, since, now)) => {
                 self.admission.begin();
+                let mut waited = Duration::ZERO;
                 if now != since {
                     shared.observer.handed_over(class, now.saturating_duration_since(loan.acquired));
+                    waited = now.saturating_duration_since(since);
                 }
-                shared.waited(class, now.saturating_duration_since(since));
+                shared.waited(class, waited);
                 Ok(Lease::new(loan, shared))
             }
             Err(error) => {

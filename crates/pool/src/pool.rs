@@ -182,13 +182,14 @@ impl Shared {
             Some(Returned::Broken) => (Err(PoolError::Lost), Seat::Soiled(Taken::Backend(loan.backend))),
         };
         let how = if session.is_ok() { Return::Detached } else { Return::Broken };
+        let held = now.saturating_duration_since(loan.acquired);
         self.with(now, |state| {
-            state.sites.ended(now, loan);
+            state.sites.ended(held, loan);
             state.outside += u32::from(session.is_ok());
             *state.seat(loan.slot) = seat;
             state.ledger.release(now, loan.slot, how);
         });
-        self.observer.released(loan.borrower.class, now.saturating_duration_since(loan.acquired));
+        self.observer.released(loan.borrower.class, held);
         session
     }
 
@@ -204,7 +205,7 @@ impl Shared {
         };
         let (class, held) = (loan.borrower.class, now.saturating_duration_since(loan.acquired));
         self.with(now, |state| {
-            state.sites.ended(now, &loan);
+            state.sites.ended(held, &loan);
             let stranded = matches!(&seat, Seat::Resting(session) if state.homes.is_gone(session.home));
             let slot = loan.slot;
             *state.seat(slot) = seat;

@@ -56,9 +56,8 @@ impl Sites {
     /// A program has so many at most, unless it is written by a machine.
     const MOST: usize = 256;
 
-    /// A lease has ended.
-    pub(crate) fn ended(&mut self, now: Instant, loan: &Loan) {
-        let held = now.saturating_duration_since(loan.acquired);
+    /// A lease has ended that was out for so long.
+    pub(crate) fn ended(&mut self, held: Duration, loan: &Loan) {
         if let Some(site) = self.of(loan.borrower.site) {
             site.count(held, loan.used());
         }

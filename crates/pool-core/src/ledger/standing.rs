@@ -31,6 +31,10 @@ impl Standing {
 
     /// Somebody begins to wait, perhaps behind others.
     pub(super) fn on_waiter(&mut self, now: Instant) {
+        if self.paused.is_none() && self.since.is_some() && self.pauses.is_zero() {
+            // Somebody has waited all the time.
+            return;
+        }
         if !self.lasts(now) || self.is_old(now) && !self.is_mostly_busy(now) {
             (self.since, self.pauses, self.refused, self.overflowed) = (Some(now), Duration::ZERO, 0, false);
         } else {

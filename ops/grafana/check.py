@@ -17,7 +17,7 @@ import dashboards
 
 HERE = pathlib.Path(__file__).parent
 # What Prometheus adds, to what it scrapes and to its alerts.
-ADDED_NAMES, ADDED_LABELS = {"ALERTS", "up"}, {"job", "instance", "le", "alertname", "alertstate"}
+ADDED_NAMES, ADDED_LABELS = {"ALERTS": set(), "up": set()}, {"job", "instance", "le", "alertname", "alertstate"}
 # What Grafana puts in place of these is known only to it: any time does for a parser.
 GRAFANAS = {"__rate_interval": "1m", "__range": "30m"}
 
@@ -55,37 +55,38 @@ def plain(expr, variables):
     return re.sub(r"\$\{?(\w+)\}?", lambda found: GRAFANAS.get(found[1], ".*"), expr)
 
 
-def asked_for(node, names, labels):
-    """Adds each metric's name and each label that an expression speaks of."""
+def asked_for(node, names, kept):
+    """Adds each metric that an expression speaks of, with the labels that it is chosen by, and each label that is kept."""
     match node:
         case promql.VectorSelector():
-            names.add(node.name)
-            labels.update(matcher.name for matcher in node.matchers.matchers)
+            names.append((node.name, {matcher.name for matcher in node.matchers.matchers}))
         case promql.MatrixSelector():
-            asked_for(node.vector_selector, names, labels)
+            asked_for(node.vector_selector, names, kept)
         case promql.AggregateExpr():
             if node.modifier:
-                labels.update(node.modifier.labels)
-            asked_for(node.expr, names, labels)
+                kept.update(node.modifier.labels)
+            asked_for(node.expr, names, kept)
         case promql.Call():
             for one in node.args:
-                asked_for(one, names, labels)
+                asked_for(one, names, kept)
         case promql.BinaryExpr():
-            asked_for(node.lhs, names, labels)
-            asked_for(node.rhs, names, labels)
+            asked_for(node.lhs, names, kept)
+            asked_for(node.rhs, names, kept)
         case promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
-            asked_for(node.expr, names, labels)
+            asked_for(node.expr, names, kept)
 
 
-def literals():
-    """Every short string in the shop's sources: a family or a label that is not among them is declared by nobody."""
-    sources = (path.read_text() for path in pathlib.Path("crates").glob("*/src/**/*.rs"))
-    return {word for text in sources for word in re.findall(r'"([a-z_]+)"', text)}
+def declared():
+    """Each family with its labels, from docs/metrics.md, which a test holds against the shop."""
+    rows = re.findall(r"^\| `([a-z_]+)` \| \w+ \| [^|]* \| ([^|]*) \|", pathlib.Path("docs/metrics.md").read_text(), re.M)
+    return {name: set(re.findall("`([a-z_]+)`", labels)) for name, labels in rows}
 
 
 def recorded():
+    """What the rules record, whose names begin with their labels: service:... has the job too."""
     rules = pathlib.Path("ops/prometheus/rules").glob("*.yml")
-    return {name for path in rules for name in re.findall(r"record: (\S+)", path.read_text())}
+    names = {name for path in rules for name in re.findall(r"record: (\S+)", path.read_text())}
+    return {name: {name.split(":")[0]} for name in names}
 
 
 def expressions(board):
@@ -124,7 +125,7 @@ def main():
         if texts.get(name) != committed.get(name):
             fault(f"ops/grafana/dashboards/{name}", "is not what dashboards.py makes: .ci/dashboards --write")
 
-    declared, records, rules, ids = literals(), recorded(), [], set()
+    known, rules, ids = {**declared(), **recorded(), **ADDED_NAMES}, [], set()
     for name, text in sorted(texts.items()):
         board = json.loads(text)
         holds(name, board, "dashboard")
@@ -139,16 +140,23 @@ def main():
         for where, expr in expressions(board):
             expr = plain(expr, set(variables))
             rules.append({"record": "a:dashboards:expression", "labels": {"n": str(len(rules))}, "expr": expr})
-            names, labels = set(), set()
+            names, kept = [], set()
             try:
-                asked_for(promql.parse(expr), names, labels)
+                asked_for(promql.parse(expr), names, kept)
             except ValueError as error:
                 fault(where, f"{expr}: {error}")
-            for metric in names - ADDED_NAMES - records:
-                if not {metric, re.sub("_(bucket|count|sum)$", "", metric)} & declared:
-                    fault(where, f"no source declares {metric}")
-            for label in labels - ADDED_LABELS - declared:
-                fault(where, f"no source has the label {label}")
+            there = set(ADDED_LABELS)
+            for metric, chosen_by in names:
+                family = re.sub("_(bucket|count|sum)$", "", metric)
+                labels = known.get(metric, known.get(family))
+                if labels is None:
+                    fault(where, f"docs/metrics.md has no {metric}")
+                    continue
+                there |= labels
+                for label in chosen_by - labels - ADDED_LABELS:
+                    fault(where, f"{metric} has no label {label}")
+            for label in kept - there:
+                fault(where, f"nothing in it has the label {label}")
 
     # Prometheus' own parser has the last word. It takes JSON for YAML.
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use forebay_pool_core::{Acquired, Refusal, WaiterId};
 use tokio::task::coop;
+use tracing::Span;
 
 use crate::loan::{Borrower, Loan};
 use crate::pool::{Shared, now};
 use crate::sync::{Mutex, MutexGuard};
-use crate::{AcquireError, Admission, Lease};
+use crate::{AcquireError, Admission, Lease, spans};
 
 /// The future of [`crate::Pool::acquire`]. It asks when it is first polled.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub struct Acquire {
     admission: Admission,
     site: &'static Location<'static>,
     step: Step,
+    span: Span,
 }
 
 #[derive(Debug)]
@@ -127,10 +129,11 @@ type Outcome = Result<(Arc<Loan>, Instant, Instant), AcquireError>;
 
 impl Acquire {
     pub(crate) const fn new(shared: Arc<Shared>, admission: Admission, site: &'static Location<'static>) -> Self {
-        Self { shared: Some(shared), admission, site, step: Step::Start }
+        Self { shared: Some(shared), admission, site, step: Step::Start, span: Span::none() }
     }
 
     fn start(&mut self, shared: &Arc<Shared>, waker: &Waker) -> Poll<Outcome> {
+        self.span = spans::acquire(&shared.config.name, self.admission.class(), self.site);
         if let Some(refused) = shared.refuses(&self.admission) {
             return Poll::Ready(Err(refused));
         }
@@ -139,10 +142,11 @@ impl Acquire {
         let Some(home) = home else {
             return Poll::Ready(Err(shared.nowhere(&self.admission)));
         };
-        let Self { admission, site, step, .. } = self;
+        let Self { admission, site, step, span, .. } = self;
         let borrower = Borrower::here(admission, site);
-        let mut nested = None;
+        let (mut nested, mut met) = (None, None);
         let answer = shared.with(now, |state| {
+            met = (!span.is_disabled()).then(|| state.snapshot(now));
             match state.ledger.acquire(now, admission.ask(now + shared.config.acquire_timeout).at(home)) {
                 Acquired::Leased(slot) => Poll::Ready(Ok((state.lend(slot, borrower, now), now, now))),
                 Acquired::Waiting(id) => {
@@ -159,6 +163,9 @@ impl Acquire {
                 }
             }
         });
+        if let Some(met) = &met {
+            spans::met(span, met);
+        }
         if let Some(held) = nested {
             let pool = shared.config.name.as_str();
             tracing::warn!(pool, %site, %held, "a task that holds a lease waits for another: with every place held so, none comes back");
@@ -200,10 +207,12 @@ impl Acquire {
                     waited = now.saturating_duration_since(since);
                 }
                 shared.waited(class, waited);
+                spans::waited(&self.span, waited);
                 Ok(Lease::new(loan, shared))
             }
             Err(error) => {
                 shared.observer.refused(class, &error);
+                spans::refused(&self.span, &error);
                 Err(error)
             }
         }

@@ -93,6 +93,7 @@ mod residue;
 mod retry_budget;
 mod side_door;
 mod sites;
+mod spans;
 mod sql;
 mod standstill;
 mod start_stop;

@@ -35,6 +35,7 @@ mod sources {
     pub(crate) mod residue;
     pub(crate) mod retry_budget;
     pub(crate) mod sites;
+    pub(crate) mod spans;
     pub(crate) mod sql;
     pub(crate) mod standstill;
     pub(crate) mod start_stop;
@@ -78,7 +79,7 @@ mod network {
 use sources::{
     acquire, addresses, admission, bouncer, builder, catalog, cleaning, config, conn, connect, connector, control,
     detached, driver, error, fingerprint, history, homes, job, lease, loan, observer, pool, raw, residue, retry_budget,
-    sites, sql, standstill, start_stop, state, statement, statements, threshold, tx, waits,
+    sites, spans, sql, standstill, start_stop, state, statement, statements, threshold, tx, waits,
 };
 
 pub use acquire::Acquire;

@@ -5,7 +5,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{AdmissionFuture, AdmissionLayer};
-use crate::{AcquireError, Admission};
+use crate::{AcquireError, Admission, spans};
 
 /// The service that [`AdmissionLayer`] makes.
 #[derive(Debug)]
@@ -38,7 +38,11 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let admission = (self.door.admit)(&request);
         let (mut request, admission, returning) = self.door.redeem(request, admission);
-        match self.door.gate.admit(&admission) {
+        let span = spans::admission(admission.class());
+        let decision = self.door.gate.admit(&admission);
+        spans::decided(&span, decision.as_ref().err());
+        drop(span);
+        match decision {
             Ok(()) => {
                 request.extensions_mut().insert(admission);
                 AdmissionFuture::admitted(self.inner.call(request), returning)

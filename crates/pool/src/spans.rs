@@ -1,0 +1,81 @@
+//! Spans of `tracing`, of target `forebay_pool::span` and level `DEBUG`, for whoever records them. Where nobody does, a span is
+//! the load of a flag. Names and fields are those of OpenTelemetry's conventions as far as there are any.
+
+use std::panic::Location;
+use std::time::Duration;
+
+use forebay_pool_core::{Class, Snapshot};
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::AcquireError;
+
+const TARGET: &str = "forebay_pool::span";
+
+/// Whether a request is let in.
+pub(crate) fn admission(class: Class) -> Span {
+    tracing::debug_span!(
+        target: TARGET,
+        "admission",
+        forebay.class = class.name(),
+        forebay.admission.decision = Empty,
+        forebay.admission.reason = Empty,
+    )
+}
+
+pub(crate) fn decided(span: &Span, refused: Option<&AcquireError>) {
+    if !span.is_disabled() {
+        span.record("forebay.admission.decision", refused.map_or("admit", AcquireError::kind));
+        note_reason(span, refused);
+    }
+}
+
+/// The wait for a connection.
+pub(crate) fn acquire(pool: &str, class: Class, site: &Location<'_>) -> Span {
+    tracing::debug_span!(
+        target: TARGET,
+        "db.acquire",
+        db.client.connection.pool.name = pool,
+        forebay.class = class.name(),
+        code.file.path = site.file(),
+        code.line.number = site.line(),
+        forebay.pool.limit = Empty,
+        forebay.pool.in_use = Empty,
+        forebay.pool.waiting = Empty,
+        forebay.pool.wait_us = Empty,
+        forebay.admission.reason = Empty,
+        error.type = Empty,
+        otel.status_code = Empty,
+    )
+}
+
+/// The pool as the caller met it.
+pub(crate) fn met(span: &Span, pool: &Snapshot) {
+    span.record("forebay.pool.limit", pool.limit);
+    span.record("forebay.pool.in_use", pool.leased);
+    span.record("forebay.pool.waiting", pool.waiting);
+}
+
+pub(crate) fn waited(span: &Span, wait: Duration) {
+    if !span.is_disabled() {
+        span.record("forebay.pool.wait_us", u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+pub(crate) fn refused(span: &Span, error: &AcquireError) {
+    if span.is_disabled() {
+        return;
+    }
+    if let AcquireError::Timeout(timeout) = error {
+        waited(span, timeout.waited);
+    }
+    span.record("error.type", error.kind());
+    span.record("otel.status_code", "ERROR");
+    note_reason(span, Some(error));
+}
+
+fn note_reason(span: &Span, refused: Option<&AcquireError>) {
+    if let Some(AcquireError::Shed { reason, .. }) = refused {
+        span.record("forebay.admission.reason", reason.name());
+    }
+}

@@ -16,7 +16,7 @@ FROM sources AS shop-build
 RUN --mount=type=cache,id=forebay-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=forebay-target,target=/src/target,sharing=locked \
     find crates -name '*.rs' -exec touch {} + \
- && cargo build --release --locked --package forebay-shop --bin shop \
+ && cargo build --release --locked --package forebay-shop --features otlp --bin shop \
  && install -D --strip target/release/shop /out/shop
 
 # A build of its own: were chaos built together with the shop, cargo would give the shop the features that only chaos asks for.

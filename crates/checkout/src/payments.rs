@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay_platform::trace;
 use forebay_platform::webhook::Secrets;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::{Instant, timeout};
@@ -23,6 +24,9 @@ pub use simulator::{InvalidMessageUrl, Knobs, MessageUrl, Messages, Simulator};
 
 const DURATION: &str = "payments_provider_seconds";
 const ANSWERS: &str = "payments_provider_answers_total";
+
+/// What the provider is called in traces.
+const PROVIDER: &str = "payment-provider";
 
 /// How long an answer is waited for, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -149,13 +153,9 @@ fn describe_metrics() {
 
 async fn in_time<T>(question: &'static str, limit: Duration, reply: Reply<'_, T>) -> Result<T, Unknown> {
     let began = Instant::now();
-    let asked = timeout(limit, reply).await.unwrap_or(Err(Unknown::Late));
-    let outcome = match &asked {
-        Ok(_) => "answered",
-        Err(Unknown::Late) => "late",
-        Err(Unknown::Lost) => "lost",
-        Err(Unknown::Unreachable(_)) => "unreachable",
-    };
+    let asking = async { timeout(limit, reply).await.unwrap_or(Err(Unknown::Late)) };
+    let asked = trace::asking(question, PROVIDER, Unknown::kind, asking).await;
+    let outcome = asked.as_ref().err().map_or("answered", Unknown::kind);
     metrics::histogram!(DURATION, "question" => question).record(began.elapsed().as_secs_f64());
     metrics::counter!(ANSWERS, "question" => question, "outcome" => outcome).increment(1);
     asked

@@ -4,7 +4,7 @@
 //! was another before; it holds no secret, and of a customer no more than ids.
 
 use std::fmt::Display;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::db::Conn;
 use crate::identity::Admin;
-use crate::problem::REQUEST_ID;
+use crate::problem;
 use crate::security::{self, Event};
 
 mod reading;
@@ -98,7 +98,7 @@ impl Entry {
 /// # Errors
 /// What the server or the pool answers; roll back then.
 pub async fn record(conn: &mut Conn<'_>, entry: &Entry) -> Result<(), sqlx::Error> {
-    let trace_id = REQUEST_ID.try_with(Arc::clone).ok();
+    let trace_id = problem::trace_id();
     sqlx::query!(
         r#"
         insert into audit.log (actor, operator, action, object_kind, object_id, before, after, trace_id)

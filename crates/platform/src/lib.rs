@@ -18,6 +18,8 @@ pub mod front;
 pub mod identity;
 pub mod instant;
 pub mod openapi;
+#[cfg(feature = "otlp")]
+mod otlp;
 pub mod outbound;
 pub mod page;
 pub mod problem;

@@ -229,7 +229,7 @@ fn add_headers(components: &mut Components) {
         ("RateLimit-Policy", "The quota"),
         ("Retry-Ticket", "Sent along after `Retry-After`, it has the request served before others"),
         ("WWW-Authenticate", "Which token is wanted, and what is wrong with the one that was sent (RFC 6750)"),
-        ("X-Request-Id", "Of this request; a problem has it as `trace_id`"),
+        ("X-Request-Id", "Of this request; a problem has it as `instance`"),
     ];
     let numbers =
         [("Retry-After", "When to come back, in whole seconds"), ("Retry-After-Ms", "The same in milliseconds")];

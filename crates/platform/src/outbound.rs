@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::trace::{TRACEPARENT, Trace};
+use crate::trace::{self, Trace};
 use throttle::Throttle;
 use wait::Wait;
 
@@ -37,7 +37,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 /// - It comes back when it was told, not earlier (`Retry-After-Ms`, else `Retry-After`), with the `Retry-Ticket` that it was
 ///   given. Told nothing it backs off with full jitter, from 0.1 s on. Where the pause would outlast the time that is left it
 ///   does not wait: the refusal is the answer, and the caller can pass it on.
-/// - It goes on with the trace of the request that is served meanwhile (`traceparent`).
+/// - It goes on with the trace of the request that is served meanwhile (`traceparent`, `tracestate`).
 /// - No more than one repetition for ten answers ([`RetryBudget`]): when everything fails, repeating makes more of it.
 /// - Where the service answers less than half of what it is asked, most requests are not sent at all.
 ///
@@ -127,11 +127,17 @@ impl Outbound {
     /// # Errors
     /// See [`OutboundError`]: the last one, where attempts were repeated.
     pub async fn send(&self, request: Request<Bytes>, within: Duration) -> Result<Response<Bytes>, OutboundError> {
+        if Trace::current().is_none() {
+            return self.send_on(request, within).await;
+        }
+        let server = request.uri().host().unwrap_or_default().to_owned();
+        trace::asking("http", &server, OutboundError::kind, self.send_on(request, within)).await
+    }
+
+    async fn send_on(&self, request: Request<Bytes>, within: Duration) -> Result<Response<Bytes>, OutboundError> {
         let deadline = Instant::now() + within.min(Rules::LONGEST);
         let (mut parts, body) = request.into_parts();
-        if let Some(trace) = Trace::current() {
-            parts.headers.insert(TRACEPARENT, trace.header());
-        }
+        trace::write_to(&mut parts.headers);
         let is_repeatable = parts.method.is_idempotent() || parts.headers.contains_key(IDEMPOTENCY_KEY);
         for repetition in 1.. {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -189,6 +195,18 @@ impl Outbound {
 }
 
 impl OutboundError {
+    /// What it is, in a fixed word.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Throttled => "throttled",
+            Self::Connect(_) => "connect",
+            Self::Exchange(_) => "exchange",
+            Self::TooLong(_) => "too_long",
+            Self::Body(_) => "body",
+        }
+    }
+
     pub(crate) fn of_exchange(error: hyper_util::client::legacy::Error) -> Self {
         let is_connect = error.is_connect();
         let said = innermost(&error);
@@ -201,7 +219,7 @@ impl OutboundError {
 }
 
 /// What went wrong, without the layers that only say that something did.
-fn innermost(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

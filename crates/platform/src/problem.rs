@@ -127,8 +127,8 @@ pub(crate) struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     instance: Option<String>,
-    /// What to say when you ask about this answer: the trace's id, where the request named one in `traceparent`, else the
-    /// request's own.
+    /// What to say when you ask about this answer: the id of the trace that the request belongs to, its sender's in
+    /// `traceparent` or its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     trace_id: Option<Arc<str>>,
@@ -330,7 +330,8 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
-fn trace_id() -> Option<Arc<str>> {
+/// What a request is called for whoever looks for it: its trace.
+pub(crate) fn trace_id() -> Option<Arc<str>> {
     let trace = Trace::current().map(|trace| trace.to_string().into());
     trace.or_else(|| REQUEST_ID.try_with(Arc::clone).ok())
 }

@@ -30,7 +30,7 @@ use crate::{
     cors::Origins,
     problem::{self, Code, Problem, REQUEST_ID},
     timing,
-    trace::{TRACE, TRACEPARENT, Trace},
+    trace::{self, TRACEPARENT},
 };
 
 mod connection;
@@ -129,20 +129,22 @@ async fn identify(State(edge): State<Arc<Edge>>, mut request: Request, next: Nex
     if let Some(client) = client {
         request.extensions_mut().insert::<Client>(client);
     }
-    let trace = Trace::of(request.headers());
+    let context = trace::Context::of(request.headers());
+    let answer = context.answer();
     let (method, path) = (request.method(), request.uri().path());
-    let span = tracing::info_span!("request", %id, trace = trace.map(display), %method, path);
+    let span = tracing::info_span!("request", %id, trace = %context.trace(), %method, path);
+    let method = known_method(method);
     let header = HeaderValue::from_str(&id);
     let takes_gzip = compress::is_taken(request.headers());
-    let answered = CLIENT.scope(client, TRACE.scope(trace, REQUEST_ID.scope(id, next.run(request))));
+    let answered = CLIENT.scope(client, context.serve(method, REQUEST_ID.scope(id, next.run(request))));
     let answered = answered.instrument(span);
     let response = if edge.server_timing { Box::pin(timing::told(answered)).await } else { answered.await };
     let mut response = compress::compressed(takes_gzip, response).await;
     if let Ok(header) = header {
         response.headers_mut().insert(X_REQUEST_ID, header);
     }
-    if let Some(trace) = trace {
-        response.headers_mut().insert(TRACEPARENT, trace.header());
+    if let Some(answer) = answer {
+        response.headers_mut().insert(TRACEPARENT, answer);
     }
     guarded(response)
 }
@@ -184,6 +186,8 @@ struct Measurement {
     route: Option<MatchedPath>,
     status: StatusCode,
     outcome: Outcome,
+    /// Why it failed.
+    error: Option<&'static str>,
     began: Instant,
     /// For the access log, when it is on.
     path: Option<String>,
@@ -194,15 +198,21 @@ impl Measurement {
     fn begin(meter: Arc<Meter>, request: &Request) -> Self {
         meter.begin();
         let route = request.extensions().get::<MatchedPath>().cloned();
+        if let Some(route) = &route {
+            trace::goes_to(route);
+        }
         let gone = StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT);
         let method = known_method(request.method());
         let path = tracing::enabled!(target: ACCESS, Level::INFO).then(|| request.uri().path().to_owned());
-        Self { meter, method, route, status: gone, outcome: Outcome::Error, began: Instant::now(), path, bytes: None }
+        let (outcome, error, began) = (Outcome::Error, Some("client_gone"), Instant::now());
+        Self { meter, method, route, status: gone, outcome, error, began, path, bytes: None }
     }
 
     fn answered(&mut self, response: &Response) {
         self.status = response.status();
         self.outcome = outcome(response);
+        let code = response.extensions().get::<Code>().copied().unwrap_or(Code::Internal);
+        self.error = self.status.is_server_error().then(|| code.as_str());
         self.bytes = response.body().size_hint().exact();
     }
 
@@ -235,6 +245,7 @@ impl Drop for Measurement {
         if let Some(path) = self.path.take() {
             self.log(&path);
         }
+        trace::answered(self.method, self.status, self.error);
         Answers::count(self.meter.service(), self.outcome);
         self.meter.end(self.method, self.route(), self.status, self.outcome, self.began.elapsed());
     }

@@ -14,7 +14,7 @@ use forebay_platform::{
     identity::JwksUri,
     quota::Quota,
     serve::{Edge, Limits},
-    telemetry::LogConfig,
+    telemetry::{LogConfig, TraceConfig},
     webhook::Secrets,
 };
 use forebay_pool::{Bouncer, http::TicketKeys};
@@ -107,6 +107,8 @@ pub struct Config {
     pub drain: Duration,
     /// `FOREBAY_LOG`, `FOREBAY_LOG_FORMAT`.
     pub log: LogConfig,
+    /// `OTEL_*`: where spans go.
+    pub traces: TraceConfig,
 }
 
 /// What each client may send, such as `60/min`, or `off`.
@@ -226,6 +228,7 @@ impl Config {
             drain_delay: settings.millis("FOREBAY_DRAIN_DELAY_MS", Duration::ZERO),
             drain: settings.millis("FOREBAY_DRAIN_MS", Duration::from_secs(10)),
             log: LogConfig::read(&mut settings),
+            traces: TraceConfig::read(&mut settings, purpose.process()),
         };
         let apart = config.http.port() == 0 || config.http != config.admin;
         settings.require(apart, "FOREBAY_ADMIN", "is the same address as FOREBAY_HTTP", "127.0.0.1:9090");

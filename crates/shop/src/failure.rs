@@ -10,7 +10,7 @@ use forebay_auth::admins::AdminError;
 use forebay_checkout::events::SubscriptionError;
 use forebay_checkout::reconciliation::ReconciliationError;
 use forebay_embedded::StartError;
-use forebay_platform::config::ConfigFaults;
+use forebay_platform::{config::ConfigFaults, telemetry};
 
 use crate::{
     claim::ClaimError, database::DatabaseError, migrations::MigrationFailed, place, roles::RolesError, seed::SeedError,
@@ -23,6 +23,9 @@ pub enum Failure {
     /// The settings.
     #[error("{0}")]
     Config(#[from] ConfigFaults),
+    /// Where spans go.
+    #[error("{0}")]
+    Traces(#[from] telemetry::Unsendable),
     /// A port that is taken, or an address that is not ours.
     #[error("{}", busy(*.address, .variable, .source))]
     Listen {

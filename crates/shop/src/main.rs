@@ -1,9 +1,12 @@
 //! The shop. Settings come from the environment; README.md lists them.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use forebay_platform::{config::Env, telemetry};
+use forebay_platform::{
+    config::Env,
+    telemetry::{self, Telemetry},
+};
 use forebay_shop::{
     Config, Factor, Failure, Purpose, Scale, Service, Signals,
     admins::{self, Order},
@@ -132,9 +135,11 @@ async fn main() -> ExitCode {
 async fn work(purpose: Purpose, job: impl AsyncFnOnce(Config, Signals) -> Result<(), Failure>) -> ExitCode {
     speak_as_logs_do(&Env::of_process());
     let done = async {
-        let config = configure(purpose)?;
+        let (config, telemetry) = configure(purpose)?;
         let signals = Signals::take().map_err(Failure::Signals)?;
-        job(config, signals).await
+        let done = Box::pin(job(config, signals)).await;
+        telemetry.end(LAST_SPANS).await;
+        done
     };
     match done.await {
         Ok(()) => ExitCode::SUCCESS,
@@ -168,13 +173,16 @@ async fn compare(order: reconcile::Order) -> ExitCode {
     }
 }
 
-fn configure(purpose: Purpose) -> Result<Config, Failure> {
+/// How long the spans that are left at the end may take.
+const LAST_SPANS: Duration = Duration::from_secs(1);
+
+fn configure(purpose: Purpose) -> Result<(Config, Telemetry), Failure> {
     let env = Env::of_process();
     let config = Config::read(&env, purpose)?;
     // May begin this process anew: nothing was said before.
     trust::narrow(&config)?;
     say(&format!("Forebay {}", env!("CARGO_PKG_VERSION")));
-    telemetry::install_logs(&config.log);
+    let telemetry = telemetry::begin(&config.log, &config.traces)?;
     for name in env.unread("FOREBAY_") {
         tracing::warn!(%name, "there is no such setting");
     }
@@ -186,7 +194,7 @@ fn configure(purpose: Purpose) -> Result<Config, Failure> {
             "warning: a published example password or token is in use; change it in .env before anybody else can reach this",
         );
     }
-    Ok(config)
+    Ok((config, telemetry))
 }
 
 fn show(purpose: Purpose, json: bool) -> ExitCode {

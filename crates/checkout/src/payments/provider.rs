@@ -149,6 +149,17 @@ pub enum Unknown {
     Unreachable(#[source] Box<dyn StdError + Send + Sync>),
 }
 
+impl Unknown {
+    /// What it is, in a fixed word.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Lost => "lost",
+            Self::Unreachable(_) => "unreachable",
+        }
+    }
+}
+
 impl Place {
     /// Before everything that ended at this moment or later.
     #[must_use]

@@ -6,6 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 use super::*;
 use crate::db::Db;
 use crate::identity::Principal;
+use crate::problem::REQUEST_ID;
 
 async fn migrated() -> (TestDatabase, Db) {
     let database = database().await;

@@ -112,11 +112,11 @@ impl HistogramFn for Buckets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{TRACE, TRACEPARENT};
+    use crate::trace::{Context, TRACEPARENT};
 
-    fn trace(id: u128) -> Option<Trace> {
+    fn trace(id: u128) -> Context {
         let sent = format!("00-{id:032x}-b7ad6b7169203331-01").parse().unwrap();
-        Trace::of(&http::HeaderMap::from_iter([(TRACEPARENT, sent)]))
+        Context::of(&http::HeaderMap::from_iter([(TRACEPARENT, sent)]))
     }
 
     fn told(buckets: &Buckets) -> Vec<Option<String>> {
@@ -140,7 +140,7 @@ mod tests {
         let buckets = Buckets::of("a_test_seconds");
         buckets.record(0.003);
         assert!(told(&buckets).iter().all(Option::is_none), "nobody said which trace it was");
-        let record = |id, value| TRACE.sync_scope(trace(id), || buckets.record(value));
+        let record = |id, value| trace(id).sync_scope(|| buckets.record(value));
         record(1, 0.003);
         record(2, 0.004);
         record(3, 11.0);
@@ -156,7 +156,7 @@ mod tests {
     fn an_exemplar_is_a_value_of_its_own_bucket() {
         let buckets = Buckets::of("http_server_request_duration_seconds");
         let values = [0.001, 0.005, 0.06, 0.8, 7.0, 60.0];
-        values.iter().for_each(|value| TRACE.sync_scope(trace(7), || buckets.record(*value)));
+        values.iter().for_each(|value| trace(7).sync_scope(|| buckets.record(*value)));
         let mut above = f64::NEG_INFINITY;
         let mut seen = 0;
         for (bound, _, exemplar) in buckets.read().buckets {

@@ -188,7 +188,7 @@ mod tests {
     use metrics::{Level, Metadata, Recorder, SharedString, with_local_recorder};
 
     use super::*;
-    use crate::trace::{TRACE, TRACEPARENT, Trace};
+    use crate::trace::{Context, TRACEPARENT};
 
     fn wanted(accept: &[&str]) -> Form {
         let values = accept.iter().map(|value| (ACCEPT, HeaderValue::from_str(value).unwrap()));
@@ -239,8 +239,8 @@ mod tests {
             metrics::gauge!("level", "where" => "a\"b\\c\nd").set(f64::NEG_INFINITY);
             metrics::describe_histogram!("took_seconds", "How long it took");
             let sent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().unwrap();
-            let trace = Trace::of(&HeaderMap::from_iter([(TRACEPARENT, sent)]));
-            TRACE.sync_scope(trace, || metrics::histogram!("took_seconds", "what" => "it").record(0.25));
+            let trace = Context::of(&HeaderMap::from_iter([(TRACEPARENT, sent)]));
+            trace.sync_scope(|| metrics::histogram!("took_seconds", "what" => "it").record(0.25));
         });
         families
     }

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::{ID, Message, SIGNATURE, Secret, TIMESTAMP, signatures};
 use crate::outbound::{self, OutboundError};
+use crate::trace;
 
 /// Of an answer's body nothing is used. So much is read that the connection can be used again.
 const LONGEST_BODY: usize = 16 * 1024;
@@ -51,7 +52,7 @@ impl Sender {
         Self { plain: client(HttpConnector::new()), encrypted: OnceLock::new(), within }
     }
 
-    /// Posts it, signed by each of the secrets as of `at`. Any status is an answer; redirects are not followed. Dropped, the
+    /// Posts it as part of the trace of this task, or of one of its own, signed by each of the secrets as of `at`. Any status is an answer; redirects are not followed. Dropped, the
     /// exchange is broken off, and whether it was received is unknown.
     ///
     /// # Errors
@@ -63,7 +64,18 @@ impl Sender {
         secrets: &[Secret],
         at: OffsetDateTime,
     ) -> Result<Answer, OutboundError> {
-        let request = Request::post(url)
+        let server = url.host().unwrap_or_default();
+        trace::asking("webhook", server, OutboundError::kind, self.post_once(url, message, secrets, at)).await
+    }
+
+    async fn post_once(
+        &self,
+        url: &Uri,
+        message: Message<'_>,
+        secrets: &[Secret],
+        at: OffsetDateTime,
+    ) -> Result<Answer, OutboundError> {
+        let mut request = Request::post(url)
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, AGENT)
             .header(ID, message.id)
@@ -71,6 +83,7 @@ impl Sender {
             .header(SIGNATURE, signatures(secrets, message, at))
             .body(Full::from(message.body.to_owned()))
             .map_err(|error| OutboundError::Exchange(error.to_string()))?;
+        trace::write_to(request.headers_mut());
         let (parts, body) = timeout(self.within, self.exchange(request)).await.unwrap_or(Err(OutboundError::Late))?;
         // However this ends: the answer has come.
         _ = timeout(DRAIN, Limited::new(body, LONGEST_BODY).collect()).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::Uri;
 use axum::http::uri::InvalidUri;
 use forebay_platform::instant;
+use forebay_platform::trace::Context;
 use forebay_platform::webhook::{self, Secrets};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -93,13 +94,18 @@ impl Sender {
             secrets: self.secrets.clone(),
             post: Arc::clone(&self.post),
         };
-        tokio::spawn(async move {
+        let delivery = async move {
             sleep(delay).await;
             for _ in 0..times {
                 letter.deliver().await;
             }
             drop(place);
-        });
+        };
+        // It tells of what was done for a request, and goes on with its trace.
+        match Context::current() {
+            Some(context) => tokio::spawn(context.scope(delivery)),
+            None => tokio::spawn(delivery),
+        };
     }
 }
 

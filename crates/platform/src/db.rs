@@ -8,6 +8,7 @@ mod lease;
 mod metrics;
 #[cfg(feature = "fault-seam")]
 mod seam;
+mod sheds;
 mod snapshot;
 mod stock;
 
@@ -15,13 +16,14 @@ use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
 
-use forebay_pool::{AcquireError, Admission, InvalidConfig, Pool, Resize, Usage, Waits};
+use forebay_pool::{AcquireError, Admission, InvalidConfig, Pool, Resize, Snapshot, Usage, Waits};
 use sqlx::PgPool;
 
 pub use conn::Conn;
 pub use lease::{Lease, Tx};
 pub use metrics::PoolMetrics;
 pub(crate) use metrics::describe_metrics;
+pub use sheds::tell as tell_of_sheds;
 pub use snapshot::{CallSiteView, DbSnapshot, HappeningView, HolderView, StatementView, TakenBackView, TotalsView};
 use stock::Stock;
 
@@ -113,15 +115,23 @@ impl Db {
         Lease::new(held, using)
     }
 
-    /// A time-out is a line; a shed one is not, since a burst of them would be a flood of lines.
+    /// A failure is a line, with the pool and who holds it for longest; a shed one is not, since a burst of them would be a flood
+    /// of lines ([`tell_of_sheds`]).
     fn log_refusal(&self, error: &AcquireError, site: &'static Location<'static>) {
-        let service = self.service;
+        let (service, kind) = (self.service, error.kind());
         match error {
-            AcquireError::Shed { .. } => tracing::debug!(service, %site, %error, "shed"),
-            AcquireError::Timeout(_) => {
-                tracing::warn!(service, %site, %error, kind = error.kind(), "acquire timed out");
+            AcquireError::Shed { .. } => tracing::trace!(service, %site, %error, "shed"),
+            // Its text names the holders.
+            AcquireError::Timeout(timeout) => {
+                let Snapshot { limit, leased: in_use, idle, waiting, .. } = timeout.snapshot;
+                tracing::warn!(service, %site, %error, kind, limit, in_use, idle, waiting, "acquire timed out");
             }
-            _ => tracing::warn!(service, %site, %error, kind = error.kind(), "no database connection"),
+            _ => {
+                let DbSnapshot { limit, in_use, idle, waiting, longest_holders, .. } = self.snapshot();
+                let holders: Vec<_> = longest_holders.iter().take(3).map(ToString::to_string).collect();
+                let holders = holders.join("; ");
+                tracing::warn!(service, %site, %error, kind, limit, in_use, idle, waiting, holders, "no database connection");
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use forebay_catalog::stock::Follower;
 use forebay_platform::{
     admin::{Admin, Bounds, Guard, Live, ProbeSession, Readiness},
     alarm,
-    db::Db,
+    db::{Db, tell_of_sheds},
     serve::{self, Drained, Limits},
     telemetry::Metrics,
 };
@@ -65,6 +65,7 @@ impl App {
             companions.spawn(async move { claim.keep_small().await });
         }
         companions.spawn(alarm::watch(self.db.clone()));
+        companions.spawn(tell_of_sheds(self.db.clone()));
         if let Some(keys) = self.services.keys.clone() {
             companions.spawn(keys.keep_fresh());
         }

@@ -83,6 +83,7 @@ impl Observer for PoolMetrics {
 
     fn refused(&self, class: Class, error: &AcquireError) {
         if let AcquireError::Shed { reason, retry_after, .. } = error {
+            super::sheds::note(class, *reason);
             let of_class = self.of(class);
             of_class.shed.iter().filter(|(of, _)| of == reason).for_each(|(_, shed)| shed.increment(1));
             of_class.retry_after.record(retry_after.as_secs_f64());

@@ -1,5 +1,6 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use forebay_pool::{
@@ -94,6 +95,14 @@ pub struct HolderView {
     pub held_idle_ms: f64,
     /// The statement that it runs, or ran last, with a `?` for each value. Nothing where it ran none yet.
     pub runs: Option<String>,
+}
+
+/// `src/orders.rs:12 for 3210 ms, of which 3000 ms without a statement`.
+impl fmt::Display for HolderView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { site, held_ms, held_idle_ms, .. } = self;
+        write!(f, "{site} for {held_ms:.0} ms, of which {held_idle_ms:.0} ms without a statement")
+    }
 }
 
 /// What the leases of one call site have done since the start. Those that are out are not in it.

@@ -94,6 +94,17 @@ fn the_default_build_stays_lean() {
 }
 
 #[test]
+fn spans_are_sent_only_by_a_build_that_was_asked_for_it_and_by_the_client_that_is_there() {
+    let names = ["--format", "{p}", "--prefix", "none"];
+    assert!(!release_tree(&names).contains("opentelemetry"));
+    let sends = release_tree(&[&names[..], &["--features", "otlp"]].concat());
+    assert!(sends.contains("opentelemetry-otlp"), "{sends}");
+    for unwanted in ["reqwest", "tonic", "zlib-rs"] {
+        assert!(!sends.contains(unwanted), "{unwanted} is built too");
+    }
+}
+
+#[test]
 fn containers_are_built_only_where_they_are_asked_for() {
     let everything = tree(&["--workspace", "--edges", "all", "--format", "{p}", "--prefix", "none"]);
     let packages: BTreeSet<_> = everything.lines().filter_map(|line| line.split(' ').next()).collect();

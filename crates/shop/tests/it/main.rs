@@ -15,6 +15,8 @@ mod health;
 mod kills;
 mod metrics;
 mod openapi;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod payments;
 mod plans;
 mod process;

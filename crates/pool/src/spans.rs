@@ -8,7 +8,7 @@ use forebay_pool_core::{Class, Snapshot};
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::AcquireError;
+use crate::{AcquireError, Failure};
 
 const TARGET: &str = "forebay_pool::span";
 
@@ -72,6 +72,28 @@ pub(crate) fn refused(span: &Span, error: &AcquireError) {
     span.record("error.type", error.kind());
     span.record("otel.status_code", "ERROR");
     note_reason(span, Some(error));
+}
+
+/// A statement, by what it does. Its text and its parameters are not on it.
+pub(crate) fn statement(pool: &str, summary: &str) -> Span {
+    tracing::debug_span!(
+        target: TARGET,
+        "db.statement",
+        otel.name = summary,
+        otel.kind = "client",
+        otel.status_code = Empty,
+        db.system.name = "postgresql",
+        db.query.summary = summary,
+        db.client.connection.pool.name = pool,
+        error.type = Empty,
+    )
+}
+
+pub(crate) fn ended(span: &Span, failure: Option<Failure>) {
+    if let Some(failure) = failure {
+        span.record("error.type", failure.name());
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 fn note_reason(span: &Span, refused: Option<&AcquireError>) {

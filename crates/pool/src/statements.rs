@@ -175,6 +175,11 @@ impl Statements {
     /// [`Kind::OTHER`].
     const MOST: usize = 256;
 
+    /// What it is called.
+    pub(crate) fn summary(&self, kind: Kind) -> &str {
+        self.tallies[usize::from(kind.0)].get().map_or(OTHER, |tally| &tally.summary)
+    }
+
     /// Which one this is. Asked once for each text that is known.
     pub(crate) fn kind(&self, summary: &str) -> Kind {
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqlSafeStr, SqlStr};
+use tracing::Span;
 
 use super::{Answer, Before, Loan, Place, Transaction, nanos};
 use crate::catalog::{Catalog, Sign};
@@ -12,7 +13,7 @@ use crate::pool::Shared;
 use crate::residue::Residue;
 use crate::statement::{Effect, Form};
 use crate::statements::Kind;
-use crate::{Failure, PoolError, classify};
+use crate::{Failure, PoolError, classify, spans};
 
 /// The connection while a statement runs on it. However it ends, the connection goes back onto the desk; only
 /// [`Statement::settle`] says that nothing of the answer is left unread.
@@ -39,6 +40,7 @@ pub(crate) struct Statement<'l> {
     account: Option<(&'l Shared, Kind)>,
     /// How it failed, where neither the server nor its connection was the cause.
     failure: Option<Failure>,
+    span: Span,
 }
 
 /// How a statement ends that is in no transaction of its caller's.
@@ -99,6 +101,7 @@ impl<'l> Statement<'l> {
             idle: loan.idle(),
             account: None,
             failure: None,
+            span: Span::none(),
         }
     }
 
@@ -131,7 +134,8 @@ impl<'l> Statement<'l> {
     }
 
     /// From here on it counts as one of this kind.
-    pub(crate) const fn counts(&mut self, shared: &'l Shared, kind: Kind) {
+    pub(crate) fn counts(&mut self, shared: &'l Shared, kind: Kind) {
+        self.span = spans::statement(&shared.config.name, shared.statements.summary(kind));
         self.account = Some((shared, kind));
     }
 
@@ -157,7 +161,9 @@ impl<'l> Statement<'l> {
         self.loan.ran.fetch_add(nanos(time(self.taken)), Ordering::Relaxed);
         if let Some((shared, kind)) = self.account {
             self.loan.statements.fetch_add(1, Ordering::Relaxed);
-            shared.observer.ran(&shared.statements.ended(kind, time(self.since), self.failure()));
+            let failure = self.failure();
+            spans::ended(&self.span, failure);
+            shared.observer.ran(&shared.statements.ended(kind, time(self.since), failure));
         }
     }
 

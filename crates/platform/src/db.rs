@@ -11,6 +11,7 @@ mod seam;
 mod sheds;
 mod snapshot;
 mod stock;
+mod work;
 
 use std::future::Future;
 use std::panic::Location;
@@ -162,6 +163,9 @@ impl Db {
     /// Sets the gauges and counters that are read rather than told, at the moment of a scrape.
     pub fn export_metrics(&self) {
         metrics::export(&self.snapshot());
+        if let Some(pool) = self.pool() {
+            work::export(pool);
+        }
     }
 
     /// Changes the pool's bounds at run time; no lease is ended by it.

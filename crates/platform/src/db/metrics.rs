@@ -127,6 +127,7 @@ impl Observer for PoolMetrics {
 
 /// Says what the metrics of a pool mean.
 pub(crate) fn describe_metrics() {
+    super::work::describe_metrics();
     for (name, text) in [
         (
             "admission_decisions_total",

@@ -222,6 +222,7 @@ impl Strict {
         let mut lease = self.db.acquire(&day).await.unwrap();
         let mut tx = lease.begin().await.unwrap();
         sqlx::query("SELECT 1").execute(&mut tx.conn()).await.unwrap();
+        sqlx::query("SELECT 1 / 0").execute(&mut tx.conn()).await.unwrap_err();
     }
 
     /// A pool that only reports lets somebody wait whom it would have refused, who holds a lease already; and somebody who

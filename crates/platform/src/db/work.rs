@@ -1,0 +1,37 @@
+use forebay_pool::{Failure, Pool};
+use metrics::{counter, describe_counter, gauge};
+
+/// Sets what a scrape reads of the work that a pool has done. Who runs a statement pays nothing for it. The pool bounds what it
+/// keeps account of: 256 summaries and 256 call sites, of which a program has some dozens.
+pub(super) fn export(pool: &Pool) {
+    let statements = pool.statements();
+    for of in &statements {
+        let summary = of.summary.to_string();
+        counter!("pool_statements_total", "db_query_summary" => summary.clone()).absolute(of.calls());
+        gauge!("pool_statement_seconds_total", "db_query_summary" => summary).set(of.took.as_secs_f64());
+    }
+    for failure in Failure::ALL {
+        let failed = statements.iter().map(|of| of.failed(failure)).sum();
+        counter!("pool_statement_failures_total", "error_type" => failure.name()).absolute(failed);
+    }
+    for site in pool.sites() {
+        let owner = site.site.to_string();
+        gauge!("pool_site_held_seconds_total", "owner" => owner.clone()).set(site.held.as_secs_f64());
+        gauge!("pool_site_idle_seconds_total", "owner" => owner.clone()).set(site.idle.as_secs_f64());
+        gauge!("pool_site_statement_seconds_total", "owner" => owner).set(site.ran.as_secs_f64());
+    }
+}
+
+/// Says what they mean.
+pub(super) fn describe_metrics() {
+    for (name, text) in [
+        ("pool_statements_total", "Statements that have ended, by what they do and to what"),
+        ("pool_statement_seconds_total", "For how long statements ran, by what they do and to what"),
+        ("pool_statement_failures_total", "Statements that did not end well, by how"),
+        ("pool_site_held_seconds_total", "For how long leases that have ended were out, by where they were taken"),
+        ("pool_site_idle_seconds_total", "For how long of it they ran no statement"),
+        ("pool_site_statement_seconds_total", "For how long of it they ran one"),
+    ] {
+        describe_counter!(name, text);
+    }
+}

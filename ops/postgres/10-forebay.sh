@@ -7,4 +7,8 @@ psql --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --no-password
     --set password="$FOREBAY_DB_PASSWORD" <<'SQL'
 create role forebay login createrole password :'password';
 create database forebay owner forebay;
+-- What the server counts, for `shop advise`, which asks as the owner.
+grant pg_read_all_stats to forebay;
+\connect forebay
+create extension if not exists pg_stat_statements;
 SQL

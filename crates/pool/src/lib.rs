@@ -129,6 +129,7 @@ pub use side_door::SideDoor;
 pub use sites::{SiteUse, TakenBack};
 pub use sql::Sql;
 pub use start_stop::{Drained, NotReady};
+pub use statement::summary;
 pub use statements::{Failure, Ran, StatementUse};
 pub use tx::{Isolation, Tx, TxOptions};
 pub use waits::Waits;

@@ -17,6 +17,7 @@ pub(crate) use effects::Effects;
 pub(crate) use form::{Form, size_of_row};
 pub(crate) use pieces::{Piece, pieces};
 pub(crate) use summary::OTHER;
+pub use summary::summary;
 
 use crate::pool::Shared;
 use crate::statements::Kind;
@@ -40,7 +41,7 @@ impl Request {
         let persistent = query.persistent();
         let sql = query.sql();
         let (mut effect, kind) = shared.effects.of(sql.as_str(), |text| {
-            (Effect::of(text, &config.trusted_functions), shared.statements.kind(&summary::summary(text)))
+            (Effect::of(text, &config.trusted_functions), shared.statements.kind(&summary(text)))
         });
         if config.reset_always {
             effect.trace = effect.trace.max(Trace::Unseen);

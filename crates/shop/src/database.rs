@@ -103,6 +103,21 @@ impl Database {
         }
     }
 
+    /// How to reach the database of the settings, where its server runs by itself or for a shop; starts none.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Nothing`] where no server runs for `folder`; otherwise see [`DatabaseError`].
+    pub(crate) fn that_runs(config: &Config, folder: &Path) -> Result<PgConnectOptions, DatabaseError> {
+        if let Some(address) = &config.database_url {
+            return Ok(address.options());
+        }
+        let data = folder.join("pg");
+        let running =
+            if data.join("PG_VERSION").exists() { forebay_embedded::url_of_running(&data, NAME)? } else { None };
+        options_of(&running.ok_or_else(|| DatabaseError::Nothing(folder.to_owned()))?)
+    }
+
     async fn embedded(options: Options, progress: &(impl Fn(&str) + Sync)) -> Result<Self, DatabaseError> {
         let server = Server::start(options, |step| progress(step)).await?;
         let (maintenance, options) = (options_of(&server.url("postgres"))?, options_of(&server.url(NAME))?);

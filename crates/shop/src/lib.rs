@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod admins;
+pub mod advise;
 pub mod app;
 pub mod budget;
 pub mod check;

@@ -10,7 +10,7 @@ use forebay_platform::{
 use forebay_shop::{
     Config, Factor, Failure, Purpose, Scale, Service, Signals,
     admins::{self, Order},
-    check, config,
+    advise, check, config,
     console::{complain, say, speak_as_logs_do},
     events,
     health::Health,
@@ -73,6 +73,12 @@ enum Command {
         #[command(flatten)]
         order: reconcile::Order,
     },
+    /// Say who holds connections, which statements take the time, and what to change (docs/advise.md), from the numbers of a shop that
+    /// runs. Ends with 2 if neither it nor its database was seen. Changes nothing
+    Advise {
+        #[command(flatten)]
+        order: advise::Order,
+    },
     /// Say who is told of what happens to orders, and send it again (docs/events.md). Works beside a shop that runs
     Events {
         #[command(subcommand)]
@@ -122,6 +128,7 @@ async fn main() -> ExitCode {
             work(Purpose::Schema, administer).await
         }
         Command::Reconcile { order } => compare(order).await,
+        Command::Advise { order } => counsel(order).await,
         Command::Events { order } => {
             let arrange = async |config, signals| events::arrange(config, &order, signals).await;
             work(Purpose::Schema, arrange).await
@@ -165,6 +172,29 @@ async fn compare(order: reconcile::Order) -> ExitCode {
         Ok(found) => {
             say(&found.text);
             ExitCode::from(u8::from(!found.is_same))
+        }
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Only the report goes to standard output.
+async fn counsel(order: advise::Order) -> ExitCode {
+    let env = Env::of_process();
+    speak_as_logs_do(&env);
+    let configured = || {
+        let config = Config::read(&env, Purpose::Schema)?;
+        trust::narrow(&config)?;
+        telemetry::install_logs(&config.log);
+        Ok::<_, Failure>(config)
+    };
+    match configured() {
+        Ok(config) => {
+            let found = Box::pin(advise::advise(&config, advise::token(&env).as_ref(), order)).await;
+            say(&found.text);
+            ExitCode::from(if found.is_blind { 2 } else { 0 })
         }
         Err(error) => {
             complain(&error);

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
-use forebay_pool::{AcquireError, Class, Event, Holder, Observer, ShedReason, TicketFate};
+use forebay_pool::{AcquireError, Class, Event, Holder, Observer, Ran, ShedReason, TicketFate};
 use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use super::DbSnapshot;
+use super::work::Operations;
 use crate::telemetry::Metrics;
 
 /// Turns what a pool tells into metrics, under the names of the OpenTelemetry conventions where they exist. What every lease tells is
@@ -13,6 +14,7 @@ pub struct PoolMetrics {
     created: Histogram,
     handed_over: Histogram,
     by_class: Vec<OfClass>,
+    operations: Operations,
 }
 
 /// A class is its own place in the list of them.
@@ -62,6 +64,7 @@ impl PoolMetrics {
             created: histogram!("db_client_connection_create_time_seconds"),
             handed_over: histogram!("pool_handover_latency_seconds"),
             by_class: Class::ALL.iter().map(|class| OfClass::new(class.name())).collect(),
+            operations: Operations::new(),
         }
     }
 
@@ -96,6 +99,10 @@ impl Observer for PoolMetrics {
 
     fn released(&self, class: Class, held: Duration) {
         self.of(class).used.record(held.as_secs_f64());
+    }
+
+    fn ran(&self, ran: &Ran<'_>) {
+        self.operations.ran(ran);
     }
 
     fn opened(&self, took: Duration, error: Option<&sqlx::Error>) {

@@ -1,5 +1,33 @@
-use forebay_pool::{Failure, Pool};
-use metrics::{counter, describe_counter, gauge};
+use forebay_pool::{Failure, Pool, Ran};
+use metrics::{Histogram, counter, describe_counter, describe_histogram, gauge, histogram};
+
+/// How long statements ran, by the first of what they do. Those that end well are looked for by their name once.
+#[derive(Debug)]
+pub(super) struct Operations([(&'static str, Histogram); 8]);
+
+impl Operations {
+    /// The last one is all others.
+    const NAMES: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "BEGIN", "COMMIT", "ROLLBACK", "other"];
+
+    pub(super) fn new() -> Self {
+        let of = |name| histogram!("db_client_operation_duration_seconds", "db_operation_name" => name);
+        Self(Self::NAMES.map(|name| (name, of(name))))
+    }
+
+    pub(super) fn ran(&self, ran: &Ran<'_>) {
+        let first = ran.summary.split(' ').next().unwrap_or_default();
+        let of = self.0.iter().find(|(name, _)| *name == first).or(self.0.last());
+        let Some((name, well)) = of else { return };
+        let took = ran.took.as_secs_f64();
+        match ran.failure {
+            None => well.record(took),
+            Some(failure) => {
+                let labels = [("db_operation_name", *name), ("error_type", failure.name())];
+                histogram!("db_client_operation_duration_seconds", &labels).record(took);
+            }
+        }
+    }
+}
 
 /// Sets what a scrape reads of the work that a pool has done. Who runs a statement pays nothing for it. The pool bounds what it
 /// keeps account of: 256 summaries and 256 call sites, of which a program has some dozens.
@@ -34,4 +62,8 @@ pub(super) fn describe_metrics() {
     ] {
         describe_counter!(name, text);
     }
+    describe_histogram!(
+        "db_client_operation_duration_seconds",
+        "For how long statements ran, by the first of what they do, and by how they failed"
+    );
 }

@@ -6,7 +6,8 @@ pub(crate) const OTHER: &str = "other";
 /// What a text does and to what, in a few words: `SELECT catalog.products`, `INSERT orders SELECT carts`. By the rules of
 /// OpenTelemetry's `db.query.summary`: its operations and their tables in the order in which they are written, each once, and
 /// never a value. Names of queries in a WITH and of functions are left out. 255 bytes at most.
-pub(crate) fn summary(text: &str) -> String {
+#[must_use]
+pub fn summary(text: &str) -> String {
     let mut reader = Reader::default();
     let mut tokens = Tokens::of(text.as_bytes());
     while let Some(token) = tokens.next() {

@@ -3,6 +3,7 @@
 
 mod admin;
 mod admins;
+mod advise;
 mod budget;
 mod client;
 mod dependencies;

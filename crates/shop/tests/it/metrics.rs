@@ -341,7 +341,7 @@ const ELSEWHERE: [&str; 2] = ["revoked_sessions_age_seconds", "chaos_fault_activ
 
 /// What the names of ours are in the OpenTelemetry conventions, and whether they are stable there: docs/metrics.md says of which version,
 /// and of which of ours there is none.
-const CONVENTIONS: [(&str, &str, &str, &str); 10] = [
+const CONVENTIONS: [(&str, &str, &str, &str); 11] = [
     ("db.client.connection.count", "development", "db_client_connections", "gauge"),
     ("db.client.connection.create_time", "development", "db_client_connection_create_time_seconds", "histogram"),
     ("db.client.connection.idle.min", "development", "db_client_connection_idle_min", "gauge"),
@@ -350,6 +350,7 @@ const CONVENTIONS: [(&str, &str, &str, &str); 10] = [
     ("db.client.connection.timeouts", "development", "db_client_connection_timeouts_total", "counter"),
     ("db.client.connection.use_time", "development", "db_client_connection_use_time_seconds", "histogram"),
     ("db.client.connection.wait_time", "development", "db_client_connection_wait_time_seconds", "histogram"),
+    ("db.client.operation.duration", "stable", "db_client_operation_duration_seconds", "histogram"),
     ("http.server.active_requests", "development", "http_server_active_requests", "gauge"),
     ("http.server.request.duration", "stable", "http_server_request_duration_seconds", "histogram"),
 ];

@@ -102,6 +102,7 @@ pub use retry_budget::RetryBudget;
 pub use sites::{SiteUse, TakenBack};
 pub use sql::Sql;
 pub use start_stop::{Drained, NotReady};
+pub use statement::summary;
 pub use statements::{Failure, Ran, StatementUse};
 pub use tx::{Isolation, Tx, TxOptions};
 pub use waits::Waits;

@@ -229,8 +229,8 @@ where
             let body = Limited::new(body, LONGEST_ANSWER).collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(head, body))
         };
-        // The thread that asks has no runtime.
-        let asked = self.runtime.spawn(timeout(LIMIT, exchange)).await;
+        // The thread that asks has no runtime, and a time limit is made on one.
+        let asked = self.runtime.spawn(async move { timeout(LIMIT, exchange).await }).await;
         let answer = match asked {
             Ok(Ok(answer)) => answer,
             Ok(Err(_elapsed)) => Err(format!("no answer within {} s", LIMIT.as_secs()).into()),

@@ -192,7 +192,8 @@ pub(crate) fn answered(method: &str, status: StatusCode, error: Option<&str>) {
             rename(span, format!("{method} {route}"));
             span.record("http.route", route);
         }
-        span.record("http.response.status_code", status.as_u16());
+        // Signed, since a layer of OpenTelemetry writes other numbers down as text.
+        span.record("http.response.status_code", i64::from(status.as_u16()));
         if let Some(error) = error {
             span.record("error.type", error);
             span.record("otel.status_code", "ERROR");

@@ -1,5 +1,6 @@
 //! Spans of `tracing`, of target `forebay_pool::span` and level `DEBUG`, for whoever records them. Where nobody does, a span is
-//! the load of a flag. Names and fields are those of OpenTelemetry's conventions as far as there are any.
+//! the load of a flag. Names and fields are those of OpenTelemetry's conventions as far as there are any, and
+//! numbers are signed: a layer of OpenTelemetry writes others down as text.
 
 use std::panic::Location;
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub(crate) fn acquire(pool: &str, class: Class, site: &Location<'_>) -> Span {
         db.client.connection.pool.name = pool,
         forebay.class = class.name(),
         code.file.path = site.file(),
-        code.line.number = site.line(),
+        code.line.number = i64::from(site.line()),
         forebay.pool.limit = Empty,
         forebay.pool.in_use = Empty,
         forebay.pool.waiting = Empty,
@@ -51,14 +52,14 @@ pub(crate) fn acquire(pool: &str, class: Class, site: &Location<'_>) -> Span {
 
 /// The pool as the caller met it.
 pub(crate) fn met(span: &Span, pool: &Snapshot) {
-    span.record("forebay.pool.limit", pool.limit);
-    span.record("forebay.pool.in_use", pool.leased);
-    span.record("forebay.pool.waiting", pool.waiting);
+    span.record("forebay.pool.limit", i64::from(pool.limit));
+    span.record("forebay.pool.in_use", i64::from(pool.leased));
+    span.record("forebay.pool.waiting", i64::from(pool.waiting));
 }
 
 pub(crate) fn waited(span: &Span, wait: Duration) {
     if !span.is_disabled() {
-        span.record("forebay.pool.wait_us", u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));
+        span.record("forebay.pool.wait_us", i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
     }
 }
 

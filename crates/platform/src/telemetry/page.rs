@@ -148,14 +148,18 @@ fn write_line(page: &mut String, name: &str, key: &Key, bound: Option<f64>, valu
         before = ',';
     }
     if let Some(bound) = bound {
-        write!(page, "{before}le=\"{}\"", Number(bound))?;
+        // With a point, as OpenMetrics wants it: in both forms, so that a series is the same in either.
+        match bound {
+            f64::INFINITY => write!(page, "{before}le=\"+Inf\"")?,
+            bound => write!(page, "{before}le=\"{bound:?}\"")?,
+        }
         before = ',';
     }
     page.push_str(if before == '{' { " " } else { "} " });
     write!(page, "{value}")
 }
 
-/// With a point, as OpenMetrics wants the bounds of buckets: in both forms, so that a series is the same in either.
+/// A value: a whole number has no point, as people read it.
 struct Number(f64);
 
 impl fmt::Display for Number {
@@ -164,7 +168,7 @@ impl fmt::Display for Number {
             f64::INFINITY => f.write_str("+Inf"),
             f64::NEG_INFINITY => f.write_str("-Inf"),
             value if value.is_nan() => f.write_str("NaN"),
-            value => write!(f, "{value:?}"),
+            value => write!(f, "{value}"),
         }
     }
 }
@@ -235,6 +239,7 @@ mod tests {
         with_local_recorder(&*families, || {
             metrics::describe_counter!("tried_seconds_total", "How long it was \"tried\"\\\nin vain");
             metrics::gauge!("tried_seconds_total").set(0.5);
+            metrics::gauge!("open_count").set(7.0);
             metrics::describe_gauge!("level", "How high it is");
             metrics::gauge!("level", "where" => "a\"b\\c\nd").set(f64::NEG_INFINITY);
             metrics::describe_histogram!("took_seconds", "How long it took");
@@ -250,6 +255,7 @@ mod tests {
         let page = render(&families(), Form::Text);
         for line in [
             "# HELP tried_seconds_total How long it was \"tried\"\\\\\\nin vain\n# TYPE tried_seconds_total counter\ntried_seconds_total 0.5\n",
+            "open_count 7\n",
             "# TYPE level gauge\nlevel{where=\"a\\\"b\\\\c\\nd\"} -Inf\n",
             "took_seconds_bucket{what=\"it\",le=\"0.1\"} 0\ntook_seconds_bucket{what=\"it\",le=\"0.25\"} 1\n",
             "took_seconds_bucket{what=\"it\",le=\"1.0\"} 1\n",

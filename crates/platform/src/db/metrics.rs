@@ -13,6 +13,8 @@ use crate::telemetry::Metrics;
 pub struct PoolMetrics {
     created: Histogram,
     handed_over: Histogram,
+    used: Histogram,
+    retry_after: Histogram,
     by_class: Vec<OfClass>,
     operations: Operations,
 }
@@ -29,8 +31,6 @@ const _: () = {
 #[derive(Debug)]
 struct OfClass {
     waited: Histogram,
-    used: Histogram,
-    retry_after: Histogram,
     admitted: Counter,
     shed: [(ShedReason, Counter); ShedReason::ALL.len()],
 }
@@ -40,8 +40,6 @@ impl OfClass {
         let decided = |decision, reason| counter!("admission_decisions_total", "class" => class, "decision" => decision, "reason" => reason);
         Self {
             waited: histogram!("db_client_connection_wait_time_seconds", "class" => class),
-            used: histogram!("db_client_connection_use_time_seconds", "class" => class),
-            retry_after: histogram!("admission_retry_after_seconds", "class" => class),
             admitted: decided("admit", "none"),
             shed: ShedReason::ALL.map(|reason| (reason, decided("shed", reason.name()))),
         }
@@ -63,6 +61,8 @@ impl PoolMetrics {
         Self {
             created: histogram!("db_client_connection_create_time_seconds"),
             handed_over: histogram!("pool_handover_latency_seconds"),
+            used: histogram!("db_client_connection_use_time_seconds"),
+            retry_after: histogram!("admission_retry_after_seconds"),
             by_class: Class::ALL.iter().map(|class| OfClass::new(class.name())).collect(),
             operations: Operations::new(),
         }
@@ -89,7 +89,7 @@ impl Observer for PoolMetrics {
             super::sheds::note(class, *reason);
             let of_class = self.of(class);
             of_class.shed.iter().filter(|(of, _)| of == reason).for_each(|(_, shed)| shed.increment(1));
-            of_class.retry_after.record(retry_after.as_secs_f64());
+            self.retry_after.record(retry_after.as_secs_f64());
         }
     }
 
@@ -97,8 +97,8 @@ impl Observer for PoolMetrics {
         counter!("admission_tickets_total", "class" => class.name(), "outcome" => fate.name()).increment(1);
     }
 
-    fn released(&self, class: Class, held: Duration) {
-        self.of(class).used.record(held.as_secs_f64());
+    fn released(&self, _: Class, held: Duration) {
+        self.used.record(held.as_secs_f64());
     }
 
     fn ran(&self, ran: &Ran<'_>) {

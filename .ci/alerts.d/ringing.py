@@ -15,7 +15,8 @@ def ring(name, out):
     """0 when the alerts of the scenario arrive, and those that can end do."""
     scenarios = {method[5:].replace("_", "-"): method for method in dir(Scenario) if method.startswith("ring_")}
     if name not in scenarios and name not in PLAYS:
-        print("\n".join([*scenarios, *PLAYS]))
+        listed = "\n".join([*scenarios, *PLAYS])
+        print(listed if name == "list" else f"--ring knows no {name}. It takes one of\n{listed}")
         return 0 if name == "list" else 2
     folder = os.path.join(out, name)
     os.makedirs(folder, exist_ok=True)
@@ -133,7 +134,7 @@ class Scenario:
         assert self.pages() == ["DatabaseUnreachable"], self.pages()
 
     def ring_lock(self):
-        """SheddingSustained, SheddingCritical and ConnectionHeldTooLong: somebody locks what everybody reads, as a careless migration does."""
+        """PoolUtilizationHigh, SheddingCritical, ErrorRateHigh and SheddingSustained: somebody locks what everybody reads, as a careless migration does."""
         http, admin = watch.free_port(), watch.free_port()
         url = self.shop_with_postgres("shop", http, admin, watch.free_port(), FOREBAY_POOL_MAX=8)
         self.look(admin)
@@ -247,7 +248,7 @@ class Scenario:
         return server
 
     def ring_refresh(self):
-        """RefreshReuse: forty spent refresh tokens are presented."""
+        """RefreshReuse: sixty spent refresh tokens are presented."""
         port, admin = watch.free_port(), watch.free_port()
         self.shop("shop", port, admin)
         self.look(admin)

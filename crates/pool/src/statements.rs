@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::statement::OTHER;
+use crate::waits::reached;
 
 /// What the statements of one summary have done since the pool was made. Of all clones, leases and call sites together.
 #[derive(Clone, Debug)]
@@ -114,14 +115,7 @@ impl StatementUse {
     /// None where none has ended.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        let total = self.calls();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
-        let rank = ((total as f64 * share.clamp(0.0, 1.0)).ceil() as u64).clamp(1, total.max(1));
-        let mut seen = 0;
-        let index = self.counts.iter().position(|count| {
-            seen += count;
-            seen >= rank
-        })?;
+        let index = reached(&self.counts, share)?;
         Some(Self::BOUNDS.get(index).copied().unwrap_or(self.longest).min(self.longest))
     }
 }

@@ -50,16 +50,20 @@ impl Waits {
     /// too long. None where there is nobody.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        let total = self.count();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
-        let rank = ((total as f64 * share.clamp(0.0, 1.0)).ceil() as u64).clamp(1, total.max(1));
-        let mut seen = 0;
-        let index = self.counts.iter().position(|count| {
-            seen += count;
-            seen >= rank
-        });
-        index.map(upper)
+        reached(&self.counts, share).map(upper)
     }
+}
+
+/// The bucket in which this share of all that are counted is reached; none where there is nobody.
+pub(crate) fn reached(counts: &[u64], share: f64) -> Option<usize> {
+    let total: u64 = counts.iter().sum();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
+    let rank = ((total as f64 * share.clamp(0.0, 1.0)).ceil() as u64).clamp(1, total.max(1));
+    let mut seen = 0;
+    counts.iter().position(|count| {
+        seen += count;
+        seen >= rank
+    })
 }
 
 /// Eight to each power of two.

@@ -12,7 +12,7 @@ use tracing::Span;
 use crate::loan::{Borrower, Loan};
 use crate::pool::{Shared, now};
 use crate::sync::{Mutex, MutexGuard};
-use crate::{AcquireError, Admission, Lease, spans};
+use crate::{AcquireError, Admission, Lease, LeaseConn, spans};
 
 /// The future of [`crate::Pool::acquire`]. It asks when it is first polled.
 #[derive(Debug)]
@@ -29,7 +29,16 @@ pub struct Acquire {
 #[derive(Debug)]
 enum Step {
     Start,
-    Waiting { place: Place, since: Instant },
+    Waiting {
+        place: Place,
+        since: Instant,
+    },
+    /// The lease is on its way to its holder: whoever panics now does not lose it.
+    Granted {
+        loan: Arc<Loan>,
+        since: Instant,
+        now: Instant,
+    },
     Done,
 }
 
@@ -124,31 +133,37 @@ impl Caller {
     }
 }
 
-/// How an acquire ended: with a lease for which somebody waited from one moment to another, or with none.
-type Outcome = Result<(Arc<Loan>, Instant, Instant), AcquireError>;
+/// How an acquire ended: its step has the lease, or there is none.
+type Outcome = Result<(), AcquireError>;
 
 impl Acquire {
+    const HAS_A_POOL: &str = "polled after it was ready";
+
     pub(crate) const fn new(shared: Arc<Shared>, admission: Admission, site: &'static Location<'static>) -> Self {
         Self { shared: Some(shared), admission, site, step: Step::Start, span: Span::none() }
     }
 
-    fn start(&mut self, shared: &Arc<Shared>, waker: &Waker) -> Poll<Outcome> {
-        self.span = spans::acquire(&shared.config.name, self.admission.class(), self.site);
-        if let Some(refused) = shared.refuses(&self.admission) {
+    fn start(&mut self, waker: &Waker) -> Poll<Outcome> {
+        let Self { shared, admission, site, step, span } = self;
+        let shared = shared.as_ref().expect(Self::HAS_A_POOL);
+        *span = spans::acquire(&shared.config.name, admission.class(), site);
+        if let Some(refused) = shared.refuses(admission) {
             return Poll::Ready(Err(refused));
         }
         let now = now();
         let home = if shared.unsure.get() { shared.arrive() } else { Some(0) };
         let Some(home) = home else {
-            return Poll::Ready(Err(shared.nowhere(&self.admission)));
+            return Poll::Ready(Err(shared.nowhere(admission)));
         };
-        let Self { admission, site, step, span, .. } = self;
         let borrower = Borrower::here(admission, site);
         let (mut nested, mut met) = (None, None);
         let answer = shared.with(now, |state| {
             met = (!span.is_disabled()).then(|| state.snapshot(now));
             match state.ledger.acquire(now, admission.ask(now + shared.config.acquire_timeout).at(home)) {
-                Acquired::Leased(slot) => Poll::Ready(Ok((state.lend(slot, borrower, now), now, now))),
+                Acquired::Leased(slot) => {
+                    *step = Step::Granted { loan: state.lend(slot, borrower, now), since: now, now };
+                    Poll::Ready(Ok(()))
+                }
                 Acquired::Waiting(id) => {
                     let place = Place { id, caller: Arc::new(Caller::new(borrower, waker)) };
                     state.enlist(&place);
@@ -170,52 +185,67 @@ impl Acquire {
             let pool = shared.config.name.as_str();
             tracing::warn!(pool, %site, %held, "a task that holds a lease waits for another: with every place held so, none comes back");
         }
-        if answer.is_pending() { self.wait(shared) } else { answer }
+        if answer.is_pending() { self.wait() } else { answer }
     }
 
-    fn look(&self, shared: &Arc<Shared>, waker: &Waker) -> Poll<Outcome> {
+    fn look(&mut self, waker: &Waker) -> Poll<Outcome> {
         let Step::Waiting { place, since } = &self.step else { unreachable!("it waits") };
-        let Some(told) = place.caller.poll(waker) else { return self.wait(shared) };
-        let now = now();
+        let Some(told) = place.caller.poll(waker) else { return self.wait() };
+        let (since, now) = (*since, now());
         Poll::Ready(match told {
-            Told::Granted(loan) => Ok((loan, *since, now)),
-            Told::Refused(refusal) => Err(AcquireError::of(refusal, &self.admission, || shared.lock().details(now))),
+            Told::Granted(loan) => {
+                self.step = Step::Granted { loan, since, now };
+                Ok(())
+            }
+            Told::Refused(refusal) => {
+                Err(AcquireError::of(refusal, &self.admission, || self.shared().lock().details(now)))
+            }
         })
     }
 
     /// Waits on, where somebody will wake it.
-    fn wait(&self, shared: &Arc<Shared>) -> Poll<Outcome> {
+    fn wait(&mut self) -> Poll<Outcome> {
+        let shared = self.shared();
         if !shared.unsure.get() || shared.arrive().is_some() {
             return Poll::Pending;
         }
         let Step::Waiting { place, since } = &self.step else { unreachable!("it waits") };
-        let now = now();
+        let (since, now) = (*since, now());
         Poll::Ready(match shared.leave(now, place) {
-            Some(Told::Granted(loan)) => Ok((loan, *since, now)),
+            Some(Told::Granted(loan)) => {
+                self.step = Step::Granted { loan, since, now };
+                Ok(())
+            }
             _ => Err(shared.nowhere(&self.admission)),
         })
     }
 
-    fn finish(&self, shared: Arc<Shared>, outcome: Outcome) -> Result<Lease, AcquireError> {
+    /// Whoever panics from here on drops the lease.
+    fn finish(&mut self, outcome: Outcome) -> Result<Lease, AcquireError> {
+        let (shared, step) =
+            (self.shared.take().expect(Self::HAS_A_POOL), std::mem::replace(&mut self.step, Step::Done));
         let class = self.admission.class();
-        match outcome {
-            Ok((loan, since, now)) => {
-                self.admission.begin();
-                let mut waited = Duration::ZERO;
-                if now != since {
-                    shared.observer.handed_over(class, now.saturating_duration_since(loan.acquired));
-                    waited = now.saturating_duration_since(since);
-                }
-                shared.waited(class, waited);
-                spans::waited(&self.span, waited);
-                Ok(Lease::new(loan, shared))
-            }
-            Err(error) => {
-                shared.observer.refused(class, &error);
-                spans::refused(&self.span, &error);
-                Err(error)
-            }
+        if let Err(error) = outcome {
+            shared.observer.refused(class, &error);
+            spans::refused(&self.span, &error);
+            return Err(error);
         }
+        let Step::Granted { loan, since, now } = step else { unreachable!("it has a lease") };
+        let lease = Lease::new(loan, shared);
+        let LeaseConn { loan, shared } = &*lease;
+        self.admission.begin();
+        let mut waited = Duration::ZERO;
+        if now != since {
+            shared.observer.handed_over(class, now.saturating_duration_since(loan.acquired));
+            waited = now.saturating_duration_since(since);
+        }
+        shared.waited(class, waited);
+        spans::waited(&self.span, waited);
+        Ok(lease)
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        self.shared.as_ref().expect(Self::HAS_A_POOL)
     }
 }
 
@@ -226,27 +256,29 @@ impl Future for Acquire {
         // A task that is answered at once each time lets others run now and then, as it does with tokio's own resources.
         let turn = ready!(coop::poll_proceed(context));
         let this = self.get_mut();
-        let shared = this.shared.take().expect("polled after it was ready");
-        let polled = match this.step {
-            Step::Start => this.start(&shared, context.waker()),
-            Step::Waiting { .. } => this.look(&shared, context.waker()),
-            Step::Done => unreachable!("the pool is gone with the answer"),
-        };
-        let Poll::Ready(outcome) = polled else {
-            this.shared = Some(shared);
-            return Poll::Pending;
-        };
+        let outcome = ready!(match this.step {
+            Step::Start => this.start(context.waker()),
+            Step::Waiting { .. } => this.look(context.waker()),
+            // A panic came in between.
+            Step::Granted { .. } => Poll::Ready(Ok(())),
+            Step::Done => panic!("{}", Self::HAS_A_POOL),
+        });
         turn.made_progress();
-        this.step = Step::Done;
-        Poll::Ready(this.finish(shared, outcome))
+        Poll::Ready(this.finish(outcome))
     }
 }
 
 impl Drop for Acquire {
     fn drop(&mut self) {
-        let (Some(shared), Step::Waiting { place, .. }) = (&self.shared, &self.step) else { return };
-        if let Some(Told::Granted(loan)) = shared.leave(now(), place) {
-            shared.release_unused(loan);
-        }
+        let Some(shared) = &self.shared else { return };
+        let granted = match std::mem::replace(&mut self.step, Step::Done) {
+            Step::Waiting { place, .. } => match shared.leave(now(), &place) {
+                Some(Told::Granted(loan)) => loan,
+                Some(Told::Refused(_)) | None => return,
+            },
+            Step::Granted { loan, .. } => loan,
+            Step::Start | Step::Done => return,
+        };
+        shared.release_unused(granted);
     }
 }

@@ -317,13 +317,18 @@ impl Pool {
             return None;
         }
         let home = if self.shared.unsure.get() { self.shared.arrive()? } else { 0 };
-        let loan = self.shared.with(now, |state| {
-            let slot = state.ledger.try_acquire(now, admission.ask(now).at(home))?;
-            Some(state.lend(slot, Borrower::here(admission, site), now))
-        })?;
+        // Out here it goes back when an observer panics.
+        let mut lease = None;
+        self.shared.with(now, |state| {
+            if let Some(slot) = state.ledger.try_acquire(now, admission.ask(now).at(home)) {
+                let loan = state.lend(slot, Borrower::here(admission, site), now);
+                lease = Some(Lease::new(loan, Arc::clone(&self.shared)));
+            }
+        });
+        let lease = lease?;
         admission.begin();
         self.shared.waited(admission.class(), Duration::ZERO);
-        Some(Lease::new(loan, Arc::clone(&self.shared)))
+        Some(lease)
     }
 
     /// Begins a transaction on a lease of its own, in class normal.

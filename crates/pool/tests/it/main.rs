@@ -14,6 +14,7 @@ mod life;
 mod macros;
 mod outside;
 mod overlay;
+mod panics;
 mod parts;
 mod places;
 mod runtimes;

@@ -200,6 +200,10 @@ impl Errands {
             waker.wake();
         }
         shared.house(tasks);
+        if drained {
+            shared.drained.notify_waiters();
+        }
+        // What others wait for is done: whoever is told may panic.
         for (event, holder) in tell {
             log_event(shared, &event, holder.as_ref());
             shared.observer.event(&event, holder.as_ref());
@@ -207,9 +211,6 @@ impl Errands {
         for holder in revoked {
             log_revoked(shared, &holder);
             shared.observer.revoked(&holder);
-        }
-        if drained {
-            shared.drained.notify_waiters();
         }
     }
 }

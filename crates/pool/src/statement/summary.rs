@@ -448,6 +448,9 @@ mod tests {
             ("select 'unclosed from t", "SELECT"),
             ("select * from", "SELECT"),
             ("select * from \"a\nb\"", "SELECT ?"),
+            ("select * from \"a\"\"b\"", "SELECT a\"\"b"),
+            ("/* /* from a */ from b */ select * from t", "SELECT t"),
+            ("select $x$ from a $y$ from b $x$ from t", "SELECT t"),
         ] {
             assert_eq!(summary(text), wanted, "{text}");
         }
@@ -460,8 +463,39 @@ mod tests {
         assert!(said.len() <= 255 && said.ends_with(char::is_numeric), "{said}");
         assert_eq!(summary(&format!("select * from {}", "x".repeat(64))), "SELECT ?");
         assert_eq!(summary(&format!("{} select a from t", "(".repeat(10_000))), "SELECT t");
+        let names: String = (0..40).map(|n| format!("\"é{n}{}\", ", "é".repeat(n % 4 + 20))).collect();
+        assert!((200..=255).contains(&summary(&format!("select * from {names} t")).len()), "it ends with a whole name");
         for text in ["select 'x' from t where a = 'v'", "select E'x', 5, $q$v$q$ from t where b = 7 limit 5"] {
             assert_eq!(summary(text), "SELECT t");
+        }
+    }
+
+    #[test]
+    fn a_megabyte_of_what_nests_or_is_not_closed_is_read_to_its_end() {
+        let many = |piece: &str| piece.repeat((1 << 20) / piece.len());
+        for text in [
+            many("/*"),
+            format!("select * from t {}", many("/* */ ")),
+            many("$"),
+            many("$a"),
+            format!("$abc$ {}", many("$ab$")),
+            format!("$$ {}", many("$a$")),
+            format!("select * from \"{}", many("\"\"")),
+            format!("select * from t where a = '{}", many("''")),
+            format!("select E'{}", many("\\")),
+            many("("),
+            many("()"),
+            format!("select * from {}", many("t.")),
+            format!("select * from {}", many("t,")),
+            format!("with {}", many("x,")),
+            many("select * from \"a\" join b "),
+            many("a -- "),
+            many("a /* ( */ "),
+            many("from a /* "),
+            many("é"),
+        ] {
+            let said = summary(&text);
+            assert!(said.len() <= 255, "{said}");
         }
     }
 

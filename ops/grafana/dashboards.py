@@ -49,6 +49,16 @@ def quantile(q, metric, labels, by):
     return f"histogram_quantile({q}, sum by ({', '.join([*by, 'le'])}) ({rate(metric + '_bucket', labels)}))"
 
 
+def ratio(over, under, *by):
+    """Of two rates, the sum of the one by the sum of the other: a mean, or a share."""
+    kept = f"sum by ({', '.join(by)})"
+    return f"{kept} ({over}) / {kept} ({under})"
+
+
+def mean(metric, labels, by, window="$__rate_interval"):
+    return ratio(rate(metric + "_sum", labels, window), rate(metric + "_count", labels, window), by)
+
+
 # --- panels
 
 
@@ -191,7 +201,7 @@ def incident():
                  f"topk(10, sum by (owner) (increase(pool_leaks_suspected_total{{{JOB}}}[$__range])) > 0)", "owner", span=8, height=7, quiet=True),
             lines("Is the database slow?", "How long 95 % of the leases were out, and how long it takes to open a connection. If both are as before, more connections or fewer holders help; if not, they do not.", "s",
                   query(quantile(0.95, "db_client_connection_use_time_seconds", JOB, ["instance"]), "{{instance}} holds"),
-                  query(f"sum by (instance) ({rate('db_client_connection_create_time_seconds_sum', JOB, '5m')}) / sum by (instance) ({rate('db_client_connection_create_time_seconds_count', JOB, '5m')})", "{{instance}} opens")),
+                  query(mean("db_client_connection_create_time_seconds", JOB, "instance", "5m"), "{{instance}} opens")),
             lines("How long do those wait who are served?", "95 % of the answers that were given came within this time.", "s",
                   query(quantile(0.95, REQUESTS, SERVED + OK, ["service"]), "{{service}}", exemplars=True)),
         ],
@@ -274,7 +284,7 @@ def red():
             lines("How long do the answered ones take?", "95 % of each service's answers came within this time. The dots lead to traces.", "s",
                   query(quantile(0.95, REQUESTS, ROUTES + OK, ["service"]), "{{service}}", exemplars=True)),
             lines("Which route takes how long?", "The mean of the answers that were given.", "s",
-                  query(f"sum by (service, route) ({rate('http_server_request_time_seconds_total', ROUTES)}) / sum by (service, route) ({rate(ANSWERS, ROUTES + OK)})", "{{service}} {{route}}")),
+                  query(ratio(rate("http_server_request_time_seconds_total", ROUTES), rate(ANSWERS, ROUTES + OK), "service", "route"), "{{service}} {{route}}")),
             heat("How are the times spread?", "Of the services chosen, answers that were given.", REQUESTS, ROUTES + OK),
             lines("How many are being answered?", "Requests that have not been answered yet. One that rises without more traffic is a queue.", "short",
                   query(f"sum by (service) (http_server_active_requests{{{ROUTES}}})", "{{service}}")),
@@ -305,8 +315,8 @@ def slo():
             pair("2h", "1d", 3, "SLOBurnSlow makes a ticket when both are above 3."),
             pair("6h", "3d", 1, "SLOBurnSlow makes a ticket when both are above 1."),
             lines("How many answers come late?", "Of those given: later than 250 ms in the catalog, 1 s elsewhere. AnswersSlow makes a ticket above 5 %.", "percentunit",
-                  query(f'1 - sum by (service) ({rate(REQUESTS + "_bucket", CATALOG + IN_250_MS, "5m")}) / sum by (service) ({rate(REQUESTS + "_count", CATALOG, "5m")})', "{{service}}"),
-                  query(f'1 - sum by (service) ({rate(REQUESTS + "_bucket", OTHERS + IN_1_S, "5m")}) / sum by (service) ({rate(REQUESTS + "_count", OTHERS, "5m")})', "{{service}}"),
+                  query("1 - " + ratio(rate(REQUESTS + "_bucket", CATALOG + IN_250_MS, "5m"), rate(REQUESTS + "_count", CATALOG, "5m"), "service"), "{{service}}"),
+                  query("1 - " + ratio(rate(REQUESTS + "_bucket", OTHERS + IN_1_S, "5m"), rate(REQUESTS + "_count", OTHERS, "5m"), "service"), "{{service}}"),
                   limits=((0.05, RED),), span=24),
         ],
         span="now-6h",
@@ -329,7 +339,7 @@ def postgres():
             lines("How long does it take to open one?", "95 % were open within this time: the server's processor, its fork, and TLS.", "s",
                   query(quantile(0.95, "db_client_connection_create_time_seconds", INSTANCE, ["instance"]), "{{instance}}")),
             lines("How long is a connection held?", "The mean. If it rises while the pool is not full, the database is slower (HoldsLonger): do not raise the pool's bounds.", "s",
-                  query(f"sum by (instance) ({rate('db_client_connection_use_time_seconds_sum', INSTANCE)}) / sum by (instance) ({rate('db_client_connection_use_time_seconds_count', INSTANCE)})", "{{instance}}")),
+                  query(mean("db_client_connection_use_time_seconds", INSTANCE, "instance"), "{{instance}}")),
             lines("Are idle connections still alive?", "Checks a second before a connection is lent. Failed ones were cut by the server or by something between.", "ops",
                   query(f"sum by (outcome) ({rate('pool_checks_total', INSTANCE)})", "{{outcome}}")),
         ],

@@ -126,7 +126,8 @@ impl Report {
             Err(why) => report.unseen.push(why),
         }
         report.advice.sort_by(|one, other| other.saves.total_cmp(&one.saves));
-        report.saves = report.advice.iter().map(|advice| advice.saves).sum();
+        // A sum of none would be -0.0.
+        report.saves = report.advice.iter().fold(0.0, |sum, advice| sum + advice.saves);
         report
     }
 
@@ -316,6 +317,9 @@ impl fmt::Display for Report {
         for what in &self.unseen {
             writeln!(f, "  {what}")?;
         }
+        if self.is_blind() {
+            return write!(f, "\nNothing was seen, so nothing is advised");
+        }
         if self.advice.is_empty() {
             return write!(f, "\nNothing to change was found in what was seen");
         }
@@ -414,5 +418,7 @@ mod tests {
         let report = Report::of(Err("start the shop".to_owned()), Err("start the server".to_owned()), MINUTE);
         let said = report.to_string();
         assert!(report.is_blind() && said.contains("start the shop") && said.contains("start the server"), "{said}");
+        assert!(said.ends_with("Nothing was seen, so nothing is advised"), "{said}");
+        assert!(report.saves.is_sign_positive(), "{}", report.saves);
     }
 }

@@ -19,6 +19,10 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// The target of the spans of this crate and of the services.
 pub const SPAN: &str = "forebay::span";
 
+/// The flags of a `traceparent` that mean something: that the trace is recorded, and (level 2) that its id is drawn at random.
+const SAMPLED: u8 = 1;
+const RANDOM: u8 = 1 << 1;
+
 /// The longest `tracestate` that is passed on, in bytes, and how many members it has.
 const LONGEST_STATE: usize = 512;
 const MOST_MEMBERS: usize = 32;
@@ -45,7 +49,7 @@ impl Trace {
     /// Whether its spans are recorded: the sender's decision or ours, as [`Sampling`] has it.
     #[must_use]
     pub const fn is_sampled(self) -> bool {
-        self.flags & 1 == 1
+        self.flags & SAMPLED != 0
     }
 
     /// The trace's id. Never zero.
@@ -79,7 +83,7 @@ impl fmt::Display for Trace {
 #[derive(Clone, Debug)]
 pub struct Context {
     trace: Trace,
-    /// The sender's part and flags.
+    /// The sender's part, and those of its flags that mean something.
     sent: Option<(u64, u8)>,
     /// `tracestate`, which is passed on as it came.
     state: Option<HeaderValue>,
@@ -94,7 +98,8 @@ impl Context {
     pub fn of(request: &HeaderMap) -> Self {
         let sampling = Sampling::of_process();
         let Some((id, part, flags)) = sent(request) else { return Self::begin() };
-        let ours = flags & !1 | u8::from(sampling.takes(id, Some(flags & 1 == 1)));
+        let sampled = sampling.takes(id, Some(flags & SAMPLED != 0));
+        let ours = flags & RANDOM | if sampled { SAMPLED } else { 0 };
         Self { sent: Some((part, flags)), state: state(request), ..Self::new(id, ours) }
     }
 
@@ -274,11 +279,12 @@ fn fresh_part() -> u64 {
     rand::random::<u64>().max(1)
 }
 
-/// The id, part and flags of the one `traceparent`.
+/// The id and part of the one `traceparent`, and its flags but those that mean nothing yet: they are not passed on.
 fn sent(request: &HeaderMap) -> Option<(u128, u64, u8)> {
     let mut sent = request.get_all(TRACEPARENT).iter();
     let (one, none) = (sent.next()?, sent.next());
-    parse(one.to_str().ok()?).filter(|_| none.is_none())
+    let (id, part, flags) = parse(one.to_str().ok()?).filter(|_| none.is_none())?;
+    Some((id, part, flags & (SAMPLED | RANDOM)))
 }
 
 /// `tracestate` in one line, in the order in which it came. One that is too long, or no list of `key=value`, is dropped.

@@ -58,6 +58,16 @@ fn a_trace_goes_on_under_its_id() {
     assert!(!unsampled.trace().is_sampled());
 }
 
+#[test]
+fn flags_that_mean_nothing_yet_are_not_passed_on() {
+    let sent = |flags: &str| Context::of(&head(&[(TRACEPARENT, &SENT.replace("-01", flags))]));
+    for (flags, ours) in [("-ff", "-03"), ("-fd", "-01"), ("-02", "-02"), ("-fc", "-00")] {
+        let answer = sent(flags).answer().unwrap();
+        assert!(answer.to_str().unwrap().ends_with(ours), "{flags}: {answer:?}");
+    }
+    assert_eq!(sent("-ff").sent, Some((0xb7ad_6b71_6920_3331, 3)));
+}
+
 #[tokio::test]
 async fn what_is_asked_of_others_is_a_part_of_its_own_with_the_state_as_it_came() {
     let sent =

@@ -29,7 +29,7 @@ pub(super) struct Buckets {
     counts: [AtomicU64; MOST],
     /// In billionths, since whole numbers are added without trying twice.
     billionths: AtomicU64,
-    /// One bit a bucket: whether the next trace is to be its exemplar.
+    /// One bit a bucket: whether the next trace that is recorded is to be its exemplar.
     wanting: AtomicU32,
     exemplars: Mutex<Vec<(usize, Exemplar)>>,
 }
@@ -101,7 +101,7 @@ impl HistogramFn for Buckets {
         self.counts[bucket].fetch_add(1, Ordering::Relaxed);
         self.billionths.fetch_add((value * 1e9) as u64, Ordering::Relaxed);
         if self.wanting.load(Ordering::Relaxed) & (1 << bucket) != 0
-            && let Some(trace) = Trace::current()
+            && let Some(trace) = Trace::current().filter(|trace| trace.is_sampled())
         {
             let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
             self.note(bucket, Exemplar { trace, value, at });
@@ -114,9 +114,13 @@ mod tests {
     use super::*;
     use crate::trace::{Context, TRACEPARENT};
 
-    fn trace(id: u128) -> Context {
-        let sent = format!("00-{id:032x}-b7ad6b7169203331-01").parse().unwrap();
+    fn sent(id: u128, flags: &str) -> Context {
+        let sent = format!("00-{id:032x}-b7ad6b7169203331-{flags}").parse().unwrap();
         Context::of(&http::HeaderMap::from_iter([(TRACEPARENT, sent)]))
+    }
+
+    fn trace(id: u128) -> Context {
+        sent(id, "01")
     }
 
     fn told(buckets: &Buckets) -> Vec<Option<String>> {
@@ -140,6 +144,8 @@ mod tests {
         let buckets = Buckets::of("a_test_seconds");
         buckets.record(0.003);
         assert!(told(&buckets).iter().all(Option::is_none), "nobody said which trace it was");
+        sent(9, "00").sync_scope(|| buckets.record(0.003));
+        assert!(told(&buckets).iter().all(Option::is_none), "a trace that nobody records leads nowhere");
         let record = |id, value| trace(id).sync_scope(|| buckets.record(value));
         record(1, 0.003);
         record(2, 0.004);

@@ -24,7 +24,7 @@ pub use conn::Conn;
 pub use lease::{Lease, Tx};
 pub use metrics::PoolMetrics;
 pub(crate) use metrics::describe_metrics;
-pub use sheds::tell as tell_of_sheds;
+pub use sheds::{tell as tell_of_sheds, tell_rest as tell_rest_of_sheds};
 pub use snapshot::{CallSiteView, DbSnapshot, HappeningView, HolderView, StatementView, TakenBackView, TotalsView};
 use stock::Stock;
 

@@ -7,7 +7,7 @@ use forebay_catalog::stock::Follower;
 use forebay_platform::{
     admin::{Admin, Bounds, Guard, Live, ProbeSession, Readiness},
     alarm,
-    db::{Db, tell_of_sheds},
+    db::{Db, tell_of_sheds, tell_rest_of_sheds},
     serve::{self, Drained, Limits},
     telemetry::Metrics,
 };
@@ -98,7 +98,9 @@ impl App {
             tokio::time::sleep(self.drain_delay).await;
         };
         let drained = serve::serve("public", http, self.services.router(), self.http_limits, told, self.drain).await;
-        match self.db.close(CLOSE_LIMIT).await {
+        let out = self.db.close(CLOSE_LIMIT).await;
+        tell_rest_of_sheds(&self.db);
+        match out {
             0 => drained,
             out => {
                 tracing::warn!(out, "leases were still out when the pool was closed");

@@ -45,16 +45,21 @@ pub(super) fn note(class: Class, reason: ShedReason) {
     }
 }
 
-/// Tells once a second of what was refused, until it is dropped.
+/// Tells once a second of what was refused, until it is dropped; [`tell_rest`] tells of what was refused after that.
 pub async fn tell(db: Db) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for (class, burst) in bursts() {
-            if let Some(told) = burst.take() {
-                told.log(class, &db);
-            }
+        tell_rest(&db);
+    }
+}
+
+/// Tells of what was refused since that was told last: for a process that ends.
+pub fn tell_rest(db: &Db) {
+    for (class, burst) in bursts() {
+        if let Some(told) = burst.take() {
+            told.log(class, db);
         }
     }
 }
@@ -119,8 +124,48 @@ impl fmt::Display for Reasons<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use forebay_pool::{Admission, Config, Pool, Rules};
+    use serde_json::Value;
+
     use super::*;
-    use crate::trace::Context;
+    use crate::{security::tests::Sink, trace::Context};
+
+    /// A pool whose server does not exist.
+    fn nowhere() -> Db {
+        let rules = Rules { ceiling: 4, initial_limit: 2, min_idle: 0, ..Rules::default() };
+        let config = Config { rules, ..Config::named("nowhere") };
+        Db::forebay(Pool::connect("postgres://forebay@127.0.0.1:1/x".parse().unwrap(), config).unwrap())
+    }
+
+    /// The lines that are written from here on by this thread.
+    struct Lines {
+        written: Arc<Mutex<Vec<u8>>>,
+        _until_the_end: tracing::subscriber::DefaultGuard,
+    }
+
+    impl Lines {
+        fn begin() -> Self {
+            let written = Arc::<Mutex<Vec<u8>>>::default();
+            let sink = Arc::clone(&written);
+            let log = tracing_subscriber::fmt().json().flatten_event(true);
+            let log = log.with_writer(move || Sink(Arc::clone(&sink))).finish();
+            Self { written, _until_the_end: tracing::subscriber::set_default(log) }
+        }
+
+        fn of(&self, message: &str) -> Vec<Value> {
+            let text = String::from_utf8(self.written.lock().unwrap().clone()).unwrap();
+            let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+            lines.filter(|line: &Value| line["message"] == message).collect()
+        }
+    }
+
+    fn fields(line: &Value) -> Vec<&str> {
+        let own = ["timestamp", "level", "target", "message"];
+        let all = line.as_object().unwrap().keys().map(String::as_str);
+        all.filter(|field| !own.contains(field)).collect()
+    }
 
     #[test]
     fn a_burst_is_told_once_with_its_reasons_and_its_first_trace() {
@@ -137,5 +182,49 @@ mod tests {
         assert!(burst.take().is_none());
         burst.note(ShedReason::QueueFull, None);
         assert_eq!(burst.take().map(|told| Reasons(&told.by_reason).to_string()).as_deref(), Some("queue_full 1"));
+    }
+
+    #[tokio::test]
+    async fn a_line_of_refusals_says_which_class_how_many_why_and_how_the_pool_stood() {
+        let (db, lines, first) = (nowhere(), Lines::begin(), Context::begin().trace());
+        let mut by_reason = [0; REASONS];
+        by_reason[0] = 3;
+        Told { by_reason, first: Some(first) }.log(Class::Critical, &db);
+        Told { by_reason, first: None }.log(Class::Normal, &db);
+        let lines = lines.of("requests were shed");
+        let [line, untraced] = &lines[..] else { panic!("two lines: {lines:?}") };
+        assert_eq!(fields(line), ["class", "count", "in_use", "limit", "reasons", "trace_id", "waiting"]);
+        assert_eq!((&line["class"], &line["count"]), (&Class::Critical.name().into(), &3.into()), "{line}");
+        assert_eq!(line["reasons"], format!("{} 3", ShedReason::ALL[0].name()), "{line}");
+        assert_eq!(line["trace_id"], first.to_string(), "{line}");
+        assert_eq!((&line["limit"], &line["in_use"], &line["waiting"]), (&2.into(), &0.into(), &0.into()), "{line}");
+        assert!(untraced.get("trace_id").is_none(), "{untraced}");
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_last_is_told_when_the_process_ends() {
+        let (db, lines) = (nowhere(), Lines::begin());
+        note(Class::Background, ShedReason::QueueFull);
+        tell_rest(&db);
+        let told = lines.of("requests were shed");
+        assert!(told.iter().any(|line| line["class"] == Class::Background.name()), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_line_of_a_failed_acquire_says_where_why_and_how_the_pool_stood() {
+        let (db, lines) = (nowhere().named("catalog"), Lines::begin());
+        let admission = Admission::within(Class::Normal, Duration::from_millis(200));
+        let line = line!() + 1;
+        let error = db.acquire(&admission).await.unwrap_err();
+        let told = [lines.of("no database connection"), lines.of("acquire timed out")].concat();
+        let [told] = &told[..] else { panic!("one line: {told:?}") };
+        let mut wanted = vec!["error", "idle", "in_use", "kind", "limit", "service", "site", "waiting"];
+        if told["message"] == "no database connection" {
+            wanted.insert(1, "holders");
+        }
+        assert_eq!(fields(told), wanted);
+        assert_eq!((&told["service"], &told["kind"]), (&"catalog".into(), &error.kind().into()), "{told}");
+        assert!(told["site"].as_str().unwrap().contains(&format!("sheds.rs:{line}:")), "{told}");
+        assert_eq!(told["error"], error.to_string(), "{told}");
     }
 }

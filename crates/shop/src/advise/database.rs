@@ -14,6 +14,8 @@ use crate::{database::dial, reason::Reason};
 const LIMIT: Duration = Duration::from_secs(45);
 /// Of so many statements, those that took most time, the plan is looked at.
 const PLANS: usize = 10;
+/// What pg_stat_statements tells.
+const WHAT: &str = "statements as the server counts them, and their plans";
 /// Whom a role without these rights reads as the text of others' statements.
 const HIDDEN: &str = "<insufficient privilege>";
 /// A table of fewer rows is read whole as quickly as by an index.
@@ -48,6 +50,8 @@ pub(super) struct Statement {
     pub(super) rows: i64,
     pub(super) blocks: i64,
     text: String,
+    /// Whether the role that asks has run it.
+    is_own: bool,
 }
 
 /// An index that a frequent statement lacks.
@@ -98,8 +102,9 @@ impl Seen {
     }
 
     async fn fill(&mut self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        // The path, so that what is asked means the server's own functions, whatever others have made.
         let bounds = "set default_transaction_read_only = on; set statement_timeout = '5s'; set lock_timeout = '500ms'; \
-            set application_name = 'shop advise'; set plan_cache_mode = force_generic_plan";
+            set application_name = 'shop advise'; set plan_cache_mode = force_generic_plan; set search_path = pg_catalog";
         sqlx::raw_sql(bounds).execute(&mut *connection).await?;
         self.version = sqlx::query_scalar("show server_version").fetch_one(&mut *connection).await?;
         self.look_at_transactions(connection).await?;
@@ -155,16 +160,23 @@ impl Seen {
 
     async fn look_at_statements(&mut self, connection: &mut PgConnection, at: &Extension) -> sqlx::Result<()> {
         let Extension { schema, window, top_level } = at;
+        let Some(window) = window else {
+            let why = "the server's clock was set back, so that it is not known since when they are counted; \
+                `select pg_stat_statements_reset()` begins anew";
+            self.unseen.push(format!("{WHAT}: {why}"));
+            return Ok(());
+        };
         let only = if *top_level { "and s.toplevel" } else { "" };
         let asked = format!(
             "select s.query, sum(s.calls)::int8, sum(s.total_exec_time), max(s.max_exec_time), sum(s.rows)::int8, \
-             sum(s.shared_blks_hit + s.shared_blks_read)::int8 from {schema}.pg_stat_statements s \
+             sum(s.shared_blks_hit + s.shared_blks_read)::int8, \
+             bool_or(s.userid = (select oid from pg_roles where rolname = current_user)) from {schema}.pg_stat_statements s \
              where s.dbid = (select oid from pg_database where datname = current_database()) {only} \
              and s.query not like '%pg_stat_%' group by s.queryid, s.query order by 3 desc limit 20"
         );
-        let rows: Vec<(String, i64, f64, f64, i64, i64)> =
-            sqlx::query_as(AssertSqlSafe(asked)).fetch_all(&mut *connection).await?;
-        let of = |(text, calls, total_ms, max_ms, rows, blocks): (String, i64, f64, f64, i64, i64)| Statement {
+        type Row = (String, i64, f64, f64, i64, i64, bool);
+        let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(asked)).fetch_all(&mut *connection).await?;
+        let of = |(text, calls, total_ms, max_ms, rows, blocks, is_own): Row| Statement {
             summary: summary(&text),
             calls,
             total_ms,
@@ -172,6 +184,7 @@ impl Seen {
             rows,
             blocks,
             text,
+            is_own,
         };
         let (hidden, shown) = rows.into_iter().map(of).partition::<Vec<_>, _>(|of| of.text == HIDDEN);
         if !hidden.is_empty() {
@@ -183,11 +196,16 @@ impl Seen {
     }
 
     async fn look_at_plans(&mut self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        let mut unplanned = 0;
+        let (mut unplanned, mut of_others) = (0, 0);
         for statement in 0..self.statements.len().min(PLANS) {
-            let Statement { calls, text, summary, .. } = &self.statements[statement];
+            let Statement { calls, text, summary, is_own, .. } = &self.statements[statement];
             let explained = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"];
             if *calls < FREQUENT || !explained.iter().any(|verb| summary.starts_with(verb)) {
+                continue;
+            }
+            // To plan is to run functions, some of them the statement's: nobody else may choose what this role runs.
+            if !is_own {
+                of_others += 1;
                 continue;
             }
             let Ok(plan) = plan_of(connection, text).await else {
@@ -202,6 +220,11 @@ impl Seen {
                     }
                 }
             }
+        }
+        if of_others > 0 {
+            self.unseen.push(format!(
+                "the plans of {of_others} of the statements, which other roles run: ask as the role that runs them, with DATABASE_URL"
+            ));
         }
         if unplanned > 0 {
             self.unseen.push(format!(
@@ -219,14 +242,14 @@ fn grant(role: &str) -> String {
 /// Where pg_stat_statements is, and since when it counts.
 struct Extension {
     schema: String,
-    window: Duration,
+    /// None when the server's clock says that it has not begun yet.
+    window: Option<Duration>,
     top_level: bool,
 }
 
 impl Extension {
     /// It, or why there is none and what to type.
     async fn find(connection: &mut PgConnection) -> sqlx::Result<Result<Self, String>> {
-        const WHAT: &str = "statements as the server counts them, and their plans";
         let asked = "select current_setting('pg_stat_statements.max', true) is not null, \
             (select quote_ident(n.nspname) from pg_extension e join pg_namespace n on n.oid = e.extnamespace \
              where e.extname = 'pg_stat_statements')";
@@ -247,7 +270,11 @@ impl Extension {
         let columns: Vec<String> =
             sqlx::query_scalar(asked).bind(of("pg_stat_statements")).fetch_all(&mut *connection).await?;
         let has = |column: &str| columns.iter().any(|known| known == column);
-        if !has("total_exec_time") {
+        let is_current: bool = sqlx::query_scalar("select to_regclass($1) is not null")
+            .bind(of("pg_stat_statements_info"))
+            .fetch_one(&mut *connection)
+            .await?;
+        if !is_current || !has("total_exec_time") {
             return Ok(Err(format!("{WHAT}: the extension is old; `alter extension pg_stat_statements update`")));
         }
         let may: bool = sqlx::query_scalar("select has_table_privilege($1, 'select')")
@@ -260,7 +287,8 @@ impl Extension {
         let asked =
             format!("select extract(epoch from now() - stats_reset)::float8 from {schema}.pg_stat_statements_info");
         let window: f64 = sqlx::query_scalar(AssertSqlSafe(asked)).fetch_one(connection).await?;
-        Ok(Ok(Self { schema, window: seconds(window), top_level: has("toplevel") }))
+        let window = Duration::try_from_secs_f64(window).ok();
+        Ok(Ok(Self { schema, window, top_level: has("toplevel") }))
     }
 }
 
@@ -268,6 +296,7 @@ impl Extension {
 /// never run: by the same way on each version of the server.
 async fn plan_of(connection: &mut PgConnection, text: &str) -> sqlx::Result<Value> {
     let mut tx = connection.begin().await?;
+    sqlx::raw_sql("set local search_path to default").execute(&mut *tx).await?;
     // Prepared by the extended protocol, so that the server refuses a text of several statements.
     let prepare = sqlx::query(AssertSqlSafe(format!("prepare forebay_advise as {text}"))).persistent(false);
     prepare.execute(&mut *tx).await?;

@@ -39,6 +39,26 @@ async fn pool(url: &str) -> Pool {
         .unwrap()
 }
 
+/// To plan a statement is to run functions, so that each role has those planned that it runs itself.
+async fn each_role_has_its_own_planned(owner: &mut PgConnection, home: &Path, url: &str, guest: &str, admin: &str) {
+    sqlx::raw_sql("grant select on parcels to guest").execute(&mut *owner).await.unwrap();
+    let mut by_guest = PgConnection::connect(guest).await.unwrap();
+    for number in 0..120 {
+        let asked = sqlx::query("select buyer from parcels where note = $1").bind(format!("note {number}"));
+        asked.fetch_all(&mut by_guest).await.unwrap();
+    }
+    let as_role = async |url| advise(home, &[("DATABASE_URL", url), ("FOREBAY_ADMIN", admin)], &["--after", "0"]).await;
+    let (_, out, _) = as_role(guest).await;
+    assert!(out.contains("ON public.parcels (note)"), "{out}");
+    let (_, out, _) = as_role(url).await;
+    assert!(out.contains("which other roles run") && !out.contains("(note)"), "{out}");
+
+    let older = "drop extension pg_stat_statements; create extension pg_stat_statements version '1.8'";
+    sqlx::raw_sql(older).execute(&mut *owner).await.unwrap();
+    let (code, out, err) = as_role(url).await;
+    assert!(code == Some(0) && out.contains("alter extension pg_stat_statements update"), "{out}{err}");
+}
+
 #[tokio::test]
 async fn a_holder_of_idle_leases_and_a_dropped_index_are_found_with_what_they_cost() {
     let settings = vec![("shared_preload_libraries".to_owned(), "pg_stat_statements".to_owned())];
@@ -46,7 +66,7 @@ async fn a_holder_of_idle_leases_and_a_dropped_index_are_found_with_what_they_co
     let url = server.url("postgres");
     let mut outside = PgConnection::connect(&url).await.unwrap();
     let table = "create extension pg_stat_statements; create table parcels (id int primary key, buyer int, note text); \
-        insert into parcels select n, n / 4, 'x' from generate_series(1, 20000) n; \
+        insert into parcels select n, n / 4, 'note ' || n from generate_series(1, 20000) n; \
         create index parcels_buyer on parcels (buyer); analyze parcels; drop index parcels_buyer";
     sqlx::raw_sql(table).execute(&mut outside).await.unwrap();
 
@@ -102,6 +122,8 @@ async fn a_holder_of_idle_leases_and_a_dropped_index_are_found_with_what_they_co
     let settings = [("DATABASE_URL", guest.as_str()), ("FOREBAY_ADMIN", admin.as_str())];
     let (code, out, err) = advise(home.path(), &settings, &["--after", "0"]).await;
     assert!(code == Some(0) && out.contains("grant pg_read_all_stats to \"guest\""), "{out}{err}");
+
+    each_role_has_its_own_planned(&mut outside, home.path(), &url, &guest, &admin).await;
     server.shutdown().await.unwrap();
 }
 

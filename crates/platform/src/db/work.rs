@@ -45,7 +45,6 @@ pub(super) fn export(pool: &Pool) {
     for site in pool.sites() {
         let owner = site.site.to_string();
         gauge!("pool_site_held_seconds_total", "owner" => owner.clone()).set(site.held.as_secs_f64());
-        gauge!("pool_site_idle_seconds_total", "owner" => owner.clone()).set(site.idle.as_secs_f64());
         gauge!("pool_site_statement_seconds_total", "owner" => owner).set(site.ran.as_secs_f64());
     }
 }
@@ -57,8 +56,7 @@ pub(super) fn describe_metrics() {
         ("pool_statement_seconds_total", "For how long statements ran, by what they do and to what"),
         ("pool_statement_failures_total", "Statements that did not end well, by how"),
         ("pool_site_held_seconds_total", "For how long leases that have ended were out, by where they were taken"),
-        ("pool_site_idle_seconds_total", "For how long of it they ran no statement"),
-        ("pool_site_statement_seconds_total", "For how long of it they ran one"),
+        ("pool_site_statement_seconds_total", "For how long of it they ran a statement; the rest of it they were idle"),
     ] {
         describe_counter!(name, text);
     }

@@ -23,6 +23,22 @@ pub(super) fn describe_metrics() {
     metrics::describe_counter!(TIME, "Time that those took which ended well, of all of them together");
 }
 
+/// What is refused before a route has its say, and by each alike: who asks, how much at once, in what form.
+const ALIKE: [StatusCode; 12] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::NOT_ACCEPTABLE,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::LENGTH_REQUIRED,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::URI_TOO_LONG,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::EXPECTATION_FAILED,
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+];
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -93,7 +109,8 @@ impl Meter {
         self.active.decrement(1);
         let took = took.as_secs_f64();
         self.durations[outcome as usize].record(took);
-        // One that the route does not have: there are as many of these as routes and methods, and they say nothing.
+        // As many of these as there are routes and methods would say nothing more.
+        let route = if ALIKE.contains(&status) { "any" } else { route };
         let method = if status == StatusCode::METHOD_NOT_ALLOWED { "_OTHER" } else { method };
         self.with(method, route, status, outcome, |answers| {
             answers.requests.increment(1);

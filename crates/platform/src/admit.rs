@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
-use forebay_pool::http::{AdmissionLayer, Principal, TicketKeys, Tickets, request_timeout};
+use forebay_pool::http::{AdmissionLayer, request_timeout};
+use forebay_pool::tickets::{Principal, TicketFate, TicketKeys, Tickets};
 use forebay_pool::{AcquireError, Admission, Class, Pool};
 use http::Request;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use metrics::counter;
 
 use crate::client::Client;
 use crate::db::Db;
@@ -43,14 +45,14 @@ impl Admit {
     /// A door before this database. Before a stock pool it stands open: it only hands out admissions.
     #[must_use]
     pub fn new(db: &Db, limits: TimeLimits) -> Self {
-        let tickets = Tickets::new(TicketKeys::random(), principal);
+        let tickets = tickets(TicketKeys::random());
         Self { pool: db.pool().cloned(), limits, tickets, quotas: Quotas::default() }
     }
 
     /// The same with retry tickets that are signed with these keys, so that replicas which have them honour them too.
     #[must_use]
     pub fn ticket_keys(self, keys: TicketKeys) -> Self {
-        Self { tickets: Tickets::new(keys, principal), ..self }
+        Self { tickets: tickets(keys), ..self }
     }
 
     /// The same with these quotas for each client; without, nobody has one.
@@ -107,6 +109,14 @@ impl Admit {
         };
         AdmissionLayer::new(self.pool.clone(), admit, refuse as Refuse).tickets(self.tickets.clone())
     }
+}
+
+/// Retry tickets that are counted by what they were worth.
+fn tickets(keys: TicketKeys) -> Tickets {
+    let count = |class: Class, fate: TicketFate| {
+        counter!("admission_tickets_total", "class" => class.name(), "outcome" => fate.name()).increment(1);
+    };
+    Tickets::new(keys, principal).observed(count)
 }
 
 /// Whose a retry ticket is: the bearer's of a token; else that of whoever sends.

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use forebay_pool::http::{REQUEST_TIMEOUT_MS, RETRY_TICKET};
+use forebay_pool::http::REQUEST_TIMEOUT_MS;
+use forebay_pool::tickets::RETRY_TICKET;
 use forebay_pool::{RetryBudget, Rules};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode};

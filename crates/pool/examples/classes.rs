@@ -26,7 +26,8 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use forebay_pool::http::{AdmissionLayer, Principal, TicketKeys, Tickets, refusal, request_timeout};
+use forebay_pool::http::{AdmissionLayer, refusal, request_timeout};
+use forebay_pool::tickets::{Principal, TicketKeys, Tickets};
 use forebay_pool::{AcquireError, Admission, Class, Config, Pool, PoolError, classify};
 
 pub(crate) const TABLE: &str =

@@ -17,9 +17,9 @@ use forebay_pool_core::{Ask, Class, Rules};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Admission {
-    class: Class,
-    deadline: Instant,
-    begun: Arc<AtomicBool>,
+    pub(crate) class: Class,
+    pub(crate) deadline: Instant,
+    pub(crate) begun: Arc<AtomicBool>,
 }
 
 impl Admission {
@@ -61,10 +61,6 @@ impl Admission {
         let sooner = crate::pool::now().checked_add(limit);
         self.deadline = sooner.map_or(self.deadline, |sooner| self.deadline.min(sooner));
         self
-    }
-
-    pub(crate) fn in_class(self, class: Class) -> Self {
-        Self { class, ..self }
     }
 
     /// The class it was given at the door.

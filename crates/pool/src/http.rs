@@ -1,23 +1,29 @@
 //! The door: a tower layer that refuses a request before its body is read.
 //!
 //! It decides in `call`, not in `poll_ready`: a refused request is answered, never queued. What it decides by is the
-//! pool's own rule ([`crate::Pool::admit`]), so that door and pool cannot disagree. A refusal can carry a ticket ([`Tickets`]).
+//! pool's own rule ([`crate::Pool::admit`]), so that door and pool cannot disagree. With the feature `tickets` a refusal can carry a retry ticket.
 
 mod future;
 mod layer;
+#[cfg(not(feature = "tickets"))]
+mod no_tickets;
 mod refusal;
 mod service;
-mod ticket;
+mod span;
 mod timeout;
 
 use std::time::Duration;
 
 pub use future::AdmissionFuture;
 pub use layer::AdmissionLayer;
-pub use refusal::{RETRY_AFTER_MS, refusal};
+pub use refusal::{RETRY_AFTER_MS, Shed, refusal};
 pub use service::AdmissionService;
-pub use ticket::{InvalidTicketKeys, Principal, RETRY_TICKET, Shed, TicketKeys, Tickets};
 pub use timeout::{REQUEST_TIMEOUT_MS, request_timeout};
+
+#[cfg(feature = "tickets")]
+use crate::tickets::{Stub, Tickets};
+#[cfg(not(feature = "tickets"))]
+use no_tickets::{Stub, Tickets};
 
 /// The `Retry-After` for a refusal: `base`, but one second at least and 15 at most, spread over once to twice itself, so that
 /// clients that were refused together do not return together, and none too early. `chance` is drawn from `[0, 1)`.

@@ -60,7 +60,18 @@
 //! | reads rows | the rest is read, or cancelled, before the next statement |
 //! | commits | whether it was stored is unknown |
 
+//! # Features
+//!
+//! | feature | brings | dependencies |
+//! |---|---|---|
+//! | `http` (default) | [`http`]: the door, a tower layer that refuses a request before its body is read | `http`, `http-body`, `bytes`, `tower-layer`, `tower-service`, `pin-project-lite` |
+//! | `tickets` | [`tickets`]: whoever was refused, and comes back when it was told, goes before others; switches `http` on | `base64`, `getrandom`, `hmac`, `sha2` |
+//! | `overlay` | [`overlay`]: admission and watch in front of an [`sqlx::PgPool`] | none |
+//!
+//! Without any there is the pool, on sqlx and tokio.
+
 #![warn(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod acquire;
 mod addresses;
@@ -80,12 +91,14 @@ mod error;
 mod fingerprint;
 mod history;
 mod homes;
+#[cfg(feature = "http")]
 pub mod http;
 mod job;
 mod lease;
 mod loan;
 mod network;
 mod observer;
+#[cfg(feature = "overlay")]
 pub mod overlay;
 mod pool;
 mod raw;
@@ -102,6 +115,8 @@ mod statement;
 mod statements;
 mod sync;
 mod threshold;
+#[cfg(feature = "tickets")]
+pub mod tickets;
 mod tx;
 mod waits;
 
@@ -121,7 +136,7 @@ pub use forebay_pool_core::{
 };
 pub use history::Happening;
 pub use lease::Lease;
-pub use observer::{Observer, TicketFate, Unobserved};
+pub use observer::{Observer, Unobserved};
 pub use pool::Pool;
 pub use raw::Raw;
 pub use retry_budget::RetryBudget;

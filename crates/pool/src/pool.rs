@@ -476,10 +476,6 @@ impl Pool {
         self.shared.lock().last_open_error.clone()
     }
 
-    pub(crate) fn observer(&self) -> &dyn Observer {
-        &*self.shared.observer
-    }
-
     /// The name it was configured with.
     #[must_use]
     pub fn name(&self) -> &str {

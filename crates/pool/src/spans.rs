@@ -11,25 +11,7 @@ use tracing::field::Empty;
 
 use crate::{AcquireError, Failure};
 
-const TARGET: &str = "forebay_pool::span";
-
-/// Whether a request is let in.
-pub(crate) fn admission(class: Class) -> Span {
-    tracing::debug_span!(
-        target: TARGET,
-        "admission",
-        forebay.class = class.name(),
-        forebay.admission.decision = Empty,
-        forebay.admission.reason = Empty,
-    )
-}
-
-pub(crate) fn decided(span: &Span, refused: Option<&AcquireError>) {
-    if !span.is_disabled() {
-        span.record("forebay.admission.decision", refused.map_or("admit", AcquireError::kind));
-        note_reason(span, refused);
-    }
-}
+pub(crate) const TARGET: &str = "forebay_pool::span";
 
 /// The wait for a connection.
 pub(crate) fn acquire(pool: &str, class: Class, site: &Location<'_>) -> Span {
@@ -97,7 +79,7 @@ pub(crate) fn ended(span: &Span, failure: Option<Failure>) {
     }
 }
 
-fn note_reason(span: &Span, refused: Option<&AcquireError>) {
+pub(crate) fn note_reason(span: &Span, refused: Option<&AcquireError>) {
     if let Some(AcquireError::Shed { reason, .. }) = refused {
         span.record("forebay.admission.reason", reason.name());
     }

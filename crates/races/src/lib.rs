@@ -95,7 +95,7 @@ pub use error::{AcquireError, Holder, PoolError, Timeout, classify, describe};
 pub use forebay_pool_core::{Class, Event, Fixed, Knee, Mode, Resize, Rules, Snapshot, Staffing};
 pub use history::Happening;
 pub use lease::Lease;
-pub use observer::{Observer, TicketFate, Unobserved};
+pub use observer::{Observer, Unobserved};
 pub use pool::Pool;
 pub use raw::Raw;
 pub use retry_budget::RetryBudget;

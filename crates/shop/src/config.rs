@@ -17,7 +17,7 @@ use forebay_platform::{
     telemetry::{LogConfig, TraceConfig},
     webhook::Secrets,
 };
-use forebay_pool::{Bouncer, http::TicketKeys};
+use forebay_pool::{Bouncer, tickets::TicketKeys};
 
 use crate::{Address, Role, Scale, Service};
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use forebay_pool::{AcquireError, Class, Event, Holder, Observer, Ran, ShedReason, TicketFate};
+use forebay_pool::{AcquireError, Class, Event, Holder, Observer, Ran, ShedReason};
 use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use super::DbSnapshot;
@@ -91,10 +91,6 @@ impl Observer for PoolMetrics {
             of_class.shed.iter().filter(|(of, _)| of == reason).for_each(|(_, shed)| shed.increment(1));
             self.retry_after.record(retry_after.as_secs_f64());
         }
-    }
-
-    fn ticket(&self, class: Class, fate: TicketFate) {
-        counter!("admission_tickets_total", "class" => class.name(), "outcome" => fate.name()).increment(1);
     }
 
     fn released(&self, _: Class, held: Duration) {

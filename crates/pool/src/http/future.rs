@@ -9,8 +9,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
-use super::Shed;
-use super::layer::Returning;
+use super::{Shed, Stub};
 
 /// How much of a refused request's body is read away, and for how long: a client that is still sending when the
 /// connection closes would see a reset instead of the answer.
@@ -30,7 +29,7 @@ pin_project! {
     #[derive(Debug)]
     #[project = KindProjection]
     enum Kind<F, B, A> {
-        Admitted { #[pin] inner: F, returning: Option<Returning> },
+        Admitted { #[pin] inner: F, stub: Option<Stub> },
         Refused {
             answer: Option<Response<A>>,
             body: B,
@@ -41,8 +40,8 @@ pin_project! {
 }
 
 impl<F, B: Body, A> AdmissionFuture<F, B, A> {
-    pub(super) const fn admitted(inner: F, returning: Option<Returning>) -> Self {
-        Self { kind: Kind::Admitted { inner, returning } }
+    pub(super) const fn admitted(inner: F, stub: Option<Stub>) -> Self {
+        Self { kind: Kind::Admitted { inner, stub } }
     }
 
     /// Answers when a bounded rest of the body was read away. A client that asks before it sends one is not encouraged:
@@ -64,12 +63,12 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
-            KindProjection::Admitted { inner, returning } => {
+            KindProjection::Admitted { inner, stub } => {
                 let mut answer = ready!(inner.poll(context));
-                if let (Ok(answer), Some(returning)) = (&mut answer, returning)
+                if let (Ok(answer), Some(stub)) = (&mut answer, stub)
                     && answer.extensions().get::<Shed>().is_some()
                 {
-                    returning.issue(answer);
+                    stub.issue(answer);
                 }
                 Poll::Ready(answer)
             }

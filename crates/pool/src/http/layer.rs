@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 
-use super::ticket::{Stub, one_higher};
-use super::{AdmissionService, Tickets};
+use super::{AdmissionService, Stub, Tickets};
+#[cfg(feature = "overlay")]
 use crate::overlay::Watched;
-use crate::{AcquireError, Admission, Class, Observer, Pool, TicketFate, Unobserved};
+use crate::{AcquireError, Admission, Pool};
 
 /// Wraps a service in the pool's door.
 ///
@@ -57,6 +57,7 @@ impl<C, R> AdmissionLayer<C, R> {
     }
 
     /// The same in front of a pool of sqlx's that is watched.
+    #[cfg(feature = "overlay")]
     pub fn watched<B, A>(pool: Watched, admit: C, refuse: R) -> Self
     where
         C: Fn(&Request<B>) -> Admission,
@@ -67,29 +68,26 @@ impl<C, R> AdmissionLayer<C, R> {
 
     /// Gives refused requests a ticket, and honours it. Clones of `tickets` may serve several doors,
     /// and know what was used at any of them.
+    #[cfg(feature = "tickets")]
     #[must_use]
     pub fn tickets(self, tickets: Tickets) -> Self {
         Self { tickets: Some(tickets), ..self }
     }
 
     /// What the request could be given a ticket for, and the admission that it has by the ticket it brought.
-    pub(super) fn redeem<B>(
-        &self,
-        request: Request<B>,
-        admission: Admission,
-    ) -> (Request<B>, Admission, Option<Returning>) {
+    pub(super) fn redeem<B>(&self, request: Request<B>, admission: Admission) -> (Request<B>, Admission, Option<Stub>) {
         let class = admission.class();
-        let Some(tickets) = self.tickets.as_ref().filter(|_| one_higher(class).is_some()) else {
+        let Some(tickets) = self.tickets.as_ref().filter(|tickets| tickets.can_raise(class)) else {
             return (request, admission, None);
         };
         let (head, body) = request.into_parts();
-        let returning = tickets.stub(&head, class).map(|stub| Returning { stub, gate: self.gate.clone() });
-        let higher = returning.as_ref().and_then(|returning| returning.redeem(&head.headers));
+        let stub = tickets.stub(&head, class);
+        let higher = stub.as_ref().and_then(|stub| stub.redeem(&head.headers));
         let admission = match higher {
-            Some(class) => admission.in_class(class),
+            Some(class) => Admission { class, ..admission },
             None => admission,
         };
-        (Request::from_parts(head, body), admission, returning)
+        (Request::from_parts(head, body), admission, stub)
     }
 }
 
@@ -98,6 +96,7 @@ impl<C, R> AdmissionLayer<C, R> {
 pub(super) enum Gate {
     Open,
     Pool(Pool),
+    #[cfg(feature = "overlay")]
     Watched(Watched),
 }
 
@@ -106,36 +105,8 @@ impl Gate {
         match self {
             Self::Open => Ok(()),
             Self::Pool(pool) => pool.admit(admission),
+            #[cfg(feature = "overlay")]
             Self::Watched(pool) => pool.admit(admission),
-        }
-    }
-
-    fn observer(&self) -> &dyn Observer {
-        match self {
-            Self::Open => &Unobserved,
-            Self::Pool(pool) => pool.observer(),
-            Self::Watched(pool) => pool.observer(),
-        }
-    }
-}
-
-/// A request that is given a ticket if it is refused.
-#[derive(Clone, Debug)]
-pub(super) struct Returning {
-    stub: Stub,
-    gate: Gate,
-}
-
-impl Returning {
-    fn redeem(&self, headers: &HeaderMap) -> Option<Class> {
-        let fate = self.stub.redeem(headers)?;
-        self.gate.observer().ticket(self.stub.class, fate);
-        (fate == TicketFate::Honoured).then(|| self.stub.higher())
-    }
-
-    pub(super) fn issue<A>(&self, answer: &mut Response<A>) {
-        if let Some(fate) = self.stub.issue(answer) {
-            self.gate.observer().ticket(self.stub.class, fate);
         }
     }
 }

@@ -3,11 +3,16 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
-use super::{Shed, retry_after};
+use super::retry_after;
 use crate::AcquireError;
 
 /// How long to wait in milliseconds, beside the whole seconds of `Retry-After`.
 pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
+/// Put among an answer's extensions it says: refused by the pool inside the door, and nothing was executed. A door that has
+/// retry tickets adds one, as it does to its own refusals. [`refusal`] puts it there.
+#[derive(Clone, Copy, Debug)]
+pub struct Shed;
 
 /// The plain answer to a refusal, for services that have no form of their own: a problem body (RFC 9457) under
 ///

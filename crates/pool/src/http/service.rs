@@ -4,8 +4,8 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{AdmissionFuture, AdmissionLayer};
-use crate::{AcquireError, Admission, spans};
+use super::{AdmissionFuture, AdmissionLayer, span};
+use crate::{AcquireError, Admission};
 
 /// The service that [`AdmissionLayer`] makes.
 #[derive(Debug)]
@@ -37,23 +37,23 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let admission = (self.door.admit)(&request);
-        let (mut request, admission, returning) = self.door.redeem(request, admission);
-        let span = spans::admission(admission.class());
+        let (mut request, admission, stub) = self.door.redeem(request, admission);
+        let deciding = span::admission(admission.class());
         let decision = self.door.gate.admit(&admission);
-        spans::decided(&span, decision.as_ref().err());
-        drop(span);
+        span::decided(&deciding, decision.as_ref().err());
+        drop(deciding);
         match decision {
             Ok(()) => {
                 request.extensions_mut().insert(admission);
-                AdmissionFuture::admitted(self.inner.call(request), returning)
+                AdmissionFuture::admitted(self.inner.call(request), stub)
             }
             Err(error) => {
                 let mut answer = (self.door.refuse)(&error);
                 // A caller that gave itself no time is no sooner served for having come back.
-                if let (AcquireError::Shed { .. }, Some(returning)) = (&error, returning)
+                if let (AcquireError::Shed { .. }, Some(stub)) = (&error, stub)
                     && !admission.remaining().is_zero()
                 {
-                    returning.issue(&mut answer);
+                    stub.issue(&mut answer);
                 }
                 AdmissionFuture::refused(answer, request)
             }

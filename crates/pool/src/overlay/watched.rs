@@ -43,10 +43,6 @@ impl Watched {
         Ok(Self { desk: Desk::open(pool, config, rules, observer) })
     }
 
-    pub(crate) fn observer(&self) -> &dyn Observer {
-        &*self.desk.observer
-    }
-
     /// Waits for a permit, then for sqlx, together no longer than the admission's deadline or the configured limit.
     ///
     /// Dropping the future gives up the place in the queue, or the permit if it was just granted. What sqlx is doing by then

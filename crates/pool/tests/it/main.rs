@@ -23,7 +23,6 @@ mod stale;
 mod standstill;
 mod start_stop;
 mod statements;
-mod tickets;
 mod told;
 mod traces;
 mod transactions;

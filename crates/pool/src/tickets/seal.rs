@@ -9,8 +9,8 @@ use hmac::Mac as _;
 use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
-use super::Principal;
-use crate::{Class, TicketFate};
+use super::{Principal, TicketFate};
+use crate::Class;
 
 pub(super) const SIGNATURE: usize = 32;
 /// The key's id, the start and the length of the slot, the number.

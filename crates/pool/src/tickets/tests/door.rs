@@ -1,21 +1,18 @@
 //! Retry tickets at the door of a service, at a time that the test decides.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::net::TcpListener;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Extension;
-use axum::http::header::{AUTHORIZATION, HeaderValue};
-use axum::http::{Request, Response, StatusCode};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{Request, StatusCode};
 use axum::routing::get;
-use forebay_pool::http::{AdmissionLayer, Principal, RETRY_AFTER_MS, RETRY_TICKET, TicketKeys, Tickets, refusal};
-use forebay_pool::{AcquireError, Admission, Class, Pool, ShedReason};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tower::ServiceExt;
 
-use crate::door::fill;
-use crate::{Site, rules};
+use super::*;
+use crate::{Config, Pool, Rules};
 
 /// A service whose tickets go by a clock of its own.
 struct Service {
@@ -80,22 +77,41 @@ fn shed() -> AcquireError {
     AcquireError::Shed { class, reason, retry_after: Duration::from_secs(2) }
 }
 
+/// A pool that has no connection and gets none: who listens there never says a word.
+fn waiting_pool() -> (Pool, TcpListener) {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = silent.local_addr().expect("it is bound").port();
+    let options = PgConnectOptions::new().host("127.0.0.1").port(port).ssl_mode(PgSslMode::Disable);
+    let rules = Rules { min_idle: 0, initial_limit: 4, ceiling: 8, queue_capacity: 8, ..Rules::default() };
+    let pool = Pool::connect(options, Config { rules, ..Config::named("test") }).expect("these rules hold");
+    (pool, silent)
+}
+
+/// Fills the queue until newcomers are refused.
+fn crowd(pool: &Pool) -> Vec<crate::Acquire> {
+    let admission = Admission::within(Class::Normal, Duration::from_secs(60));
+    let mut waiting = Vec::new();
+    while pool.admit(&admission).is_ok() {
+        let mut acquire = pool.acquire(&admission);
+        assert!((&mut acquire).now_or_never().is_none(), "there is no connection");
+        waiting.push(acquire);
+    }
+    waiting
+}
+
 fn ticket(answer: &Response<Body>) -> Option<&HeaderValue> {
     answer.headers().get(RETRY_TICKET)
 }
 
 #[tokio::test]
 async fn a_refused_request_is_served_one_class_higher_when_it_comes_when_it_was_told() {
-    let site = Site::new(rules()).await;
-    let service = Service::new(Some(site.pool.clone()));
-    let (held, waiting) = fill(&site).await;
+    let (pool, _silent) = waiting_pool();
+    let service = Service::new(Some(pool.clone()));
+    let waiting = crowd(&pool);
     let refused = service.get("/list", None).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     let given = ticket(&refused).expect("a ticket");
-    drop(held);
-    for waiter in waiting {
-        waiter.await.expect("it was answered");
-    }
+    drop(waiting);
     assert_eq!(service.class_of("somebody", "/list", Some(given)).await, "normal", "early");
     service.wait_as_told(&refused);
     assert_eq!(service.class_of("somebody else", "/list", Some(given)).await, "normal", "another's");
@@ -106,9 +122,9 @@ async fn a_refused_request_is_served_one_class_higher_when_it_comes_when_it_was_
 
 #[tokio::test]
 async fn whom_a_ticket_could_not_help_is_given_none() {
-    let site = Site::new(rules()).await;
-    let service = Service::new(Some(site.pool.clone()));
-    site.pool.close().await;
+    let (pool, _silent) = waiting_pool();
+    let service = Service::new(Some(pool.clone()));
+    pool.close().await;
     let closed = service.get("/list", None).await;
     assert_eq!((closed.status(), ticket(&closed)), (StatusCode::SERVICE_UNAVAILABLE, None), "it was not shed");
     let open = Service::new(None);

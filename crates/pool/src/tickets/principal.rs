@@ -22,7 +22,7 @@ impl Principal {
     /// The principal of which these bytes are known, and nobody else's.
     ///
     /// ```
-    /// use forebay_pool::http::Principal;
+    /// use forebay_pool::tickets::Principal;
     /// assert_ne!(Principal::of("192.0.2.1"), Principal::of("192.0.2.2"));
     /// ```
     pub fn of(bytes: impl AsRef<[u8]>) -> Self {

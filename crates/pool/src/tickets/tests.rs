@@ -2,12 +2,15 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
+use futures_util::FutureExt as _;
 use tower_layer::Layer as _;
 use tower_service::Service as _;
 
 use super::*;
 use crate::http::{AdmissionLayer, refusal};
 use crate::{AcquireError, Admission, ShedReason};
+
+mod door;
 
 /// Tickets at a time that the test decides.
 struct Office {

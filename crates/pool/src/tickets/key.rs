@@ -16,7 +16,7 @@ use super::seal::{self, Claim, Signer, Slot, Ticket};
 /// treats its tickets as forged.
 ///
 /// ```
-/// use forebay_pool::http::TicketKeys;
+/// use forebay_pool::tickets::TicketKeys;
 /// let (new, old) = ("2:QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=", "1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=");
 /// let keys: TicketKeys = format!("{new},{old}").parse().expect("two keys");
 /// assert_eq!(format!("{keys:?}"), "TicketKeys { current: 2, before: Some(1) }");

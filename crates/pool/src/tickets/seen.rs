@@ -1,8 +1,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::SystemTime;
 
-use crate::TicketFate;
-
+use super::TicketFate;
 use super::seal::{SIGNATURE, Ticket, millis};
 
 /// The tickets that were used, until their slots are over.

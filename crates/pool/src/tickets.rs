@@ -1,3 +1,8 @@
+//! Retry tickets: whoever was refused and comes back when it was told goes before those who try again and again.
+//!
+//! [`Tickets`] belong to a door: see [`AdmissionLayer::tickets`](crate::http::AdmissionLayer::tickets). The pool knows nothing of them.
+
+mod fate;
 mod key;
 mod principal;
 mod seal;
@@ -11,21 +16,17 @@ use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, Uri};
 
+pub use fate::TicketFate;
 pub use key::{InvalidTicketKeys, TicketKeys};
 pub use principal::Principal;
 use seal::{Claim, Slot};
 use seen::Seen;
 
-use super::RETRY_AFTER_MS;
-use crate::{Class, TicketFate};
+use crate::Class;
+use crate::http::RETRY_AFTER_MS;
 
 /// Carries a ticket: to a refused client in the answer, and back with its next attempt.
 pub const RETRY_TICKET: HeaderName = HeaderName::from_static("retry-ticket");
-
-/// Put among an answer's extensions it says: refused by the pool inside the door, and nothing was executed. The door adds a
-/// ticket, as it does to its own refusals. [`super::refusal`] puts it there.
-#[derive(Clone, Copy, Debug)]
-pub struct Shed;
 
 /// Issues retry tickets and honours them: a waiting room without a store. A clone is cheap, and knows the same used tickets.
 ///
@@ -54,7 +55,8 @@ pub struct Shed;
 /// # At the door of a service
 ///
 /// ```
-/// use forebay_pool::http::{AdmissionLayer, Principal, TicketKeys, Tickets, refusal};
+/// use forebay_pool::http::{AdmissionLayer, refusal};
+/// use forebay_pool::tickets::{Principal, TicketKeys, Tickets};
 /// use forebay_pool::{Admission, Class, Pool};
 /// use http::header::AUTHORIZATION;
 ///
@@ -68,10 +70,12 @@ pub struct Shed;
 #[derive(Clone)]
 pub struct Tickets {
     shared: Arc<Shared>,
+    observer: Option<Arc<Observe>>,
 }
 
 type Who = dyn Fn(&Parts) -> Option<Principal> + Send + Sync;
 type Clock = dyn Fn() -> SystemTime + Send + Sync;
+type Observe = dyn Fn(Class, TicketFate) + Send + Sync;
 
 struct Shared {
     keys: TicketKeys,
@@ -87,18 +91,41 @@ impl Tickets {
         Self::with_clock(keys, principal, SystemTime::now)
     }
 
-    /// The same by another clock, as a test's.
-    pub fn with_clock(
+    /// The same by another clock.
+    fn with_clock(
         keys: TicketKeys,
         principal: impl Fn(&Parts) -> Option<Principal> + Send + Sync + 'static,
         clock: impl Fn() -> SystemTime + Send + Sync + 'static,
     ) -> Self {
         let (principal, clock, seen) = (Box::new(principal), Box::new(clock), Mutex::default());
-        Self { shared: Arc::new(Shared { keys, principal, clock, seen }) }
+        Self { shared: Arc::new(Shared { keys, principal, clock, seen }), observer: None }
+    }
+
+    /// The same, and tells `observer` what becomes of each ticket, and of which class its request was at the door. It runs on
+    /// the task that serves the request, and must return quickly.
+    ///
+    /// ```
+    /// use forebay_pool::tickets::{TicketFate, TicketKeys, Tickets};
+    ///
+    /// let tickets = Tickets::new(TicketKeys::random(), |_| None).observed(|class, fate| {
+    ///     if fate == TicketFate::Honoured {
+    ///         println!("one of class {} came back when it was told", class.name());
+    ///     }
+    /// });
+    /// # let _ = tickets;
+    /// ```
+    #[must_use]
+    pub fn observed(self, observer: impl Fn(Class, TicketFate) + Send + Sync + 'static) -> Self {
+        Self { observer: Some(Arc::new(observer)), ..self }
+    }
+
+    /// Whether a request of this class would gain something by a ticket.
+    pub(crate) fn can_raise(&self, class: Class) -> bool {
+        one_higher(class).is_some()
     }
 
     /// What a request could be given a ticket for.
-    pub(super) fn stub(&self, request: &Parts, class: Class) -> Option<Stub> {
+    pub(crate) fn stub(&self, request: &Parts, class: Class) -> Option<Stub> {
         let principal = (self.shared.principal)(request)?;
         let (method, uri) = (request.method.clone(), request.uri.clone());
         Some(Stub { tickets: self.clone(), principal, method, uri, class })
@@ -125,8 +152,8 @@ impl fmt::Debug for Tickets {
     }
 }
 
-/// Where a request is served that brings a ticket; nothing where it would gain nothing by one.
-pub(super) const fn one_higher(class: Class) -> Option<Class> {
+/// The class in which a request is served that brings a ticket; none when it would gain nothing by one.
+const fn one_higher(class: Class) -> Option<Class> {
     match class {
         Class::Low => Some(Class::Normal),
         Class::Normal => Some(Class::High),
@@ -137,12 +164,12 @@ pub(super) const fn one_higher(class: Class) -> Option<Class> {
 /// The right of one request to be given a ticket when it is refused. Most are not: it keeps what a ticket is bound to, and
 /// hashes it once there is one.
 #[derive(Clone, Debug)]
-pub(super) struct Stub {
+pub(crate) struct Stub {
     tickets: Tickets,
     principal: Principal,
     method: Method,
     uri: Uri,
-    pub(super) class: Class,
+    class: Class,
 }
 
 impl Stub {
@@ -150,22 +177,26 @@ impl Stub {
         Claim::of(&self.principal, self.method.as_str(), self.uri.path(), self.class)
     }
 
-    /// What becomes of the ticket that came with the request, if one did.
-    pub(super) fn redeem(&self, headers: &HeaderMap) -> Option<TicketFate> {
-        headers.get(RETRY_TICKET).map(|presented| self.tickets.redeem(&self.claim(), presented))
+    /// The class in which the request is served when it came with a ticket that is honoured.
+    pub(crate) fn redeem(&self, headers: &HeaderMap) -> Option<Class> {
+        let presented = headers.get(RETRY_TICKET)?;
+        let fate = self.tickets.redeem(&self.claim(), presented);
+        self.tell(fate);
+        if fate == TicketFate::Honoured { one_higher(self.class) } else { None }
     }
 
-    /// The class in which a request is served whose ticket was honoured.
-    pub(super) fn higher(&self) -> Class {
-        one_higher(self.class).unwrap_or(self.class)
-    }
-
-    /// Adds a ticket for the moment that the answer names.
-    pub(super) fn issue<A>(&self, answer: &mut Response<A>) -> Option<TicketFate> {
-        let wait = told(answer.headers())?;
-        let ticket = self.tickets.issue(&self.claim(), wait)?;
+    /// Adds a ticket for the moment that the answer names, when it names one.
+    pub(crate) fn issue<A>(&self, answer: &mut Response<A>) {
+        let Some(wait) = told(answer.headers()) else { return };
+        let Some(ticket) = self.tickets.issue(&self.claim(), wait) else { return };
         answer.headers_mut().insert(RETRY_TICKET, ticket);
-        Some(TicketFate::Issued)
+        self.tell(TicketFate::Issued);
+    }
+
+    fn tell(&self, fate: TicketFate) {
+        if let Some(observer) = &self.tickets.observer {
+            observer(self.class, fate);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     Programs, StartError,
     account::{Account, drop_to, give},
-    folder::{Folder, make, random_hex},
+    folder::{Folder, make},
 };
 
 /// Who owns the databases.
@@ -74,8 +74,13 @@ fn clear(path: &Path) -> Result<(), StartError> {
     }
 }
 
+/// 24 random bytes in hexadecimal.
+pub(crate) fn random_password() -> String {
+    format!("{:032x}{:016x}", rand::random::<u128>(), rand::random::<u64>())
+}
+
 fn write_password(path: &Path, account: Option<&Account>) -> Result<(), StartError> {
-    let password = random_hex(24)?;
+    let password = random_password();
     let mut file = OpenOptions::new()
         .create_new(true)
         .write(true)

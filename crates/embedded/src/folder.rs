@@ -14,6 +14,7 @@ use rustix::{
     io::Errno,
     process::geteuid,
 };
+use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -219,33 +220,31 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 pub(crate) fn temporary() -> Result<PathBuf, StartError> {
     let mut refused = None;
     for parent in [env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/var/tmp")] {
-        let path = parent.join(format!("forebay-{}-{}", std::process::id(), random_hex(4)?));
-        if let Some(account) = Account::choose(&path)?
-            && let Some(closed) = closed_ancestor(&path, &account)
+        let made = match temporary_in(&parent) {
+            Ok(made) => made,
+            Err(error) => {
+                refused = Some(StartError::io("create a folder in", &parent)(error));
+                continue;
+            }
+        };
+        if let Some(account) = Account::choose(made.path())?
+            && let Some(closed) = closed_ancestor(made.path(), &account)
         {
             refused.get_or_insert(StartError::Unreachable { closed, account: account.name });
             continue;
         }
-        match make(&path, 0o755, None) {
-            Ok(()) => return Ok(path),
-            Err(error) => refused = Some(error),
-        }
+        return Ok(made.keep());
     }
     Err(refused.unwrap_or(StartError::NoAccount))
 }
 
-/// `bytes` random bytes from the operating system, in hexadecimal.
-pub(crate) fn random_hex(bytes: usize) -> Result<String, StartError> {
-    use std::{fmt::Write as _, io::Read as _};
-    let mut random = vec![0; bytes];
-    File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut random))
-        .map_err(StartError::io("read", "/dev/urandom"))?;
-    Ok(random.iter().fold(String::new(), |mut hex, byte| {
-        // Writing into a String cannot fail.
-        _ = write!(hex, "{byte:02x}");
-        hex
-    }))
+fn temporary_in(parent: &Path) -> io::Result<TempDir> {
+    let (name, mode) = (format!("forebay-{}-", std::process::id()), Permissions::from_mode(0o755));
+    let made = tempfile::Builder::new().prefix(&name).permissions(mode.clone()).tempdir_in(parent)?;
+    if geteuid().is_root() {
+        fs::set_permissions(made.path(), mode)?;
+    }
+    Ok(made)
 }
 
 /// Whether two paths are the same folder on the same disk.

@@ -1,13 +1,13 @@
 //! A running server: started, used by its address, stopped.
 
 use std::{
-    fmt::Write as _,
     fs::{self, File},
     path::{Path, PathBuf},
     process::ExitStatus,
     time::Duration,
 };
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use rustix::process::Signal;
 
 use crate::{
@@ -218,7 +218,8 @@ pub fn url_of_running(data_dir: impl AsRef<Path>, database: &str) -> Result<Opti
 }
 
 fn url(folder: &Folder, port: u16, database: &str) -> String {
-    let (socket, database) = (percent_encoded(&folder.run.to_string_lossy()), percent_encoded(database));
+    let socket = folder.run.to_string_lossy();
+    let (socket, database) = (percent_encoded(&socket), percent_encoded(database));
     // Over a socket nothing is encrypted, also where PGSSLMODE asks for it.
     format!("postgres://{SUPERUSER}@localhost/{database}?host={socket}&port={port}&sslmode=disable")
 }
@@ -229,17 +230,10 @@ impl Drop for Server {
     }
 }
 
-/// Everything but letters, digits and `-_.~/` as `%XX`.
-fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing into a String cannot fail.
-            _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
+/// A part of an address. What is no letter, digit or one of `-_.~/` is written as `%XX`.
+fn percent_encoded(text: &str) -> PercentEncode<'_> {
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+    utf8_percent_encode(text, ENCODED)
 }
 
 #[cfg(test)]
@@ -248,6 +242,6 @@ mod tests {
 
     #[test]
     fn a_path_with_a_space_and_a_plus_survives_in_the_address() {
-        assert_eq!(percent_encoded("/my data/a+b"), "/my%20data/a%2Bb");
+        assert_eq!(percent_encoded("/my data/a+b").to_string(), "/my%20data/a%2Bb");
     }
 }

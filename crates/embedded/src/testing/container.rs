@@ -15,7 +15,7 @@ use super::choice::Image;
 use crate::{
     StartError,
     cluster::SUPERUSER,
-    folder::random_hex,
+    cluster::random_password,
     guardian::{self, Guardian},
     postmaster::OFF_UNLESS_DURABLE,
 };
@@ -72,8 +72,8 @@ impl Container {
     /// Starts a container of `image` and waits until its server answers. If the future is dropped, the container is
     /// removed.
     pub(super) async fn start(image: &Image, settings: &[(&str, &str)]) -> Result<Self, ContainerError> {
-        let name = format!("forebay-test-{}-{}", std::process::id(), random_hex(4)?);
-        let password = random_hex(24)?;
+        let name = format!("forebay-test-{}-{:08x}", std::process::id(), rand::random::<u32>());
+        let password = random_password();
         // Before the container, so that it goes also if we are killed while it is made.
         let guardian = guardian::post_for_container(&name).map_err(ContainerError::Guardian)?;
         let request = request(image, &name, &password, settings);

@@ -115,7 +115,7 @@ impl Session {
         wanted: ServerRole,
     ) -> Result<Self, sqlx::Error> {
         let choice = dialer.addresses.choose(&options).await?;
-        let mark = format!("{:016x}", fastrand::u64(..));
+        let mark = format!("{:016x}", rand::random::<u64>());
         let mut connection = dialer.dial(choice.of(options), &settings, &mark).await?;
         let answer = sqlx::raw_sql(AssertSqlSafe(proof::question(&mark))).fetch_one(&mut connection).await?;
         drain(&mut connection).await?;

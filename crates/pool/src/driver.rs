@@ -345,7 +345,7 @@ fn opened(shared: &Arc<Shared>, ticket: Ticket, session: Session) {
         state.last_open_error = None;
         state.ledger.locate(ticket.slot, state.homes.number(session.home));
         *state.seat(ticket.slot) = Seat::Resting(session);
-        state.ledger.opened(now, opening, fastrand::f64());
+        state.ledger.opened(now, opening, rand::random());
         None
     });
     drop(unwanted);
@@ -356,7 +356,7 @@ fn not_opened(shared: &Arc<Shared>, ticket: Ticket, failure: OpenFailure, error:
     shared.with(now, |state| {
         let Some(Work::Open { opening, .. }) = state.done(ticket) else { return };
         state.last_open_error = Some(error.into());
-        state.ledger.open_failed(now, opening, failure, fastrand::f64());
+        state.ledger.open_failed(now, opening, failure, rand::random());
     });
 }
 

@@ -43,5 +43,5 @@ pub fn spread(base: Duration, chance: f64) -> Duration {
 /// [`spread`] with a number of our own drawing.
 #[must_use]
 pub fn retry_after(base: Duration) -> Duration {
-    spread(base, fastrand::f64())
+    spread(base, rand::random())
 }

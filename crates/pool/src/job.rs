@@ -128,7 +128,7 @@ impl State {
         match self.done(ticket) {
             Some(Work::Open { opening, .. }) => {
                 self.last_open_error = Some("the attempt was abandoned".into());
-                self.ledger.open_failed(now, opening, OpenFailure::Other, fastrand::f64());
+                self.ledger.open_failed(now, opening, OpenFailure::Other, rand::random());
             }
             Some(Work::Check) => self.ledger.checked(now, ticket.slot, Health::Lost),
             Some(Work::Clean(_)) => self.ledger.cleaned(now, ticket.slot, Health::Lost),

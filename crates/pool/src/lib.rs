@@ -65,7 +65,7 @@
 //! | feature | brings | dependencies |
 //! |---|---|---|
 //! | `http` (default) | [`http`]: the door, a tower layer that refuses a request before its body is read | `http`, `http-body`, `bytes`, `tower-layer`, `tower-service`, `pin-project-lite` |
-//! | `tickets` | [`tickets`]: whoever was refused, and comes back when it was told, goes before others; switches `http` on | `base64`, `getrandom`, `hmac`, `sha2` |
+//! | `tickets` | [`tickets`]: whoever was refused, and comes back when it was told, goes before others; switches `http` on | `base64`, `hmac`, `sha2` |
 //! | `overlay` | [`overlay`]: admission and watch in front of an [`sqlx::PgPool`] | none |
 //!
 //! Without any there is the pool, on sqlx and tokio.

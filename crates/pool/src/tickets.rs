@@ -133,7 +133,7 @@ impl Tickets {
 
     fn issue(&self, claim: &Claim, wait: Duration) -> Option<HeaderValue> {
         let slot = Slot::after((self.shared.clock)(), wait)?;
-        Some(self.shared.keys.seal(slot, fastrand::u64(..), claim))
+        Some(self.shared.keys.seal(slot, rand::random(), claim))
     }
 
     fn redeem(&self, claim: &Claim, presented: &HeaderValue) -> TicketFate {

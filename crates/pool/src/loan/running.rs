@@ -378,7 +378,7 @@ pub(crate) async fn command(connection: &mut PgConnection, sql: impl SqlSafeStr)
 /// count: the next statement would take them for its own. Says whether statements can run, which they cannot in a
 /// transaction that has failed.
 pub(crate) async fn in_step(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let nonce = i64::from(fastrand::u32(..));
+    let nonce = i64::from(rand::random::<u32>());
     let question = AssertSqlSafe(format!("select {nonce}::int8"));
     let answer = sqlx::raw_sql(question).fetch_one(&mut *connection).await.and_then(|row| row.try_get::<i64, _>(0));
     let runs = match answer {

@@ -43,8 +43,7 @@ impl TicketKeys {
     /// Where the operating system has no random numbers.
     #[must_use]
     pub fn random() -> Self {
-        let mut secret = [0; Self::SECRET];
-        getrandom::fill(&mut secret).expect("the operating system has random numbers");
+        let secret: [u8; Self::SECRET] = rand::random();
         let signer = Signer::new_from_slice(&secret).expect("any length will do");
         Self { current: Key { id: 0, signer }, before: None }
     }

@@ -101,7 +101,7 @@ impl Pool {
                         Err(error)
                     }
                 };
-                let pause = longest_pause(repetition).mul_f64(fastrand::f64());
+                let pause = longest_pause(repetition).mul_f64(rand::random());
                 match outcome {
                     Ok(value) => {
                         shared.retries.earn();

@@ -65,7 +65,6 @@ where
         PATIENT.set(pace == Pace::Patient);
         tokio::time::start();
         server::start(manners);
-        fastrand::seed(1);
         tokio::runtime::block_on(test(pace));
     });
 }

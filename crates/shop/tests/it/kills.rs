@@ -11,7 +11,9 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
-use fastrand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
+use rand::{RngExt as _, SeedableRng as _};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
@@ -68,20 +70,20 @@ fn kills() -> usize {
 /// `FOREBAY_CASES_SEED` draws the same targets, moments and wishes again; who comes first is up to the machine.
 #[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
 fn seed() -> u64 {
-    std::env::var("FOREBAY_CASES_SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap())
+    std::env::var("FOREBAY_CASES_SEED").ok().map_or_else(rand::random, |seed| seed.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_killed_the_books_are_right_and_what_clients_were_told_stays_true() {
     let (kills, seed) = (kills(), seed());
     eprintln!("FOREBAY_CASES_SEED={seed} FOREBAY_CASES={kills}");
-    let (mut dice, mut deck, mut killed) = (Rng::with_seed(seed), Vec::new(), BTreeMap::<Target, usize>::new());
-    let (mut scene, mut life) = Scene::set(Rng::with_seed(dice.u64(..))).await;
+    let (mut dice, mut deck, mut killed) = (StdRng::seed_from_u64(seed), Vec::new(), BTreeMap::<Target, usize>::new());
+    let (mut scene, mut life) = Scene::set(StdRng::seed_from_u64(dice.random())).await;
     let began = Instant::now();
     for number in 1..=kills {
         if deck.is_empty() {
             deck.extend(TARGETS);
-            dice.shuffle(&mut deck);
+            deck.shuffle(&mut dice);
         }
         let target = deck.pop().unwrap();
         scene.come_to(&mut dice, target).await;
@@ -126,7 +128,7 @@ struct Life {
 }
 
 impl Scene {
-    async fn set(dice: Rng) -> (Self, Life) {
+    async fn set(dice: StdRng) -> (Self, Life) {
         let home = home();
         let receiver = Receiver::start(home.path()).await;
         let shop = open(home.path()).await;
@@ -162,18 +164,18 @@ impl Scene {
     }
 
     /// To a moment that is drawn: after some answers, or for the receiver some events, in the middle of others.
-    async fn come_to(&self, dice: &mut Rng, target: Target) {
+    async fn come_to(&self, dice: &mut StdRng, target: Target) {
         let count = || match target {
             Target::Receiver => self.receiver.heard().len(),
             _ => self.crowd.told(|told| told.count),
         };
-        let enough = count() + dice.usize(1..20);
+        let enough = count() + dice.random_range(1..20);
         eventually("the shop is used", || async { count() >= enough }).await;
-        sleep(Duration::from_micros(dice.u64(..30_000))).await;
+        sleep(Duration::from_micros(dice.random_range(0..30_000))).await;
     }
 
     /// What is open afterwards.
-    async fn kill(&mut self, life: Life, target: Target, dice: &mut Rng) -> Life {
+    async fn kill(&mut self, life: Life, target: Target, dice: &mut StdRng) -> Life {
         let Life { shop, workers } = life;
         match target {
             Target::Receiver => {
@@ -207,7 +209,7 @@ impl Scene {
             Target::ShopThatOpens => {
                 shop.send(Signal::KILL);
                 let mut next = command(self.home.path()).spawn().unwrap();
-                sleep(Duration::from_micros(dice.u64(..800_000))).await;
+                sleep(Duration::from_micros(dice.random_range(0..800_000))).await;
                 next.kill().await.unwrap();
             }
         }
@@ -223,13 +225,13 @@ impl Scene {
     }
 
     /// Any process of the server but the postmaster and those that end soon; as often as not one that is at work for the shop.
-    async fn a_backend(&self, shop: &Shop, dice: &mut Rng) -> u32 {
+    async fn a_backend(&self, shop: &Shop, dice: &mut StdRng) -> u32 {
         let processes = "SELECT pid, coalesce(state, '') IN ('active', 'idle in transaction') FROM pg_stat_activity \
                          WHERE pid <> pg_backend_pid() AND backend_type NOT IN ('autovacuum worker', 'parallel worker')";
         let all: Vec<(i32, bool)> = sqlx::query_as(processes).fetch_all(&mut shop.database().await).await.unwrap();
         let busy: Vec<_> = all.iter().filter(|(_, is_busy)| *is_busy).copied().collect();
-        let among = if busy.is_empty() || dice.bool() { &all } else { &busy };
-        dice.choice(among).unwrap().0.unsigned_abs()
+        let among = if busy.is_empty() || dice.random_bool(0.5) { &all } else { &busy };
+        among.choose(dice).unwrap().0.unsigned_abs()
     }
 
     /// While the shop is used.

@@ -13,7 +13,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use fastrand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
 use rustix::process::Signal;
 use tokio::task::JoinSet;
 
@@ -45,7 +47,7 @@ fn cases() -> usize {
 /// `FOREBAY_CASES_SEED`, to draw the same again.
 #[expect(clippy::disallowed_methods, reason = "what a test draws is no setting of a service")]
 fn seed() -> u64 {
-    std::env::var("FOREBAY_CASES_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..))
+    std::env::var("FOREBAY_CASES_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +91,7 @@ async fn no_route_of_admins_is_open_to_anybody_else_and_nothing_changes_by_askin
     let documented = Documented::read();
     let customer = format!("Bearer {}", shop.http.register("eve").await.unwrap());
     let before = books(&shop).await;
-    let mut dice = Rng::with_seed(seed());
+    let mut dice = StdRng::seed_from_u64(seed());
     let admins: Vec<_> =
         documented.endpoints.iter().filter(|endpoint| endpoint.path.starts_with("/v1/admin/")).collect();
     assert!(!admins.is_empty() && admins.iter().all(|endpoint| endpoint.is_for_admins()), "{admins:?}");
@@ -126,7 +128,7 @@ async fn books(shop: &Shop) -> (i64, i64) {
 /// One who asks, with dice of its own.
 #[derive(Debug)]
 struct Client {
-    dice: Rng,
+    dice: StdRng,
     larder: Larder,
     documented: Arc<Documented>,
     administrator: Administrator,
@@ -158,7 +160,8 @@ impl Client {
     fn new(shop: &Shop, documented: &Arc<Documented>, administrator: &Administrator, seed: u64) -> Self {
         let address = |text: &str| text.parse().expect("an address");
         let (http, admin) = (address(&shop.address), address(&shop.admin_address));
-        let (dice, documented, administrator) = (Rng::with_seed(seed), Arc::clone(documented), administrator.clone());
+        let (dice, documented, administrator) =
+            (StdRng::seed_from_u64(seed), Arc::clone(documented), administrator.clone());
         Self { dice, larder: Larder::default(), documented, administrator, http, admin, found: Found::default() }
     }
 
@@ -191,10 +194,10 @@ impl Client {
             {
                 self.larder.admin_token = token;
             }
-            let endpoint = *self.dice.choice(&drawn).expect("there are some");
+            let endpoint = *drawn.choose(&mut self.dice).expect("there are some");
             let mut draft = Draft::of(endpoint, &self.larder, &mut self.dice);
             // A third is as it should be.
-            for _ in 0..*self.dice.choice(&[0, 0, 1, 1, 2, 4]).expect("some") {
+            for _ in 0..*[0, 0, 1, 1, 2, 4].choose(&mut self.dice).expect("some") {
                 draft.spoil(&self.larder, &mut self.dice);
             }
             let line = if endpoint.admin { &mut admin_line } else { &mut line };
@@ -233,7 +236,12 @@ impl Client {
 
     async fn line(&mut self, endpoint: &Endpoint) -> Line {
         let to = if endpoint.admin { self.admin } else { self.http };
-        let from = Ipv4Addr::new(127, self.dice.u8(1..255), self.dice.u8(..), self.dice.u8(1..255));
+        let from = Ipv4Addr::new(
+            127,
+            self.dice.random_range(1..255),
+            self.dice.random::<u8>(),
+            self.dice.random_range(1..255),
+        );
         Line::open(to, from).await.expect("the shop accepts")
     }
 

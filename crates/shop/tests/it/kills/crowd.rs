@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fastrand::Rng;
 use http::header::LOCATION;
 use http::{Method, StatusCode};
+use rand::RngExt as _;
+use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -115,7 +116,7 @@ pub(super) struct Crowd(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    dice: Rng,
+    dice: StdRng,
     told: Told,
     customers: Vec<String>,
     admin: String,
@@ -127,7 +128,7 @@ struct State {
 }
 
 impl Crowd {
-    pub(super) fn new(dice: Rng) -> Self {
+    pub(super) fn new(dice: StdRng) -> Self {
         Self(Arc::new(Mutex::new(State {
             dice,
             told: Told::default(),
@@ -205,27 +206,31 @@ impl State {
         if self.is_resting {
             return None;
         }
-        let again = self.dice.u8(..4) == 0;
+        let again = self.dice.random_range(0..4) == 0;
         let waiting = if again { &mut self.again } else { &mut self.next };
-        if !waiting.is_empty() && self.dice.u8(..3) > 0 {
-            return Some(Wish::Ask(Box::new(waiting.swap_remove(self.dice.usize(..waiting.len())))));
+        if !waiting.is_empty() && self.dice.random_range(0..3) > 0 {
+            return Some(Wish::Ask(Box::new(waiting.swap_remove(self.dice.random_range(0..waiting.len())))));
         }
-        if self.dice.u8(..20) == 0 {
+        if self.dice.random_range(0..20) == 0 {
             return Some(Wish::Ask(Box::new(self.adjust())));
         }
-        let lines = match self.dice.u8(..4) {
-            0 => vec![(SCARCE, self.dice.u8(1..=3))],
+        let lines = match self.dice.random_range(0..4) {
+            0 => vec![(SCARCE, self.dice.random_range(1..=3))],
             1 => vec![(SCARCE, 1), (PLENTY, 2)],
-            _ => vec![(PLENTY, self.dice.u8(1..=3))],
+            _ => vec![(PLENTY, self.dice.random_range(1..=3))],
         };
         let customers = self.customers.len();
-        let sender = if self.dice.bool() { Sender::Guest } else { Sender::Customer(self.dice.usize(..customers)) };
+        let sender = if self.dice.random_bool(0.5) {
+            Sender::Guest
+        } else {
+            Sender::Customer(self.dice.random_range(0..customers))
+        };
         let token = self.payment_token();
         Some(Wish::Buy(lines, sender, token))
     }
 
     fn payment_token(&mut self) -> &'static str {
-        match self.dice.u8(..20) {
+        match self.dice.random_range(0..20) {
             0 => "tok_lost",
             1..=5 => "tok_decline",
             _ => "tok_ok",
@@ -280,7 +285,7 @@ impl State {
     }
 
     fn what_follows(&mut self, step: Step, about: &Bought, body: &Value) -> Option<Request> {
-        match (step, self.dice.u8(..10)) {
+        match (step, self.dice.random_range(0..10)) {
             (Step::Order | Step::PayAgain, 0..=1) => Some(self.cancel(about)),
             (Step::Order | Step::PayAgain, 2..=3) | (Step::Deliver, 0..=1) => Some(self.refund(about)),
             (Step::Order | Step::PayAgain, 4..=8) => {
@@ -302,7 +307,7 @@ impl State {
     fn pay_again(&mut self, request: Request, location: &str) {
         let Some(order) = location.strip_prefix("/v1/orders/").and_then(|order| order.parse().ok()) else { return };
         let about = request.about.clone().unwrap_or_else(|| Bought::at(&request, order));
-        let next = match self.dice.u8(..10) {
+        let next = match self.dice.random_range(0..10) {
             0..=1 => self.cancel(&about),
             2..=3 => return,
             _ => {
@@ -342,7 +347,7 @@ impl State {
     /// A part of it, so that there may be more.
     fn refund(&mut self, about: &Bought) -> Request {
         let mut request = self.by_admin(Step::Refund, about, "orders", about.order, Value::Null);
-        let amount = json!({ "amount": self.dice.u16(1..300), "currency": "EUR" });
+        let amount = json!({ "amount": self.dice.random_range(1..300u16), "currency": "EUR" });
         request.body = Some(json!({ "amount": amount, "reason": request.key }));
         request
     }
@@ -350,13 +355,13 @@ impl State {
     /// More of what is scarce.
     fn adjust(&mut self) -> Request {
         let key = self.key();
-        let body = Some(json!({ "delta": self.dice.u8(1..6), "reason": key }));
+        let body = Some(json!({ "delta": self.dice.random_range(1..6u8), "reason": key }));
         let path = format!("/v1/admin/inventory/{SCARCE}/adjustments");
         Request { step: Step::Adjust, sender: Sender::Admin, cart_token: None, path, key, body, about: None }
     }
 
     fn key(&mut self) -> String {
-        Uuid::from_u128(self.dice.u128(..)).to_string()
+        Uuid::from_u128(self.dice.random()).to_string()
     }
 }
 

@@ -1,6 +1,8 @@
 //! JSON as it is written, so that it may be wrong: duplicate keys, numbers that no type has, texts that are none.
 
-use fastrand::Rng;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 
 #[derive(Clone, Debug)]
 pub(super) enum Json {
@@ -102,28 +104,28 @@ impl Json {
     }
 
     /// Changes one thing somewhere in it.
-    pub(super) fn spoil(&mut self, dice: &mut Rng) {
-        if dice.u8(..3) > 0
+    pub(super) fn spoil(&mut self, dice: &mut StdRng) {
+        if dice.random_range(0..3) > 0
             && let Some(inner) = self.choose(dice)
         {
             return inner.spoil(dice);
         }
-        match (self, dice.u8(..12)) {
+        match (self, dice.random_range(0..12)) {
             (Self::Object(members), 0) if !members.is_empty() => {
-                members.remove(dice.usize(..members.len()));
+                members.remove(dice.random_range(0..members.len()));
             }
             (Self::Object(members), 1) => {
                 let key =
-                    *dice.choice(&["\"role\"", "\"id\"", "\"\"", "\"__proto__\"", "\"a\\u0000\"", "unquoted"]).unwrap();
-                let at = dice.usize(..=members.len());
+                    *["\"role\"", "\"id\"", "\"\"", "\"__proto__\"", "\"a\\u0000\"", "unquoted"].choose(dice).unwrap();
+                let at = dice.random_range(0..=members.len());
                 members.insert(at, (key.as_bytes().to_vec(), odd(dice)));
             }
             (Self::Object(members), 2) if !members.is_empty() => {
-                let (key, value) = members[dice.usize(..members.len())].clone();
-                members.push((key, if dice.bool() { value } else { odd(dice) }));
+                let (key, value) = members[dice.random_range(0..members.len())].clone();
+                members.push((key, if dice.random_bool(0.5) { value } else { odd(dice) }));
             }
             (Self::Object(members), 3) if !members.is_empty() => {
-                let at = dice.usize(..members.len());
+                let at = dice.random_range(0..members.len());
                 let (key, _) = &mut members[at];
                 *key = key.to_ascii_uppercase();
             }
@@ -135,59 +137,59 @@ impl Json {
             (of, 6) => *of = Self::Array(vec![of.clone()]),
             (of, 7) => {
                 let (open, close, depth) =
-                    *dice.choice(&[("[", "]", 200), ("{\"a\":", "}", 200), ("[", "]", 20_000)]).unwrap();
+                    *[("[", "]", 200), ("{\"a\":", "}", 200), ("[", "]", 20_000)].choose(dice).unwrap();
                 *of = Self::plain(&format!("{}1{}", open.repeat(depth), close.repeat(depth)));
             }
             (of, 8) => {
-                let length = *dice.choice(&[129, 256, 1_000, 10_000, 66_000]).unwrap();
-                *of = Self::text(&dice.choice(&["a", "\u{fc}", "\u{1f6d2}", "\n"]).unwrap().repeat(length));
+                let length = *[129, 256, 1_000, 10_000, 66_000].choose(dice).unwrap();
+                *of = Self::text(&["a", "\u{fc}", "\u{1f6d2}", "\n"].choose(dice).unwrap().repeat(length));
             }
             (of, _) => *of = odd(dice),
         }
     }
 
-    fn choose(&mut self, dice: &mut Rng) -> Option<&mut Self> {
+    fn choose(&mut self, dice: &mut StdRng) -> Option<&mut Self> {
         match self {
             Self::Plain(_) => None,
             Self::Array(items) if items.is_empty() => None,
             Self::Array(items) => {
-                let at = dice.usize(..items.len());
+                let at = dice.random_range(0..items.len());
                 items.get_mut(at)
             }
             Self::Object(members) if members.is_empty() => None,
             Self::Object(members) => {
-                let at = dice.usize(..members.len());
+                let at = dice.random_range(0..members.len());
                 members.get_mut(at).map(|(_, value)| value)
             }
         }
     }
 }
 
-fn odd(dice: &mut Rng) -> Json {
-    Json::plain(dice.choice(&ODD).unwrap())
+fn odd(dice: &mut StdRng) -> Json {
+    Json::plain(ODD.choose(dice).unwrap())
 }
 
 /// Changes the bytes of a body, whatever they say.
-pub(super) fn spoil_bytes(body: &mut Vec<u8>, dice: &mut Rng) {
-    let at = dice.usize(..=body.len());
-    match dice.u8(..13) {
+pub(super) fn spoil_bytes(body: &mut Vec<u8>, dice: &mut StdRng) {
+    let at = dice.random_range(0..=body.len());
+    match dice.random_range(0..13) {
         0 => body.truncate(at),
         1 => body.insert(at, 0),
-        2 => body.insert(at, dice.u8(128..)),
+        2 => body.insert(at, dice.random_range(128..=u8::MAX)),
         3 => _ = body.splice(at..at, *b"\xf0\x28\x8c\xbc"),
         4 => _ = body.splice(0..0, *b"\xef\xbb\xbf"),
         5 => *body = String::from_utf8_lossy(body).encode_utf16().flat_map(u16::to_le_bytes).collect(),
         6 => body.extend_from_within(..),
-        7 => body.extend(dice.choice([",", "x", "}", "\0", "   \r\n"]).unwrap().bytes()),
+        7 => body.extend([",", "x", "}", "\0", "   \r\n"].choose(dice).unwrap().bytes()),
         8 => body.clear(),
-        9 => *body = b" \t\r\n".repeat(dice.usize(1..100)),
+        9 => *body = b" \t\r\n".repeat(dice.random_range(1..100)),
         10 => body.splice(0..0, *b"\x1f\x8b\x08\0\0\0\0\0").for_each(drop),
-        11 => body.resize(*dice.choice(&[65_535, 65_536, 65_537, 100_000]).unwrap(), b' '),
+        11 => body.resize(*[65_535, 65_536, 65_537, 100_000].choose(dice).unwrap(), b' '),
         _ => {
-            for _ in 0..dice.usize(1..8) {
+            for _ in 0..dice.random_range(1..8) {
                 let length = body.len();
                 if length > 0 {
-                    body[dice.usize(..length)] = dice.u8(..);
+                    body[dice.random_range(0..length)] = dice.random::<u8>();
                 }
             }
         }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use fastrand::Rng;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 use serde_json::Value;
 
 /// The password of all users, whether they were seeded or are registered here.
@@ -27,7 +29,7 @@ pub(super) struct Larder {
 
 impl Larder {
     /// Takes what it can use from an answer to a request for `path`.
-    pub(super) fn keep(&mut self, path: &str, answer: &Value, dice: &mut Rng) {
+    pub(super) fn keep(&mut self, path: &str, answer: &Value, dice: &mut StdRng) {
         put(&mut self.access_tokens, answer["access_token"].as_str().map(str::to_owned), dice);
         put(&mut self.refresh_tokens, answer["refresh_token"].as_str().map(str::to_owned), dice);
         let cart = answer["id"].as_str().zip(answer["cart_token"].as_str());
@@ -46,16 +48,16 @@ impl Larder {
         }
     }
 
-    pub(super) fn access_token(&self, dice: &mut Rng) -> String {
-        dice.choice(&self.access_tokens).cloned().unwrap_or_default()
+    pub(super) fn access_token(&self, dice: &mut StdRng) -> String {
+        self.access_tokens.choose(dice).cloned().unwrap_or_default()
     }
 
-    pub(super) fn refresh_token(&self, dice: &mut Rng) -> String {
-        dice.choice(&self.refresh_tokens).cloned().unwrap_or_default()
+    pub(super) fn refresh_token(&self, dice: &mut StdRng) -> String {
+        self.refresh_tokens.choose(dice).cloned().unwrap_or_default()
     }
 
-    pub(super) fn cart(&self, dice: &mut Rng) -> (String, String) {
-        dice.choice(&self.carts).cloned().unwrap_or_default()
+    pub(super) fn cart(&self, dice: &mut StdRng) -> (String, String) {
+        self.carts.choose(dice).cloned().unwrap_or_default()
     }
 
     /// What an order of the cart names: its version and its total.
@@ -63,24 +65,24 @@ impl Larder {
         self.shown.get(cart).cloned().unwrap_or_else(|| (1.into(), Value::Null))
     }
 
-    pub(super) fn sku(&self, dice: &mut Rng) -> String {
-        dice.choice(&self.skus).cloned().unwrap_or_else(|| "SKU-000001".to_owned())
+    pub(super) fn sku(&self, dice: &mut StdRng) -> String {
+        self.skus.choose(dice).cloned().unwrap_or_else(|| "SKU-000001".to_owned())
     }
 
     /// An id from this collection, or one of nothing.
-    pub(super) fn id(&self, collection: &str, dice: &mut Rng) -> String {
-        let known = self.ids.get(collection).and_then(|ids| dice.choice(ids)).cloned();
-        known.unwrap_or_else(|| uuid::Uuid::from_u128(dice.u128(..)).to_string())
+    pub(super) fn id(&self, collection: &str, dice: &mut StdRng) -> String {
+        let known = self.ids.get(collection).and_then(|ids| ids.choose(dice)).cloned();
+        known.unwrap_or_else(|| uuid::Uuid::from_u128(dice.random()).to_string())
     }
 }
 
 /// At a random place, once it is full.
-fn put<T>(shelf: &mut Vec<T>, thing: Option<T>, dice: &mut Rng) {
+fn put<T>(shelf: &mut Vec<T>, thing: Option<T>, dice: &mut StdRng) {
     let Some(thing) = thing else { return };
     if shelf.len() < KEPT {
         shelf.push(thing);
     } else {
-        shelf[dice.usize(..KEPT)] = thing;
+        shelf[dice.random_range(0..KEPT)] = thing;
     }
 }
 

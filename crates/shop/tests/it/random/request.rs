@@ -1,6 +1,8 @@
 //! Requests: first as docs/api.md wants them, then with something wrong.
 
-use fastrand::Rng;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 use uuid::Uuid;
 
 use super::documented::Endpoint;
@@ -34,9 +36,9 @@ enum Framing {
 
 impl Draft {
     /// A request that the endpoint is for.
-    pub(super) fn of(endpoint: &Endpoint, larder: &Larder, dice: &mut Rng) -> Self {
+    pub(super) fn of(endpoint: &Endpoint, larder: &Larder, dice: &mut StdRng) -> Self {
         let (cart, cart_token) = larder.cart(dice);
-        let id = Uuid::from_u128(dice.u128(..)).to_string();
+        let id = Uuid::from_u128(dice.random()).to_string();
         let mut headers: Vec<(String, Vec<u8>)> =
             vec![("host".to_owned(), b"127.0.0.1".to_vec()), ("x-request-id".to_owned(), id.clone().into_bytes())];
         let mut add = |name: &str, value: String| headers.push((name.to_owned(), value.into_bytes()));
@@ -52,18 +54,21 @@ impl Draft {
         if endpoint.needs.contains("Idempotency-Key") {
             add(
                 "idempotency-key",
-                if dice.u8(..5) == 0 { "again".to_owned() } else { format!("key-{}", dice.u64(..)) },
+                if dice.random_range(0..5) == 0 { "again".to_owned() } else { format!("key-{}", dice.random::<u64>()) },
             );
         }
         if endpoint.needs.contains("If-Match") {
-            add("if-match", if dice.bool() { "*".to_owned() } else { format!("\"{}\"", dice.u8(..4)) });
+            add(
+                "if-match",
+                if dice.random_bool(0.5) { "*".to_owned() } else { format!("\"{}\"", dice.random_range(0..4u8)) },
+            );
         }
         let json = (!endpoint.fields.is_empty()).then(|| {
             let mut members = Vec::new();
             for field in &endpoint.fields {
                 let name = field.trim_end_matches('?');
                 // What may be left out mostly is: of what it says nothing is known here.
-                if name == field || dice.u8(..8) == 0 {
+                if name == field || dice.random_range(0..8) == 0 {
                     members.push((name, valid(name, endpoint, &cart, larder, dice)));
                 }
             }
@@ -91,8 +96,8 @@ impl Draft {
     }
 
     /// Makes one thing wrong.
-    pub(super) fn spoil(&mut self, larder: &Larder, dice: &mut Rng) {
-        match dice.u8(..20) {
+    pub(super) fn spoil(&mut self, larder: &Larder, dice: &mut StdRng) {
+        match dice.random_range(0..20) {
             0..=7 => self.spoil_body(dice),
             8..=9 => self.spoil_credentials(larder, dice),
             10..=13 => self.spoil_headers(dice),
@@ -102,9 +107,9 @@ impl Draft {
         }
     }
 
-    fn spoil_body(&mut self, dice: &mut Rng) {
+    fn spoil_body(&mut self, dice: &mut StdRng) {
         match &mut self.json {
-            Some(json) if dice.u8(..4) > 0 => json.spoil(dice),
+            Some(json) if dice.random_range(0..4) > 0 => json.spoil(dice),
             Some(json) => {
                 self.body = json.write();
                 self.json = None;
@@ -114,12 +119,12 @@ impl Draft {
         }
     }
 
-    fn spoil_credentials(&mut self, larder: &Larder, dice: &mut Rng) {
+    fn spoil_credentials(&mut self, larder: &Larder, dice: &mut StdRng) {
         let token = larder.access_token(dice);
         let mut tampered = token.clone().into_bytes();
         if !tampered.is_empty() {
-            let at = dice.usize(..tampered.len());
-            tampered[at] = *dice.choice(b"Aa0-_.").unwrap();
+            let at = dice.random_range(0..tampered.len());
+            tampered[at] = *b"Aa0-_.".choose(dice).unwrap();
         }
         let bearer = |token: &[u8]| [b"Bearer ", token].concat();
         let values = [
@@ -138,73 +143,73 @@ impl Draft {
             bearer([token.as_bytes(), b", Bearer x"].concat().as_slice()),
             bearer(token.as_bytes()),
         ];
-        let name = *dice.choice(&["authorization", "authorization", "x-cart-token"]).unwrap();
-        let kept = dice.u8(..4) == 0;
+        let name = *["authorization", "authorization", "x-cart-token"].choose(dice).unwrap();
+        let kept = dice.random_range(0..4) == 0;
         self.headers.retain(|(known, _)| kept || known != name);
-        if dice.u8(..6) > 0 {
-            self.headers.push((name.to_owned(), dice.choice(values).unwrap()));
+        if dice.random_range(0..6) > 0 {
+            self.headers.push((name.to_owned(), values.choose(dice).unwrap().clone()));
         }
     }
 
-    fn spoil_headers(&mut self, dice: &mut Rng) {
-        let long = "x".repeat(*dice.choice(&[256, 8_000, 20_000, 70_000]).unwrap());
-        let values: (&str, &[&str]) = *dice.choice(&HEADERS).unwrap();
-        let value = match dice.u8(..12) {
+    fn spoil_headers(&mut self, dice: &mut StdRng) {
+        let long = "x".repeat(*[256, 8_000, 20_000, 70_000].choose(dice).unwrap());
+        let values: (&str, &[&str]) = *HEADERS.choose(dice).unwrap();
+        let value = match dice.random_range(0..12) {
             0 => long.as_bytes(),
             1 => b"\xff\x80",
             2 => b"\xc3\xbc \xe2\x82\xac",
             3 => b"a\x01b",
             4 => b"a\tb",
             5 => b"",
-            _ => dice.choice(values.1).unwrap().as_bytes(),
+            _ => values.1.choose(dice).unwrap().as_bytes(),
         };
         if values.0 == "x-request-id" {
             self.id = None;
         }
         // What says where a body ends is no matter of one header.
         self.broken |= matches!(values.0, "content-length" | "transfer-encoding") || value.contains(&1);
-        let beside = dice.u8(..4) == 0;
+        let beside = dice.random_range(0..4) == 0;
         self.headers.retain(|(known, _)| beside || known != values.0);
-        for _ in 0..*dice.choice(&[0, 1, 1, 1, 1, 1, 1, 2, 120]).unwrap() {
+        for _ in 0..*[0, 1, 1, 1, 1, 1, 1, 2, 120].choose(dice).unwrap() {
             self.headers.push((values.0.to_owned(), value.to_vec()));
         }
-        if dice.u8(..40) == 0 {
-            let name = *dice.choice(&["", "a b", "a\x01", "\u{fc}", "a:b", " a"]).unwrap();
+        if dice.random_range(0..40) == 0 {
+            let name = *["", "a b", "a\x01", "\u{fc}", "a:b", " a"].choose(dice).unwrap();
             self.headers.push((name.to_owned(), b"x".to_vec()));
             self.broken = true;
         }
     }
 
-    fn spoil_target(&mut self, dice: &mut Rng) {
+    fn spoil_target(&mut self, dice: &mut StdRng) {
         self.at_endpoint = false;
-        let at = dice.usize(1..=self.target.len().max(1)).min(self.target.len());
-        match dice.u8(..12) {
+        let at = dice.random_range(1..=self.target.len().max(1)).min(self.target.len());
+        match dice.random_range(0..12) {
             0..=3 => {
                 let sign = if self.target.contains(&b'?') { "&" } else { "?" };
-                let name = *dice.choice(&["limit", "cursor", "sort", "q", "", "limit[]", "%00", "%ff"]).unwrap();
-                let value = *dice.choice(&QUERY_VALUES).unwrap();
+                let name = *["limit", "cursor", "sort", "q", "", "limit[]", "%00", "%ff"].choose(dice).unwrap();
+                let value = *QUERY_VALUES.choose(dice).unwrap();
                 self.target.extend([sign, name, "=", value].concat().into_bytes());
             }
             4..=6 => {
-                let piece = *dice.choice(&PATH_PIECES).unwrap();
+                let piece = *PATH_PIECES.choose(dice).unwrap();
                 self.target.splice(at..at, piece.bytes());
             }
             7 => self.target.truncate(at),
             8 => {
-                let length = *dice.choice(&[300, 5_000, 70_000]).unwrap();
+                let length = *[300, 5_000, 70_000].choose(dice).unwrap();
                 self.target.extend(b"a".repeat(length));
             }
             9 => {
                 let odd = ["*", "/", "//", "http://127.0.0.1/v1/products", "http://[::1/", "v1"];
-                self.target = dice.choice(odd).unwrap().as_bytes().to_vec();
+                self.target = odd.choose(dice).unwrap().as_bytes().to_vec();
                 self.broken = true;
             }
             10 => {
-                self.target.insert(at, *dice.choice(b"\x00 \x7f\xff\t\"<>").unwrap());
+                self.target.insert(at, *b"\x00 \x7f\xff\t\"<>".choose(dice).unwrap());
                 self.broken = true;
             }
             _ => {
-                let piece = *dice.choice(&["x", "0", "SKU-999999", "00000000-0000-0000-0000-000000000000"]).unwrap();
+                let piece = *["x", "0", "SKU-999999", "00000000-0000-0000-0000-000000000000"].choose(dice).unwrap();
                 let kept = self.target.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
                 self.target.truncate(kept + 1);
                 self.target.extend(piece.bytes());
@@ -212,17 +217,17 @@ impl Draft {
         }
     }
 
-    fn spoil_method(&mut self, dice: &mut Rng) {
+    fn spoil_method(&mut self, dice: &mut StdRng) {
         let methods =
             ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW", "get", "G(T", ""];
-        let method = *dice.choice(&methods).unwrap();
+        let method = *methods.choose(dice).unwrap();
         let is_same = method == self.method || (method == "HEAD" && self.method == "GET");
         self.at_endpoint = self.at_endpoint && is_same;
         self.broken |= matches!(method, "CONNECT" | "G(T" | "");
         method.clone_into(&mut self.method);
     }
 
-    fn spoil_framing(&mut self, dice: &mut Rng) {
+    fn spoil_framing(&mut self, dice: &mut StdRng) {
         self.body = self.write_body();
         self.json = None;
         let length = self.body.len();
@@ -236,15 +241,15 @@ impl Draft {
             "100000".to_owned(),
             String::new(),
         ];
-        match dice.u8(..8) {
+        match dice.random_range(0..8) {
             0..=2 => self.framing = Framing::Chunks,
             3 => {
-                self.version = dice.choice(&["HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "HTTP/9.9", "http/1.1", ""]).unwrap();
+                self.version = ["HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "HTTP/9.9", "http/1.1", ""].choose(dice).unwrap();
                 self.broken = true;
             }
             4 => {
                 let coding =
-                    *dice.choice(&["identity", "gzip", "xchunked", "chunked, chunked", "gzip, chunked"]).unwrap();
+                    *["identity", "gzip", "xchunked", "chunked, chunked", "gzip, chunked"].choose(dice).unwrap();
                 self.headers.push(("transfer-encoding".to_owned(), coding.into()));
                 (self.framing, self.broken) = (Framing::Unsaid, true);
             }
@@ -254,7 +259,7 @@ impl Draft {
                 (self.framing, self.broken) = (Framing::Chunks, true);
             }
             _ => {
-                self.headers.push(("content-length".to_owned(), dice.choice(lengths).unwrap().into_bytes()));
+                self.headers.push(("content-length".to_owned(), lengths.choose(dice).unwrap().clone().into_bytes()));
                 (self.framing, self.broken) = (Framing::Unsaid, true);
             }
         }
@@ -291,7 +296,7 @@ impl Draft {
 }
 
 /// The path with its parameters filled in, and at times a query.
-fn target(endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mut Rng) -> String {
+fn target(endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mut StdRng) -> String {
     let mut target = String::new();
     let mut before = "";
     for part in endpoint.path.split('/').filter(|part| !part.is_empty()) {
@@ -306,18 +311,18 @@ fn target(endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mut Rng) -> S
     }
     for name in &endpoint.query {
         let value = match name.as_str() {
-            "limit" if dice.bool() => dice.u8(1..=100).to_string(),
-            "below" if dice.bool() => dice.u8(..).to_string(),
-            "status" if dice.bool() => (*dice.choice(&["paid", "shipped", "expired"]).unwrap()).to_owned(),
-            "sort" if dice.bool() => {
-                (*dice.choice(&["newest", "popular", "price_asc", "price_desc", "name"]).unwrap()).to_owned()
+            "limit" if dice.random_bool(0.5) => dice.random_range(1..=100u8).to_string(),
+            "below" if dice.random_bool(0.5) => dice.random::<u8>().to_string(),
+            "status" if dice.random_bool(0.5) => (*["paid", "shipped", "expired"].choose(dice).unwrap()).to_owned(),
+            "sort" if dice.random_bool(0.5) => {
+                (*["newest", "popular", "price_asc", "price_desc", "name"].choose(dice).unwrap()).to_owned()
             }
-            "status" if dice.bool() => {
-                (*dice.choice(&["paid", "payment_failed", "expired", "cancelled", "delivered"]).unwrap()).to_owned()
+            "status" if dice.random_bool(0.5) => {
+                (*["paid", "payment_failed", "expired", "cancelled", "delivered"].choose(dice).unwrap()).to_owned()
             }
             "sku" => larder.sku(dice),
-            name if dice.u8(..4) == 0 => match FILTERS.iter().find(|(known, _)| *known == name) {
-                Some((_, values)) => (*dice.choice(*values).unwrap()).to_owned(),
+            name if dice.random_range(0..4) == 0 => match FILTERS.iter().find(|(known, _)| *known == name) {
+                Some((_, values)) => (*(*values).choose(dice).unwrap()).to_owned(),
                 None => continue,
             },
             _ => continue,
@@ -340,38 +345,38 @@ const FILTERS: [(&str, &[&str]); 8] = [
 ];
 
 /// What a field of this name usually says.
-fn valid(name: &str, endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mut Rng) -> Json {
+fn valid(name: &str, endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mut StdRng) -> Json {
     let registers = endpoint.path.ends_with("/register");
     match name {
-        "email" if registers => Json::text(&format!("r{}@example.test", dice.u64(..))),
-        "email" => Json::text(&format!("user{:05}@example.test", dice.u8(1..=50))),
-        "password" if !registers && dice.u8(..10) == 0 => Json::text("a wrong one, for once"),
+        "email" if registers => Json::text(&format!("r{}@example.test", dice.random::<u64>())),
+        "email" => Json::text(&format!("user{:05}@example.test", dice.random_range(1..=50u8))),
+        "password" if !registers && dice.random_range(0..10) == 0 => Json::text("a wrong one, for once"),
         "current" | "new" => Json::text(PASSWORD),
         name if name.contains("password") => Json::text(PASSWORD),
         "refresh_token" => Json::text(&larder.refresh_token(dice)),
         "cart_id" => Json::text(cart),
         "cart_version" => Json::plain(&larder.shown(cart).0.to_string()),
         "expected_total" => Json::plain(&larder.shown(cart).1.to_string()),
-        "payment_token" => Json::text(dice.choice(&["tok_ok", "tok_ok", "tok_decline", "tok_lost"]).unwrap()),
-        "quantity" => Json::plain(&dice.u8(..10).to_string()),
+        "payment_token" => Json::text(["tok_ok", "tok_ok", "tok_decline", "tok_lost"].choose(dice).unwrap()),
+        "quantity" => Json::plain(&dice.random_range(0..10u8).to_string()),
         "restock" => Json::plain("true"),
-        "delta" => Json::plain(dice.choice(&["1", "5", "-1"]).unwrap()),
+        "delta" => Json::plain(["1", "5", "-1"].choose(dice).unwrap()),
         "amount" => Json::object([("amount", Json::plain("100")), ("currency", Json::text("EUR"))]),
         "address" => address(),
         "items" => {
-            let quantity = Json::plain(&dice.u8(..3).to_string());
+            let quantity = Json::plain(&dice.random_range(0..3u8).to_string());
             Json::Array(vec![Json::object([("sku", Json::text(&larder.sku(dice))), ("quantity", quantity)])])
         }
         "country" => Json::text("DE"),
-        "slug" => Json::text(&format!("slug-{}", dice.u32(..))),
+        "slug" => Json::text(&format!("slug-{}", dice.random::<u32>())),
         "category" | "parent" => Json::text("kettles"),
-        "status" if endpoint.is_for_admins() => Json::text(dice.choice(&["active", "draft"]).unwrap()),
+        "status" if endpoint.is_for_admins() => Json::text(["active", "draft"].choose(dice).unwrap()),
         "skus" => {
-            let sku = Json::text(&format!("NEW-{}", dice.u32(..)));
+            let sku = Json::text(&format!("NEW-{}", dice.random::<u32>()));
             Json::Array(vec![Json::object([("sku", sku), ("price", price(dice))])])
         }
         "price" => price(dice),
-        "position" => Json::plain(&dice.u8(..).to_string()),
+        "position" => Json::plain(&dice.random::<u8>().to_string()),
         "active" => Json::plain("true"),
         "max" => Json::plain("40"),
         "flush_idle" => Json::plain("false"),
@@ -381,8 +386,8 @@ fn valid(name: &str, endpoint: &Endpoint, cart: &str, larder: &Larder, dice: &mu
     }
 }
 
-fn price(dice: &mut Rng) -> Json {
-    Json::object([("amount", Json::plain(&dice.u16(..).to_string())), ("currency", Json::text("EUR"))])
+fn price(dice: &mut StdRng) -> Json {
+    Json::object([("amount", Json::plain(&dice.random::<u16>().to_string())), ("currency", Json::text("EUR"))])
 }
 
 fn address() -> Json {

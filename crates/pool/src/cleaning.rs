@@ -143,7 +143,7 @@ async fn end(shared: &Shared, backend: Backend) {
     let ended = timeout(shared.config.cleanup_timeout, shared.control.end(backend)).await;
     if ended != Ok(true) {
         // Nobody can be told, so the server has to notice by itself.
-        tokio::time::sleep(shared.config.check_interval()).await;
+        tokio::time::sleep(shared.config.check_interval).await;
     }
 }
 

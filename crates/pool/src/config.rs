@@ -4,7 +4,10 @@ use forebay_pool_core::{Class, Rules};
 
 use crate::{Bouncer, TxOptions};
 
+mod settings;
 mod text;
+
+pub(crate) use settings::Settings;
 
 /// Every knob of the pool, with its unit in its type.
 ///
@@ -116,50 +119,18 @@ impl Config {
             }
         }
         for key in [STATEMENT_TIMEOUT_KEY, CHECK_INTERVAL_KEY] {
-            if self.setting(key).is_some_and(|value| postgres_time(value).is_none()) {
-                let value = self.setting(key).unwrap_or_default();
+            if let Some(value) = last(&self.session, key).filter(|value| postgres_time(value).is_none()) {
                 faults.push(format!("session {key} is {value:?}, and must be a time such as 5000 or 5s"));
             }
         }
         faults
     }
+}
 
-    pub(crate) fn transaction_of(&self, class: Class) -> Option<&TxOptions> {
-        self.transactions.iter().find(|(of, _)| *of == class).map(|(_, options)| options)
-    }
-
-    /// Whether there may be a control connection.
-    pub(crate) const fn wants_control(&self) -> bool {
-        self.control && !self.bouncer.shares_sessions()
-    }
-
-    /// The last one counts, as the server sees it.
-    fn setting(&self, key: &str) -> Option<&str> {
-        let found = self.session.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key));
-        found.map(|(_, value)| value.as_str())
-    }
-
-    /// How long the server may work on one statement, as far as it is told so here.
-    pub(crate) fn statement_limit(&self) -> Option<Duration> {
-        self.setting(STATEMENT_TIMEOUT_KEY).and_then(postgres_time).filter(|limit| !limit.is_zero())
-    }
-
-    /// How long the server may work for a client that is gone.
-    pub(crate) fn check_interval(&self) -> Duration {
-        self.setting(CHECK_INTERVAL_KEY).and_then(postgres_time).unwrap_or(CHECK_INTERVAL)
-    }
-
-    /// The settings of a session that not every startup packet holds: those that follow from the rules in force, and all of
-    /// them where it may hold none.
-    pub(crate) fn settings(&self, rules: &Rules) -> Vec<(String, String)> {
-        const BELT: &str = "idle_in_transaction_session_timeout";
-        let mut settings = if self.bouncer == Bouncer::None { Vec::new() } else { self.session.clone() };
-        if self.setting(BELT).is_none() {
-            let bound = rules.revoke_after.map_or(0, |bound| bound.as_millis() + 1_000);
-            settings.push((BELT.to_owned(), bound.to_string()));
-        }
-        settings
-    }
+/// What a session is told under this name. The last one counts, as the server sees it.
+fn last<'a>(session: &'a [(String, String)], key: &str) -> Option<&'a str> {
+    let found = session.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key));
+    found.map(|(_, value)| value.as_str())
 }
 
 /// A time as Postgres reads it: a number, of milliseconds where no unit is named.
@@ -196,7 +167,7 @@ impl std::error::Error for InvalidConfig {}
 
 #[cfg(test)]
 mod tests {
-    use super::{Config, Duration, postgres_time};
+    use super::{Config, Duration, Settings, postgres_time};
 
     #[test]
     fn times_are_read_as_the_server_reads_them() {
@@ -217,6 +188,6 @@ mod tests {
         let fault = "session statement_timeout is \"soon\", and must be a time such as 5000 or 5s";
         assert_eq!(config.faults(), [fault]);
         config.session.push(("statement_timeout".to_owned(), "0".to_owned()));
-        assert_eq!((config.faults().len(), config.statement_limit()), (0, None));
+        assert_eq!((config.faults().len(), Settings::of(config).0.statement_limit), (0, None));
     }
 }

@@ -17,6 +17,7 @@ use crate::bouncer::set_config;
 use crate::builder::Builder;
 use crate::catalog::Catalog;
 use crate::cleaning::control_places;
+use crate::config::Settings;
 use crate::connect::{Dialer, Session};
 use crate::control::Control;
 use crate::detached::Tenants;
@@ -31,7 +32,7 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::threshold::Threshold;
 use crate::waits::Counts;
 use crate::{
-    AcquireError, Admission, Bouncer, Config, Holder, InvalidConfig, Lease, Observer, PoolError, RetryBudget, SiteUse,
+    AcquireError, Admission, Config, Holder, InvalidConfig, Lease, Observer, PoolError, RetryBudget, SiteUse,
     StatementUse, Tx, TxOptions, Waits,
 };
 
@@ -56,7 +57,7 @@ pub struct Pool {
 
 /// What all clones, leases and tasks of one pool share.
 pub(crate) struct Shared {
-    pub(crate) config: Config,
+    pub(crate) config: Settings,
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) observer: Box<dyn Observer>,
     pub(crate) control: Control,
@@ -124,7 +125,7 @@ impl Shared {
 
     /// The settings of the next session that are not in every startup packet.
     pub(crate) fn settings(&self) -> Vec<(String, String)> {
-        self.config.settings(&self.lock().rules)
+        self.config.session(&self.lock().rules)
     }
 
     /// Refuses what nobody can do in a session that serves others too.
@@ -252,16 +253,17 @@ impl Pool {
         if !faults.is_empty() {
             return Err(InvalidConfig { faults });
         }
+        let (config, rules) = Settings::of(config);
         let mut options = options.application_name(&config.name);
-        if config.bouncer == Bouncer::None {
-            options = options.options(config.session.clone());
+        if let Some(settings) = config.startup() {
+            options = options.options(settings.iter().map(|(name, value)| (name, value)));
         }
-        let turns = Semaphore::new(config.rules.openings_at_once as usize);
+        let turns = Semaphore::new(rules.openings_at_once as usize);
         let dialer = Arc::new(Dialer::new(options, connector, addresses, config.bouncer, turns));
         let now = now();
-        let control_places = control_places(config.wants_control(), config.rules.ceiling);
+        let control_places = control_places(config.wants_control, rules.ceiling);
         let control = Control::new(Arc::clone(&dialer), &config.name, control_places > 0);
-        let state = State::new(now, &config, control_places, sizer);
+        let state = State::new(now, rules, config.statement_limit, control_places, sizer);
         let shared = Arc::new(Shared {
             config,
             dialer,
@@ -384,7 +386,7 @@ impl Pool {
     /// What is wrong with them; nothing has changed then.
     pub fn resize(&self, resize: Resize) -> Result<(), InvalidConfig> {
         let now = now();
-        let wanted = self.shared.config.wants_control();
+        let wanted = self.shared.config.wants_control;
         let places = self.shared.with(now, |state| state.resize(now, resize, wanted));
         self.shared.control.allow(places.map_err(|faults| InvalidConfig { faults })? > 0);
         Ok(())
@@ -408,7 +410,7 @@ impl Pool {
         let wide = rules.openings_at_once;
         let (places, before) = self.shared.with(now, |state| {
             let before = state.rules.openings_at_once;
-            (state.set_rules(now, rules, config.wants_control()), before)
+            (state.set_rules(now, rules, config.wants_control), before)
         });
         control.allow(places.map_err(|faults| InvalidConfig { faults })? > 0);
         let dialer = Arc::clone(dialer);

@@ -136,7 +136,7 @@ impl Pool {
         if timeout(limit, self.wind_up(limit)).await.is_err() {
             late = self.end_leases();
             let config = &self.shared().config;
-            let cleaning = config.cleanup_timeout + config.close_timeout + config.check_interval();
+            let cleaning = config.cleanup_timeout + config.close_timeout + config.check_interval;
             let _still_open = timeout(cleaning, self.wind_up(Duration::ZERO)).await;
         }
         self.drained(begun, late)

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use forebay_pool_core::{Class, Ledger, Refusal, Resize, Rules, Sizer, SlotId, Snapshot, WaiterId};
 use tokio::task;
 
+use crate::Holder;
 use crate::acquire::{Caller, Place};
 use crate::cleaning::{Closing, control_places};
 use crate::connect::Session;
@@ -21,7 +22,6 @@ use crate::loan::{Borrower, Loan, Taken};
 use crate::sites::Sites;
 use crate::standstill::Standstills;
 use crate::threshold::Classes;
-use crate::{Config, Holder};
 
 /// Everything that changes, under one lock: never held across an await, nor while a connection is closed.
 #[derive(Debug)]
@@ -85,9 +85,15 @@ impl State {
     pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
     /// Of a pool in which nothing has happened yet.
-    pub(crate) fn new(now: Instant, config: &Config, control_places: u32, sizer: Box<dyn Sizer>) -> Self {
+    pub(crate) fn new(
+        now: Instant,
+        rules: Rules,
+        statement_limit: Option<Duration>,
+        control_places: u32,
+        sizer: Box<dyn Sizer>,
+    ) -> Self {
         Self {
-            ledger: Ledger::new(ledger_rules(&config.rules, control_places), sizer, now),
+            ledger: Ledger::new(ledger_rules(&rules, control_places), sizer, now),
             seats: Vec::new(),
             waiters: Vec::new(),
             tasks: Vec::new(),
@@ -102,9 +108,9 @@ impl State {
             homes: Homes::default(),
             unhoused: Vec::new(),
             jobs: 0,
-            statement_limit: config.statement_limit(),
+            statement_limit,
             control_places,
-            rules: config.rules.clone(),
+            rules,
             ends_leases: false,
             outside: 0,
             nested_at: HashSet::new(),

@@ -177,6 +177,7 @@ mod tests {
     use proptest::{prop_assert, prop_assert_eq, proptest};
 
     use super::{Bouncer, Config, Duration, Mode, ServerRole};
+    use crate::config::{Settings, last};
 
     fn faults(text: &str) -> Vec<String> {
         Config::named("x").with_settings(text).map_or_else(|error| error.faults, |_| Vec::new())
@@ -219,8 +220,8 @@ mod tests {
         assert_eq!((config.role, config.control), (ServerRole::Any, false));
         assert_eq!((config.trusted_functions.join(" "), config.reset_always), ("app_* total".to_owned(), true));
         assert_eq!(config.bouncer, Bouncer::Transaction);
-        assert_eq!(config.statement_limit(), Some(Duration::from_secs(60)));
-        assert_eq!(config.setting("search_path"), Some("shop, public"));
+        assert_eq!(last(&config.session, "search_path"), Some("shop, public"));
+        assert_eq!(Settings::of(config).0.statement_limit, Some(Duration::from_secs(60)));
     }
 
     #[test]

@@ -46,10 +46,11 @@ impl Config {
         }
     }
 
-    /// The ledger's rules for a pool of `size`: its connections are permits, all there from the start, and none is ever
-    /// reaped, checked or taken back.
-    pub(super) fn rules(&self, size: u32) -> Result<Rules, Vec<String>> {
-        let permits = self.permits.unwrap_or(size);
+    /// Its parts, none of them left out: the name, the longest wait, and the ledger's rules for a pool of `size`. Its connections
+    /// are permits, all there from the start, and none is ever reaped, checked or taken back.
+    pub(super) fn parts(self, size: u32) -> Result<(String, Duration, Rules), Vec<String>> {
+        let Self { name, permits, queue_capacity, mode, burst_wait, acquire_timeout, suspect_after } = self;
+        let permits = permits.unwrap_or(size);
         let mut faults = Vec::new();
         if permits > size {
             faults.push(format!("permits is {permits}, and the pool's max_connections only {size}"));
@@ -59,28 +60,28 @@ impl Config {
                 "there would be {permits} permits, and must be at least 2: one, and one for critical work"
             ));
         }
-        if self.acquire_timeout > Rules::LONGEST {
-            faults.push(format!("acquire_timeout is {:?}, and must be a year at most", self.acquire_timeout));
+        if acquire_timeout > Rules::LONGEST {
+            faults.push(format!("acquire_timeout is {acquire_timeout:?}, and must be a year at most"));
         }
         let rules = Rules {
             min_idle: permits,
             initial_limit: limit(permits),
             ceiling: permits,
-            queue_capacity: self.queue_capacity,
-            mode: self.mode,
-            burst_wait: self.burst_wait,
+            queue_capacity,
+            mode,
+            burst_wait,
             openings_at_once: permits.max(1),
             idle_timeout: Rules::LONGEST,
             lifetime: None,
             check_after_idle: Rules::LONGEST,
-            suspect_after: self.suspect_after,
+            suspect_after,
             revoke_after: None,
             ..Rules::default()
         };
         if faults.is_empty() {
             faults = rules.faults();
         }
-        if faults.is_empty() { Ok(rules) } else { Err(faults) }
+        if faults.is_empty() { Ok((name, acquire_timeout, rules)) } else { Err(faults) }
     }
 }
 

@@ -14,7 +14,6 @@ use sqlx::PgPool;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
-use super::Config;
 use super::permit::{Permit, Ticket};
 use crate::error::Details;
 use crate::pool::now;
@@ -24,7 +23,8 @@ use crate::{Holder, Observer};
 /// What all clones, permits and tasks of one overlay share.
 pub(super) struct Desk {
     pub(super) pool: PgPool,
-    pub(super) config: Config,
+    pub(super) name: String,
+    pub(super) acquire_timeout: Duration,
     pub(super) observer: Box<dyn Observer>,
     runtime: Handle,
     /// Whether somebody sleeps until the ledger has something to do.
@@ -106,7 +106,13 @@ pub(super) enum Asked {
 }
 
 impl Desk {
-    pub(super) fn open(pool: PgPool, config: Config, rules: Rules, observer: Box<dyn Observer>) -> Arc<Self> {
+    pub(super) fn open(
+        pool: PgPool,
+        name: String,
+        acquire_timeout: Duration,
+        rules: Rules,
+        observer: Box<dyn Observer>,
+    ) -> Arc<Self> {
         let now = now();
         let state = State {
             ledger: Ledger::new(rules, Box::new(Fixed), now),
@@ -118,7 +124,8 @@ impl Desk {
         };
         let runtime = Handle::current();
         let (watched, alarm) = (AtomicBool::new(false), Arc::default());
-        let desk = Arc::new(Self { pool, config, observer, runtime, watched, alarm, state: Mutex::new(state) });
+        let desk =
+            Arc::new(Self { pool, name, acquire_timeout, observer, runtime, watched, alarm, state: Mutex::new(state) });
         desk.have_watched();
         desk.with(now, |state| state.ledger.handle_timeout(now));
         desk
@@ -232,7 +239,7 @@ impl Desk {
     fn log(&self, event: &Event, holder: Option<&Holder>) {
         if let (Event::Suspected { held_idle, .. }, Some(holder)) = (event, holder) {
             tracing::warn!(
-                pool = self.config.name.as_str(),
+                pool = self.name.as_str(),
                 site = %holder.site,
                 held_ms = holder.held.as_millis(),
                 unused_ms = held_idle.as_millis(),

@@ -39,8 +39,9 @@ impl Watched {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn observed(pool: PgPool, config: Config, observer: Box<dyn Observer>) -> Result<Self, InvalidConfig> {
-        let rules = config.rules(pool.options().get_max_connections()).map_err(|faults| InvalidConfig { faults })?;
-        Ok(Self { desk: Desk::open(pool, config, rules, observer) })
+        let parts = config.parts(pool.options().get_max_connections());
+        let (name, acquire_timeout, rules) = parts.map_err(|faults| InvalidConfig { faults })?;
+        Ok(Self { desk: Desk::open(pool, name, acquire_timeout, rules, observer) })
     }
 
     /// Waits for a permit, then for sqlx, together no longer than the admission's deadline or the configured limit.
@@ -79,7 +80,7 @@ impl Watched {
     pub fn admit(&self, admission: &Admission) -> Result<(), AcquireError> {
         let now = now();
         let outcome = self.desk.with(now, |state| {
-            let ask = admission.ask(now + self.desk.config.acquire_timeout);
+            let ask = admission.ask(now + self.desk.acquire_timeout);
             let refused = state.ledger.admit(now, ask).err();
             refused.map(|refusal| AcquireError::of(refusal, admission, || state.details(now)))
         });
@@ -121,7 +122,7 @@ impl Watched {
 
 impl fmt::Debug for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, snapshot) = (&self.desk.config.name, self.snapshot());
+        let (name, snapshot) = (&self.desk.name, self.snapshot());
         f.debug_struct("Watched").field("name", name).field("snapshot", &snapshot).finish_non_exhaustive()
     }
 }
@@ -132,7 +133,7 @@ async fn check_out(
     site: &'static Location<'static>,
     since: Instant,
 ) -> Result<Checkout, AcquireError> {
-    let latest = since + desk.config.acquire_timeout;
+    let latest = since + desk.acquire_timeout;
     let refused = |refusal| AcquireError::of(refusal, admission, || desk.lock().details(now()));
     let permit = match desk.ask(since, admission.ask(latest), admission.class(), site) {
         Asked::Permitted(permit) => permit,

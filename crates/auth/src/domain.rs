@@ -12,5 +12,6 @@ pub(crate) use address::{MOST_ADDRESSES, SavedAddress};
 pub(crate) use forebay_platform::email::EmailAddress;
 pub(crate) use password::{is_guessable, is_possible, prepared};
 pub(crate) use session::{
-    Kept, Login, REFRESH_LIFE, RefreshToken, Session, SessionView, Spent, TokenHash, Tokens, Verdict, hash_of, judge,
+    KnownToken, Login, REFRESH_LIFE, RefreshToken, Session, SessionView, Spent, TokenHash, Tokens, Verdict, hash_of,
+    judge,
 };

@@ -28,10 +28,10 @@ const LONGEST_KEY: usize = 512;
 
 /// The pages, by path and query. A clone is the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pages(Arc<Mutex<Kept>>);
+pub(crate) struct Pages(Arc<Mutex<Stored>>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Stored {
     pages: HashMap<String, Page>,
     /// Of all bodies.
     bytes: usize,
@@ -84,12 +84,12 @@ impl Pages {
         self.lock().find(key, now)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, Stored> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl Stored {
     fn keep(&mut self, key: String, page: Page) {
         self.forget(&key);
         self.bytes += page.body.len();
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_page_is_found_for_five_minutes() {
-        let (mut kept, begin) = (Kept::default(), now());
+        let (mut kept, begin) = (Stored::default(), now());
         kept.keep("/a".into(), page(begin, 1));
         assert_eq!(kept.find("/a", begin + OLDEST).unwrap().1, OLDEST);
         assert!(kept.find("/a", begin + OLDEST + Duration::from_millis(1)).is_none());
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn however_many_pages_come_the_oldest_make_way_and_both_bounds_hold() {
-        let (mut kept, begin) = (Kept::default(), now());
+        let (mut kept, begin) = (Stored::default(), now());
         for number in 0..2_000_u64 {
             let size = if number < 1_000 { 1 } else { LARGEST };
             kept.keep(format!("/{}", number % 1_500), page(begin + Duration::from_millis(number), size));

@@ -59,12 +59,12 @@ pub struct Level {
 pub struct Unheard(pub String);
 
 /// What [`Stock::changes`] answers with.
-pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Changes, Unheard>> + Send + 'a>>;
+pub type ChangesFuture<'a> = Pin<Box<dyn Future<Output = Result<Changes, Unheard>> + Send + 'a>>;
 
 /// Who owns the stock, and tells what changes.
 pub trait Stock: Debug + Send + Sync + 'static {
     /// The part behind `cursor`; without one, the first part of everything. Every change is told at least once.
-    fn changes<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a>;
+    fn changes<'a>(&'a self, cursor: Option<&'a str>) -> ChangesFuture<'a>;
 }
 
 /// An owner elsewhere, who is asked over HTTP.
@@ -94,7 +94,7 @@ impl RemoteStock {
 }
 
 impl Stock for RemoteStock {
-    fn changes<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a> {
+    fn changes<'a>(&'a self, cursor: Option<&'a str>) -> ChangesFuture<'a> {
         Box::pin(self.ask(cursor))
     }
 }

@@ -79,7 +79,7 @@ pub enum NoAnswer {
 
 /// An answer that arrived, or did not.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Exchange {
     /// How it counts.
     pub reply: Reply,
     /// Its body; empty without an answer.
@@ -114,11 +114,11 @@ impl Caller {
     /// Sends `ask` once and waits for its answer, at most [`ATTEMPT_TIMEOUT`].
     ///
     /// If the future is dropped, the connection is closed, as a browser does.
-    pub async fn attempt(&self, ask: &Ask) -> Answer {
+    pub async fn attempt(&self, ask: &Ask) -> Exchange {
         match self.ask(ask).await {
-            Ok(Response { status, body, .. }) => Answer { reply: reply(status, &body), body },
-            Err(NoAnswer::Unreachable(_) | NoAnswer::Broken) => Answer { reply: Reply::Lost, body: Bytes::new() },
-            Err(NoAnswer::TimedOut) => Answer { reply: Reply::TimedOut, body: Bytes::new() },
+            Ok(Response { status, body, .. }) => Exchange { reply: reply(status, &body), body },
+            Err(NoAnswer::Unreachable(_) | NoAnswer::Broken) => Exchange { reply: Reply::Lost, body: Bytes::new() },
+            Err(NoAnswer::TimedOut) => Exchange { reply: Reply::TimedOut, body: Bytes::new() },
         }
     }
 

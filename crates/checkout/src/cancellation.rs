@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::payments::{Charge, Outcome};
 use crate::refunds::{self, Refund, RefundError};
 use crate::settlement::{free, leave, write_down};
-use crate::store::keys::{self, Claim};
+use crate::store::keys::{self, KeyedRequest};
 use crate::{State, store};
 
 /// So often an order may move on between a look at it and the attempt to cancel it. Each time somebody else has gone on with
@@ -34,7 +34,7 @@ const REASON: &str = "The buyer has cancelled the order.";
 pub(crate) struct Cancellation {
     pub(crate) caller: Caller,
     pub(crate) order_id: Uuid,
-    pub(crate) claim: Claim,
+    pub(crate) claim: KeyedRequest,
 }
 
 /// Dropped at any point, the order is cancelled or as it was; or voided at most, which the sweeper settles.

@@ -10,7 +10,7 @@ use crate::domain::{Move, Order};
 use crate::error::Error;
 use crate::payments::Pass;
 use crate::settlement::write_down;
-use crate::store::keys::{Claim, Kept};
+use crate::store::keys::{KeyedRequest, UsedKey};
 use crate::{State, store};
 
 /// A claim or an attempt this old, still without an answer, was abandoned: its process died, or its client left. The next
@@ -26,10 +26,10 @@ pub(crate) enum Begun {
 }
 
 /// The key was used before: the same answer again, or a refusal, or going on with what was abandoned.
-pub(crate) async fn resume(conn: &mut Conn<'_>, claim: &Claim) -> Result<Begun, Error> {
+pub(crate) async fn resume(conn: &mut Conn<'_>, claim: &KeyedRequest) -> Result<Begun, Error> {
     match store::keys::find(conn, claim).await? {
-        Some(Kept { answer: Some(answer), .. }) => Ok(Begun::Answered(answer.replayed())),
-        Some(Kept { order_id: Some(order_id), .. })
+        Some(UsedKey { answer: Some(answer), .. }) => Ok(Begun::Answered(answer.replayed())),
+        Some(UsedKey { order_id: Some(order_id), .. })
             if store::keys::take_over(conn, claim, claim.now - ABANDONED_AFTER).await? =>
         {
             let order = store::orders::by_id(conn, order_id).await?;
@@ -44,7 +44,7 @@ pub(crate) async fn resume(conn: &mut Conn<'_>, claim: &Claim) -> Result<Begun, 
 pub(crate) async fn answered_before(
     state: &State,
     admission: &Admission,
-    claim: &Claim,
+    claim: &KeyedRequest,
 ) -> Result<Option<Answer>, Error> {
     let mut lease = state.db.acquire(admission).await?;
     store::keys::replay(&mut lease.conn(), claim).await
@@ -57,7 +57,7 @@ pub(crate) async fn collect(
     state: &State,
     admission: &Admission,
     pass: Pass,
-    claim: &Claim,
+    claim: &KeyedRequest,
     order: &Order,
     payment_token: &str,
 ) -> Answer {

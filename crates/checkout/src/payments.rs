@@ -51,12 +51,12 @@ impl Payments {
         Self { provider, patience: PATIENCE, breaker: Arc::default(), secrets: None }
     }
 
-    /// A [`Simulator`] that keeps its ledger in `payment_simulator` of the database that `ledger` leads to, takes `latency`
+    /// A [`Simulator`] that keeps its book in `payment_simulator` of the database that `book` leads to, takes `latency`
     /// for each charge and declines `decline_percent` of them. Connects when it is first asked.
     #[must_use]
-    pub fn simulated(ledger: PgConnectOptions, latency: Duration, decline_percent: u8) -> Self {
+    pub fn simulated(book: PgConnectOptions, latency: Duration, decline_percent: u8) -> Self {
         let knobs = Knobs { latency, decline_percent, ..Knobs::default() };
-        Self::new(Arc::new(Simulator::new(ledger, knobs)))
+        Self::new(Arc::new(Simulator::new(book, knobs)))
     }
 
     /// Waits this long for each answer, instead of 3 s. Past it the outcome is unknown, not negative.

@@ -12,7 +12,7 @@ use crate::caller::Caller;
 use crate::collect::{Begun, answered_before, collect, resume};
 use crate::domain::{Order, PlaceOrder};
 use crate::error::Error;
-use crate::store::keys::Claim;
+use crate::store::keys::KeyedRequest;
 use crate::takeover::GivenUp;
 use crate::{State, store, takeover};
 
@@ -20,7 +20,7 @@ use crate::{State, store, takeover};
 #[derive(Debug)]
 pub(crate) struct Placement {
     pub(crate) caller: Caller,
-    pub(crate) claim: Claim,
+    pub(crate) claim: KeyedRequest,
     /// The id that the order will have.
     pub(crate) order_id: Uuid,
     pub(crate) request: PlaceOrder,
@@ -29,7 +29,8 @@ pub(crate) struct Placement {
 impl Placement {
     pub(crate) fn new(caller: Caller, key: &IdempotencyKey, request: PlaceOrder) -> Self {
         let order_id = Uuid::now_v7();
-        let claim = Claim::new(caller.key_owner(), key, "order.place", ("POST /v1/orders", &request), instant::now());
+        let claim =
+            KeyedRequest::new(caller.key_owner(), key, "order.place", ("POST /v1/orders", &request), instant::now());
         Self { caller, claim: claim.settled_by(order_id), order_id, request }
     }
 }

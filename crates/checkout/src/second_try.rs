@@ -14,7 +14,7 @@ use crate::collect::{ABANDONED_AFTER, Begun, answered_before, collect, resume};
 use crate::domain::{Move, Order, PayAgain, Status};
 use crate::error::Error;
 use crate::settlement::write_down;
-use crate::store::keys::Claim;
+use crate::store::keys::KeyedRequest;
 use crate::{State, store};
 
 /// A request to pay again, checked, with who sends it.
@@ -22,7 +22,7 @@ use crate::{State, store};
 pub(crate) struct SecondTry {
     pub(crate) caller: Caller,
     pub(crate) order_id: Uuid,
-    pub(crate) claim: Claim,
+    pub(crate) claim: KeyedRequest,
     pub(crate) request: PayAgain,
 }
 

@@ -47,13 +47,13 @@ impl Precedence {
 /// The precedence that the generator's group has as long as this lives. A run that is killed leaves it to its session, where
 /// that is not its own.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub(crate) struct PriorityGuard {
     /// What the group had before, where it was given more.
     before: Option<i32>,
     group: bool,
 }
 
-impl Claim {
+impl PriorityGuard {
     /// Puts this process's group first, where groups share the processors: each of the server's processes has one of its own.
     pub(crate) fn stake() -> Self {
         if !shared_by_groups() {
@@ -84,7 +84,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for PriorityGuard {
     fn drop(&mut self) {
         if let Some(nice) = self.before {
             _ = fs::write(AUTOGROUP, nice.to_string());

@@ -10,7 +10,7 @@ use rand::seq::SliceRandom as _;
 
 use crate::book::{Book, Measured, Report};
 use crate::machine::Machine;
-use crate::precedence::Claim;
+use crate::precedence::PriorityGuard;
 use crate::stage::Stage;
 use crate::{BenchError, Plan, Row, rows, targets};
 
@@ -19,7 +19,7 @@ use crate::{BenchError, Plan, Row, rows, targets};
 /// # Errors
 /// There is no server, or it refuses what every turn needs. A turn that fails is no error: it is void.
 pub async fn run(plan: &Plan, progress: impl Fn(&str) + Send + Sync) -> Result<Report, BenchError> {
-    let claim = Claim::stake();
+    let claim = PriorityGuard::stake();
     let stage = Stage::start(&progress).await?;
     let machine = Machine::here(stage.version().await?, claim.over(stage.postmaster()));
     let dice = StdRng::seed_from_u64(plan.seed);

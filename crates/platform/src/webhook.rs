@@ -16,7 +16,7 @@ use time::{Duration, OffsetDateTime};
 
 mod sender;
 
-pub use sender::{Answer, Sender};
+pub use sender::{ReceiverAnswer, Sender};
 
 /// The header of an event's id, by which a receiver knows what it has already.
 pub const ID: HeaderName = HeaderName::from_static("webhook-id");

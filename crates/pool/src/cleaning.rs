@@ -6,7 +6,7 @@ use forebay_pool_core::Health;
 use sqlx::{Connection, Row};
 
 use crate::connect::{Backend, Session};
-use crate::job::Ticket;
+use crate::job::JobId;
 use crate::loan::{Answer, Soiled, Taken, command, drain, in_step};
 use crate::pool::{Shared, now};
 use crate::standstill::timeout;
@@ -35,7 +35,7 @@ impl Closing {
 }
 
 /// Makes it usable again, or ends it.
-pub(crate) async fn clean(shared: Arc<Shared>, ticket: Ticket, taken: Taken) {
+pub(crate) async fn clean(shared: Arc<Shared>, id: JobId, taken: Taken) {
     let (session, health) = match taken {
         Taken::Session(soiled) => purify(&shared, soiled).await,
         Taken::Backend(backend) => {
@@ -45,11 +45,11 @@ pub(crate) async fn clean(shared: Arc<Shared>, ticket: Ticket, taken: Taken) {
     };
     let now = now();
     let unwanted = shared.with(now, |state| {
-        if state.done(ticket).is_none() {
+        if state.done(id).is_none() {
             return session;
         }
-        *state.seat(ticket.slot) = session.map_or(Seat::Away, Seat::Resting);
-        state.ledger.cleaned(now, ticket.slot, health);
+        *state.seat(id.slot) = session.map_or(Seat::Away, Seat::Resting);
+        state.ledger.cleaned(now, id.slot, health);
         None
     });
     drop(unwanted);
@@ -153,7 +153,7 @@ pub(crate) async fn close_politely(shared: &Shared, session: Session) {
 }
 
 /// Closes it and gives the place free.
-pub(crate) async fn close(shared: Arc<Shared>, ticket: Ticket, closing: Closing) {
+pub(crate) async fn close(shared: Arc<Shared>, id: JobId, closing: Closing) {
     match closing {
         Closing::Politely(session) => close_politely(&shared, session).await,
         Closing::Backend(backend) => end(&shared, backend).await,
@@ -161,8 +161,8 @@ pub(crate) async fn close(shared: Arc<Shared>, ticket: Ticket, closing: Closing)
     }
     let now = now();
     shared.with(now, |state| {
-        if state.done(ticket).is_some() {
-            state.ledger.closed(now, ticket.slot);
+        if state.done(id).is_some() {
+            state.ledger.closed(now, id.slot);
         }
     });
 }

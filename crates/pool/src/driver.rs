@@ -16,7 +16,7 @@ use crate::addresses::no_answer;
 use crate::cleaning::{self, Closing};
 use crate::connect::Session;
 use crate::fingerprint::{self, Fingerprint};
-use crate::job::{Ticket, Work};
+use crate::job::{JobId, Work};
 use crate::loan::Taken;
 use crate::pool::{Shared, now};
 use crate::residue::Residue;
@@ -39,10 +39,10 @@ pub(crate) struct Errands {
 /// What is done in the background.
 #[derive(Debug)]
 pub(crate) enum Task {
-    Open { ticket: Ticket, limit: Duration },
-    Check { ticket: Ticket, session: Session, checkup: Checkup },
-    Clean { ticket: Ticket, taken: Taken },
-    Close { ticket: Ticket, closing: Closing },
+    Open { id: JobId, limit: Duration },
+    Check { id: JobId, session: Session, checkup: Checkup },
+    Clean { id: JobId, taken: Taken },
+    Close { id: JobId, closing: Closing },
     LookAtLocks,
 }
 
@@ -54,33 +54,32 @@ pub(crate) struct Checkup {
 }
 
 impl Task {
-    pub(crate) const fn ticket(&self) -> Option<Ticket> {
+    pub(crate) const fn job(&self) -> Option<JobId> {
         match self {
-            Self::Open { ticket, .. }
-            | Self::Check { ticket, .. }
-            | Self::Clean { ticket, .. }
-            | Self::Close { ticket, .. } => Some(*ticket),
+            Self::Open { id, .. } | Self::Check { id, .. } | Self::Clean { id, .. } | Self::Close { id, .. } => {
+                Some(*id)
+            }
             Self::LookAtLocks => None,
         }
     }
 
     /// Does it. A job whose task dies of a panic is given up; one that goes with its runtime is done by another task.
     pub(crate) async fn run(self, shared: Arc<Shared>) {
-        let ticket = self.ticket();
+        let id = self.job();
         let Err(panic) = AssertUnwindSafe(self.work(Arc::clone(&shared))).catch_unwind().await else { return };
-        if let Some(ticket) = ticket {
+        if let Some(id) = id {
             let now = now();
-            shared.with(now, |state| state.give_up(now, ticket));
+            shared.with(now, |state| state.give_up(now, id));
         }
         resume_unwind(panic);
     }
 
     async fn work(self, shared: Arc<Shared>) {
         match self {
-            Self::Open { ticket, limit } => run_opening(shared, ticket, limit).await,
-            Self::Check { ticket, session, checkup } => run_check(shared, ticket, session, checkup).await,
-            Self::Clean { ticket, taken } => cleaning::clean(shared, ticket, taken).await,
-            Self::Close { ticket, closing } => cleaning::close(shared, ticket, closing).await,
+            Self::Open { id, limit } => run_opening(shared, id, limit).await,
+            Self::Check { id, session, checkup } => run_check(shared, id, session, checkup).await,
+            Self::Clean { id, taken } => cleaning::clean(shared, id, taken).await,
+            Self::Close { id, closing } => cleaning::close(shared, id, closing).await,
             Self::LookAtLocks => look_at_locks_of(shared).await,
         }
     }
@@ -301,11 +300,11 @@ async fn drive(pool: &Weak<Shared>, alarm: &Notify, home: Id) {
     }
 }
 
-async fn run_opening(shared: Arc<Shared>, ticket: Ticket, limit: Duration) {
+async fn run_opening(shared: Arc<Shared>, id: JobId, limit: Duration) {
     let begun = now();
     let era = shared.catalog.era();
     let turn = shared.dialer.turn().await;
-    if !shared.lock().note_turn(ticket, turn) {
+    if !shared.lock().note_turn(id, turn) {
         return;
     }
     let mut dialed = None;
@@ -324,12 +323,12 @@ async fn run_opening(shared: Arc<Shared>, ticket: Ticket, limit: Duration) {
         Ok(mut session) => {
             session.residue = Residue::of(era);
             tracing::debug!(pool = shared.config.name.as_str(), pid = session.backend.pid, "a connection was opened");
-            opened(&shared, ticket, session);
+            opened(&shared, id, session);
         }
         Err(error) => {
             let said = describe(&error).to_string();
             tracing::warn!(pool = shared.config.name.as_str(), error = said, "a connection could not be opened");
-            not_opened(&shared, ticket, failure_of(&error), &said);
+            not_opened(&shared, id, failure_of(&error), &said);
             if let Some(dialed) = dialed {
                 shared.spawn(fingerprint::watch(Arc::downgrade(&shared), dialed));
             }
@@ -337,24 +336,24 @@ async fn run_opening(shared: Arc<Shared>, ticket: Ticket, limit: Duration) {
     }
 }
 
-fn opened(shared: &Arc<Shared>, ticket: Ticket, session: Session) {
+fn opened(shared: &Arc<Shared>, id: JobId, session: Session) {
     let now = now();
     shared.control.warm();
     let unwanted = shared.with(now, |state| {
-        let Some(Work::Open { opening, .. }) = state.done(ticket) else { return Some(session) };
+        let Some(Work::Open { opening, .. }) = state.done(id) else { return Some(session) };
         state.last_open_error = None;
-        state.ledger.locate(ticket.slot, state.homes.number(session.home));
-        *state.seat(ticket.slot) = Seat::Resting(session);
+        state.ledger.locate(id.slot, state.homes.number(session.home));
+        *state.seat(id.slot) = Seat::Resting(session);
         state.ledger.opened(now, opening, rand::random());
         None
     });
     drop(unwanted);
 }
 
-fn not_opened(shared: &Arc<Shared>, ticket: Ticket, failure: OpenFailure, error: &str) {
+fn not_opened(shared: &Arc<Shared>, id: JobId, failure: OpenFailure, error: &str) {
     let now = now();
     shared.with(now, |state| {
-        let Some(Work::Open { opening, .. }) = state.done(ticket) else { return };
+        let Some(Work::Open { opening, .. }) = state.done(id) else { return };
         state.last_open_error = Some(error.into());
         state.ledger.open_failed(now, opening, failure, rand::random());
     });
@@ -377,7 +376,7 @@ async fn look_at_locks_of(shared: Arc<Shared>) {
     }
 }
 
-async fn run_check(shared: Arc<Shared>, ticket: Ticket, mut session: Session, checkup: Checkup) {
+async fn run_check(shared: Arc<Shared>, id: JobId, mut session: Session, checkup: Checkup) {
     let mut silent = Health::OutOfReach;
     let asking = async {
         if !shared.hears(session.home).await {
@@ -394,11 +393,11 @@ async fn run_check(shared: Arc<Shared>, ticket: Ticket, mut session: Session, ch
     let health = answer.map_or(silent, |answer| answer.unwrap_or(Health::Lost));
     let now = now();
     let unwanted = shared.with(now, |state| {
-        if state.done(ticket).is_none() {
+        if state.done(id).is_none() {
             return Some(session);
         }
-        *state.seat(ticket.slot) = Seat::Resting(session);
-        state.ledger.checked(now, ticket.slot, health);
+        *state.seat(id.slot) = Seat::Resting(session);
+        state.ledger.checked(now, id.slot, health);
         None
     });
     drop(unwanted);

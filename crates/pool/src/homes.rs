@@ -275,8 +275,8 @@ impl Shared {
             return;
         };
         for task in &tasks {
-            if let Some(ticket) = task.ticket() {
-                state.note_home(ticket, home.id());
+            if let Some(id) = task.job() {
+                state.note_home(id, home.id());
             }
         }
         drop(state);

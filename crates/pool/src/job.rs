@@ -15,7 +15,7 @@ use crate::state::{Seat, State};
 
 /// Names one job. A task that comes too late finds that its job is another one's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket {
+pub(crate) struct JobId {
     pub(crate) slot: SlotId,
     number: u64,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Ticket {
 /// What is to be done, and who does it.
 #[derive(Debug)]
 pub(crate) struct Job {
-    ticket: Ticket,
+    id: JobId,
     /// The runtime of its task.
     home: Option<Id>,
     work: Work,
@@ -42,48 +42,48 @@ pub(crate) enum Work {
 }
 
 impl State {
-    fn entrust(&mut self, slot: SlotId, work: Work) -> Ticket {
+    fn entrust(&mut self, slot: SlotId, work: Work) -> JobId {
         self.jobs += 1;
-        let ticket = Ticket { slot, number: self.jobs };
-        *self.seat(slot) = Seat::Entrusted(Job { ticket, home: None, work });
-        ticket
+        let id = JobId { slot, number: self.jobs };
+        *self.seat(slot) = Seat::Entrusted(Job { id, home: None, work });
+        id
     }
 
     pub(crate) fn open(&mut self, opening: Opening) {
         let (slot, limit) = (opening.slot(), opening.limit());
-        let ticket = self.entrust(slot, Work::Open { opening, turn: None });
-        self.unhoused.push(Task::Open { ticket, limit });
+        let id = self.entrust(slot, Work::Open { opening, turn: None });
+        self.unhoused.push(Task::Open { id, limit });
     }
 
     pub(crate) fn check(&mut self, slot: SlotId, checkup: crate::driver::Checkup) {
         let Some(session) = self.take(slot) else { return };
-        let ticket = self.entrust(slot, Work::Check);
-        self.unhoused.push(Task::Check { ticket, session, checkup });
+        let id = self.entrust(slot, Work::Check);
+        self.unhoused.push(Task::Check { id, session, checkup });
     }
 
     pub(crate) fn clean(&mut self, slot: SlotId, taken: Taken) {
-        let ticket = self.entrust(slot, Work::Clean(taken.backend()));
-        self.unhoused.push(Task::Clean { ticket, taken });
+        let id = self.entrust(slot, Work::Clean(taken.backend()));
+        self.unhoused.push(Task::Clean { id, taken });
     }
 
     pub(crate) fn close(&mut self, slot: SlotId, closing: Closing) {
-        let ticket = self.entrust(slot, Work::Close(closing.backend()));
-        self.unhoused.push(Task::Close { ticket, closing });
+        let id = self.entrust(slot, Work::Close(closing.backend()));
+        self.unhoused.push(Task::Close { id, closing });
     }
 
     /// The task of this job is on that runtime.
-    pub(crate) fn note_home(&mut self, ticket: Ticket, home: Id) {
-        if let Seat::Entrusted(job) = self.seat(ticket.slot)
-            && job.ticket == ticket
+    pub(crate) fn note_home(&mut self, id: JobId, home: Id) {
+        if let Seat::Entrusted(job) = self.seat(id.slot)
+            && job.id == id
         {
             job.home = Some(home);
         }
     }
 
     /// Notes that one more is dialled, until the job ends; says whether it still is this task's.
-    pub(crate) fn note_turn(&mut self, ticket: Ticket, permit: OwnedSemaphorePermit) -> bool {
-        match self.seat(ticket.slot) {
-            Seat::Entrusted(Job { ticket: of, work: Work::Open { turn, .. }, .. }) if *of == ticket => {
+    pub(crate) fn note_turn(&mut self, id: JobId, permit: OwnedSemaphorePermit) -> bool {
+        match self.seat(id.slot) {
+            Seat::Entrusted(Job { id: of, work: Work::Open { turn, .. }, .. }) if *of == id => {
                 *turn = Some(permit);
                 true
             }
@@ -92,10 +92,10 @@ impl State {
     }
 
     /// The job ends, if it still is this task's.
-    pub(crate) fn done(&mut self, ticket: Ticket) -> Option<Work> {
-        let seat = self.seat(ticket.slot);
+    pub(crate) fn done(&mut self, id: JobId) -> Option<Work> {
+        let seat = self.seat(id.slot);
         match std::mem::take(seat) {
-            Seat::Entrusted(job) if job.ticket == ticket => Some(job.work),
+            Seat::Entrusted(job) if job.id == id => Some(job.work),
             other => {
                 *seat = other;
                 None
@@ -109,30 +109,30 @@ impl State {
         if job.home != Some(home) {
             return;
         }
-        let ticket = job.ticket;
-        match self.done(ticket) {
+        let id = job.id;
+        match self.done(id) {
             Some(Work::Open { opening, .. }) => self.open(opening),
-            Some(Work::Check) => self.ledger.checked(now, ticket.slot, Health::OutOfReach),
-            Some(Work::Clean(backend)) => self.clean(ticket.slot, Taken::Backend(backend)),
+            Some(Work::Check) => self.ledger.checked(now, id.slot, Health::OutOfReach),
+            Some(Work::Clean(backend)) => self.clean(id.slot, Taken::Backend(backend)),
             // Its socket went with the runtime.
-            Some(Work::Close(_)) if gone => self.close(ticket.slot, Closing::Nothing),
+            Some(Work::Close(_)) if gone => self.close(id.slot, Closing::Nothing),
             Some(Work::Close(backend)) => {
-                self.close(ticket.slot, backend.map_or(Closing::Nothing, Closing::Backend));
+                self.close(id.slot, backend.map_or(Closing::Nothing, Closing::Backend));
             }
             None => {}
         }
     }
 
     /// The task of this job has died.
-    pub(crate) fn give_up(&mut self, now: Instant, ticket: Ticket) {
-        match self.done(ticket) {
+    pub(crate) fn give_up(&mut self, now: Instant, id: JobId) {
+        match self.done(id) {
             Some(Work::Open { opening, .. }) => {
                 self.last_open_error = Some("the attempt was abandoned".into());
                 self.ledger.open_failed(now, opening, OpenFailure::Other, rand::random());
             }
-            Some(Work::Check) => self.ledger.checked(now, ticket.slot, Health::Lost),
-            Some(Work::Clean(_)) => self.ledger.cleaned(now, ticket.slot, Health::Lost),
-            Some(Work::Close(_)) => self.ledger.closed(now, ticket.slot),
+            Some(Work::Check) => self.ledger.checked(now, id.slot, Health::Lost),
+            Some(Work::Clean(_)) => self.ledger.cleaned(now, id.slot, Health::Lost),
+            Some(Work::Close(_)) => self.ledger.closed(now, id.slot),
             None => {}
         }
     }

@@ -19,7 +19,7 @@ use http::{HeaderMap, Method, Response, Uri};
 pub use fate::TicketFate;
 pub use key::{InvalidTicketKeys, TicketKeys};
 pub use principal::Principal;
-use seal::{Claim, Slot};
+use seal::{Binding, Slot};
 use seen::Seen;
 
 use crate::Class;
@@ -131,12 +131,12 @@ impl Tickets {
         Some(Stub { tickets: self.clone(), principal, method, uri, class })
     }
 
-    fn issue(&self, claim: &Claim, wait: Duration) -> Option<HeaderValue> {
+    fn issue(&self, claim: &Binding, wait: Duration) -> Option<HeaderValue> {
         let slot = Slot::after((self.shared.clock)(), wait)?;
         Some(self.shared.keys.seal(slot, rand::random(), claim))
     }
 
-    fn redeem(&self, claim: &Claim, presented: &HeaderValue) -> TicketFate {
+    fn redeem(&self, claim: &Binding, presented: &HeaderValue) -> TicketFate {
         let now = (self.shared.clock)();
         let Some(ticket) = self.shared.keys.open(presented, claim) else { return TicketFate::Forged };
         match ticket.slot.fate_at(now) {
@@ -173,8 +173,8 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    fn claim(&self) -> Claim {
-        Claim::of(&self.principal, self.method.as_str(), self.uri.path(), self.class)
+    fn claim(&self) -> Binding {
+        Binding::of(&self.principal, self.method.as_str(), self.uri.path(), self.class)
     }
 
     /// The class in which the request is served when it came with a ticket that is honoured.

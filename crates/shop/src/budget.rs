@@ -29,7 +29,7 @@ pub struct Share {
     pub process: &'static str,
     /// The most that its pool may open.
     pub ceiling: u32,
-    /// What it opens beside the pool: the readiness probe, and the payment simulator's ledger.
+    /// What it opens beside the pool: the readiness probe, and the payment simulator's book.
     pub beside: u32,
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn admit(config: &Config, db: &Db) -> Admit {
     }
 }
 
-/// The payment simulator, whose ledger connects under a name of its own.
+/// The payment simulator, whose book connects under a name of its own.
 pub(crate) fn payments(config: &Config, options: &PgConnectOptions) -> Payments {
     let PaymentConfig { knobs, secrets, messages } = &config.payment;
     let simulator = Simulator::new(options.clone().application_name("forebay-payments"), *knobs);

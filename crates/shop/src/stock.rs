@@ -1,6 +1,6 @@
 //! Catalog hears from checkout what is in stock, without the two knowing each other.
 
-use forebay_catalog::stock::{Answer, Changes, Level, Stock, Unheard};
+use forebay_catalog::stock::{Changes, ChangesFuture, Level, Stock, Unheard};
 
 /// The checkout of this very process.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ impl OwnStock {
 }
 
 impl Stock for OwnStock {
-    fn changes<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a> {
+    fn changes<'a>(&'a self, cursor: Option<&'a str>) -> ChangesFuture<'a> {
         Box::pin(async move {
             let told = forebay_checkout::level_changes(&self.0, cursor).await;
             let told = told.map_err(|problem| Unheard(problem.code().as_str().to_owned()))?;

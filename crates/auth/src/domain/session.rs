@@ -121,7 +121,7 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 
 /// What is known of a refresh token that someone presents.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept {
+pub(crate) struct KnownToken {
     pub(crate) expires_at: OffsetDateTime,
     pub(crate) spent: Option<Spent>,
 }
@@ -146,7 +146,7 @@ pub(crate) enum Verdict {
 }
 
 /// What to do with a token that is known.
-pub(crate) fn judge(session: &Session, kept: &Kept, now: OffsetDateTime) -> Verdict {
+pub(crate) fn judge(session: &Session, kept: &KnownToken, now: OffsetDateTime) -> Verdict {
     if session.revoked || now >= session.ends_at || now >= kept.expires_at {
         return Verdict::Invalid;
     }

@@ -3,7 +3,7 @@ use sqlx::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::{Kept, Login, RefreshToken, Role, Session, Spent, TokenHash};
+use crate::domain::{KnownToken, Login, RefreshToken, Role, Session, Spent, TokenHash};
 
 /// A session and its first refresh token, in one statement, with the role that its user has; none where the account is gone.
 /// The role stays until the transaction ends, so whoever takes it away finds this session, and ends it too.
@@ -67,7 +67,7 @@ pub(crate) async fn lock_of(
 }
 
 /// What is known of a token. Asked after the session was locked, so that it is still true when it is acted upon.
-pub(crate) async fn kept(conn: &mut Conn<'_>, token: &TokenHash) -> Result<Option<Kept>, Error> {
+pub(crate) async fn kept(conn: &mut Conn<'_>, token: &TokenHash) -> Result<Option<KnownToken>, Error> {
     let row = sqlx::query!(
         r#"
         select t.expires_at, t.used_at, t.successor_hash, n.used_at is not null as "successor_used!"
@@ -79,7 +79,7 @@ pub(crate) async fn kept(conn: &mut Conn<'_>, token: &TokenHash) -> Result<Optio
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| Kept {
+    Ok(row.map(|row| KnownToken {
         expires_at: row.expires_at,
         spent: row.used_at.zip(row.successor_hash).and_then(|(at, successor)| {
             let successor = successor.try_into().ok()?;

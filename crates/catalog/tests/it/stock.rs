@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use forebay_catalog::stock::{Answer, Changes, Follower, Level, Stock, Unheard};
+use forebay_catalog::stock::{Changes, ChangesFuture, Follower, Level, Stock, Unheard};
 use time::OffsetDateTime;
 
 use crate::world::World;
@@ -18,7 +18,7 @@ impl Told {
 }
 
 impl Stock for Told {
-    fn changes<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a> {
+    fn changes<'a>(&'a self, cursor: Option<&'a str>) -> ChangesFuture<'a> {
         let mut told = self.0.lock().unwrap();
         let nothing =
             Changes { as_of: now(), levels: Vec::new(), cursor: cursor.unwrap_or_default().to_owned(), more: false };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use forebay_platform::db::{Db, Lease};
 use forebay_platform::instant;
 use forebay_platform::outbound::OutboundError;
-use forebay_platform::webhook::{Answer, Message, Secret, Sender};
+use forebay_platform::webhook::{Message, ReceiverAnswer, Secret, Sender};
 use forebay_pool::{AcquireError, Admission, Class};
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -268,7 +268,7 @@ struct Sending {
 }
 
 impl Sending {
-    async fn post(&self, sender: &Sender, now: OffsetDateTime) -> Result<Answer, OutboundError> {
+    async fn post(&self, sender: &Sender, now: OffsetDateTime) -> Result<ReceiverAnswer, OutboundError> {
         let url: Uri = self.receiver.url.parse().map_err(unusable)?;
         let previous = self.receiver.previous_secret.as_ref();
         let previous = previous.filter(|_| self.receiver.previous_until.is_some_and(|until| now < until));

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use forebay_platform::outbound::OutboundError;
-use forebay_platform::webhook::Answer;
+use forebay_platform::webhook::ReceiverAnswer;
 use http::StatusCode;
 use time::OffsetDateTime;
 
@@ -110,7 +110,7 @@ impl Rules {
     /// `attempts` counts this one; `chance` is from `[0, 1)`.
     pub(super) fn judge(
         &self,
-        answer: &Result<Answer, OutboundError>,
+        answer: &Result<ReceiverAnswer, OutboundError>,
         attempts: u32,
         now: OffsetDateTime,
         chance: f64,
@@ -158,8 +158,8 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-11-27 12:00 UTC);
 
-    fn answered(status: u16) -> Result<Answer, OutboundError> {
-        Ok(Answer { status: StatusCode::from_u16(status).unwrap(), told: Duration::ZERO })
+    fn answered(status: u16) -> Result<ReceiverAnswer, OutboundError> {
+        Ok(ReceiverAnswer { status: StatusCode::from_u16(status).unwrap(), told: Duration::ZERO })
     }
 
     fn again(outcome: &Outcome) -> time::Duration {
@@ -216,7 +216,9 @@ mod tests {
     #[test]
     fn what_the_receiver_asks_for_is_waited_for_but_not_longer_than_a_day() {
         let rules = Rules::default();
-        let told = |seconds| Ok(Answer { status: StatusCode::SERVICE_UNAVAILABLE, told: Duration::from_secs(seconds) });
+        let told = |seconds| {
+            Ok(ReceiverAnswer { status: StatusCode::SERVICE_UNAVAILABLE, told: Duration::from_secs(seconds) })
+        };
         assert_eq!(again(&rules.judge(&told(1), 1, NOW, 0.5)), time::Duration::seconds(5));
         assert_eq!(again(&rules.judge(&told(90), 1, NOW, 0.5)), time::Duration::seconds(90));
         assert_eq!(again(&rules.judge(&told(u64::MAX), 1, NOW, 0.5)), time::Duration::days(1));

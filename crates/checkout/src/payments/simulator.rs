@@ -1,5 +1,5 @@
 //! A provider in this process that behaves like an outside one: it takes its time, declines some, loses answers, and keeps
-//! its charges in a ledger of its own, over one connection of its own, never a lease.
+//! its charges in a book of its own, over one connection of its own, never a lease.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use super::provider::{
     Bill, Charge, Collected, GivenBack, Outcome, Place, Provider, Refund, RefundBill, Reply, Unknown,
 };
 
-mod ledger;
+mod book;
 mod sender;
 
-use ledger::{Find, FindRefund, Give, Ledger, List, ListRefunds, Record};
+use book::{Book, Find, FindRefund, Give, List, ListRefunds, Record};
 use sender::Sender;
 pub use sender::{InvalidMessageUrl, MessageUrl, Messages};
 
@@ -28,7 +28,7 @@ pub use sender::{InvalidMessageUrl, MessageUrl, Messages};
 /// a refund from its id, so that a run can be repeated.
 #[derive(Debug)]
 pub struct Simulator {
-    ledger: Ledger,
+    book: Book,
     knobs: Knobs,
     sender: Option<Sender>,
 }
@@ -45,10 +45,10 @@ pub struct Knobs {
 }
 
 impl Simulator {
-    /// Keeps its ledger in `payment_simulator` of the database that `ledger` leads to. Connects when it is first asked.
+    /// Keeps its book in `payment_simulator` of the database that `book` leads to. Connects when it is first asked.
     #[must_use]
-    pub fn new(ledger: PgConnectOptions, knobs: Knobs) -> Self {
-        Self { ledger: Ledger::new(ledger), knobs, sender: None }
+    pub fn new(book: PgConnectOptions, knobs: Knobs) -> Self {
+        Self { book: Book::new(book), knobs, sender: None }
     }
 
     /// Sends a message, signed with these, for each charge and refund that ends. In the background, and from memory: what is
@@ -60,7 +60,7 @@ impl Simulator {
 
     /// What stands in the book; the first time, everybody who listens is told.
     async fn record(&self, bill: &Bill, outcome: Outcome) -> Result<Charge, Unknown> {
-        let (charge, is_new) = self.ledger.ask(&Record { bill, outcome }).await?;
+        let (charge, is_new) = self.book.ask(&Record { bill, outcome }).await?;
         if let Some(sender) = self.sender.as_ref().filter(|_| is_new) {
             sender.send(bill.order_id, &Message::Charge(bill.clone(), charge.clone()));
         }
@@ -96,17 +96,17 @@ impl Provider for Simulator {
     }
 
     fn look_up<'a>(&'a self, bill: &'a Bill) -> Reply<'a, Option<Charge>> {
-        Box::pin(async move { Ok(self.ledger.ask(&Find { bill }).await?) })
+        Box::pin(async move { Ok(self.book.ask(&Find { bill }).await?) })
     }
 
     /// Its answer is lost only the first time: whoever asks again learns what became of it.
     fn refund<'a>(&'a self, bill: &'a RefundBill) -> Reply<'a, Refund> {
         Box::pin(async move {
             sleep(self.knobs.latency).await;
-            if let Some(refund) = self.ledger.ask(&FindRefund { refund_id: bill.refund_id }).await? {
+            if let Some(refund) = self.book.ask(&FindRefund { refund_id: bill.refund_id }).await? {
                 return Ok(refund);
             }
-            let refund = self.ledger.ask(&Give { bill }).await?;
+            let refund = self.book.ask(&Give { bill }).await?;
             if let Some(sender) = &self.sender {
                 sender.send(bill.refund_id, &Message::Refund(bill.clone(), refund.clone()));
             }
@@ -115,15 +115,15 @@ impl Provider for Simulator {
     }
 
     fn look_up_refund(&self, refund_id: Uuid) -> Reply<'_, Option<Refund>> {
-        Box::pin(async move { Ok(self.ledger.ask(&FindRefund { refund_id }).await?) })
+        Box::pin(async move { Ok(self.book.ask(&FindRefund { refund_id }).await?) })
     }
 
     fn charges<'a>(&'a self, after: &'a Place) -> Reply<'a, Vec<Collected>> {
-        Box::pin(async move { Ok(self.ledger.ask(&List { after }).await?) })
+        Box::pin(async move { Ok(self.book.ask(&List { after }).await?) })
     }
 
     fn refunds<'a>(&'a self, after: &'a Place) -> Reply<'a, Vec<GivenBack>> {
-        Box::pin(async move { Ok(self.ledger.ask(&ListRefunds { after }).await?) })
+        Box::pin(async move { Ok(self.book.ask(&ListRefunds { after }).await?) })
     }
 }
 

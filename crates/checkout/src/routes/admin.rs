@@ -19,7 +19,7 @@ use crate::State;
 use crate::answer::Answer;
 use crate::error::Error;
 use crate::refunds::{Refund, RefundState, settle};
-use crate::store::keys::{self, Claim};
+use crate::store::keys::{self, KeyedRequest};
 
 pub(crate) mod inventory;
 pub(crate) mod orders;
@@ -59,15 +59,15 @@ fn refused(rejection: impl IntoResponse) -> Response {
 
 impl<Of> Asked<Of> {
     /// `action` is what it is called where people look it up, such as `order.ship`.
-    fn claim(&self, action: &'static str, body: &impl Serialize) -> Claim {
-        Claim::new(self.admin.0.user_id, &self.key, action, (&self.target, body), self.now)
+    fn claim(&self, action: &'static str, body: &impl Serialize) -> KeyedRequest {
+        KeyedRequest::new(self.admin.0.user_id, &self.key, action, (&self.target, body), self.now)
     }
 }
 
 /// Does `work` once for its key, all of it or nothing, with the line that tells of it.
 async fn change<Of>(
     Asked { state, admission, .. }: &Asked<Of>,
-    claim: &Claim,
+    claim: &KeyedRequest,
     work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<(Answer, Entry), Error>,
 ) -> Result<Answer, Error> {
     let mut written = None;
@@ -92,7 +92,7 @@ async fn change<Of>(
 /// then is kept in place of what was said before.
 async fn give_back<T>(
     asked: &Asked,
-    claim: &Claim,
+    claim: &KeyedRequest,
     work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<(T, Option<Refund>, Entry), Error>,
     answer: impl Fn(&T, Option<&Refund>) -> Answer,
 ) -> Result<Answer, Error> {
@@ -116,7 +116,7 @@ async fn give_back<T>(
 }
 
 /// Where that fails, whoever asks again is told that it was asked for, which is true as well.
-async fn keep(Asked { state, admission, .. }: &Asked, claim: &Claim, answer: &Answer) {
+async fn keep(Asked { state, admission, .. }: &Asked, claim: &KeyedRequest, answer: &Answer) {
     let kept = async {
         let mut lease = state.db.acquire(admission).await?;
         keys::keep(&mut lease.conn(), claim, answer).await?;

@@ -19,7 +19,7 @@ use crate::domain::{NEWEST, Order, OrderDetail, OrderSummary, PayAgain, PlaceOrd
 use crate::error::Error;
 use crate::placement::{self, Placement};
 use crate::second_try::{self, SecondTry};
-use crate::store::keys::Claim;
+use crate::store::keys::KeyedRequest;
 use crate::{State, store};
 
 /// Orders all that a cart shows, or nothing.
@@ -70,8 +70,8 @@ pub(crate) async fn pay_again(
 ) -> Result<Answer, Error> {
     request.check()?;
     let target = format!("POST /v1/orders/{order_id}/payment");
-    let claim =
-        Claim::new(caller.key_owner(), &key, "order.pay", (&target, &request), instant::now()).settled_by(order_id);
+    let claim = KeyedRequest::new(caller.key_owner(), &key, "order.pay", (&target, &request), instant::now())
+        .settled_by(order_id);
     second_try::pay_again(&state, &admission, SecondTry { caller, order_id, claim, request }).await
 }
 
@@ -92,7 +92,7 @@ pub(crate) async fn cancel(
     key: IdempotencyKey,
 ) -> Result<Answer, Error> {
     let target = format!("POST /v1/orders/{order_id}/cancel");
-    let claim = Claim::new(caller.key_owner(), &key, "order.cancel", (&target, &()), instant::now());
+    let claim = KeyedRequest::new(caller.key_owner(), &key, "order.cancel", (&target, &()), instant::now());
     cancellation::cancel(&state, &admission, &Cancellation { caller, order_id, claim }).await
 }
 

@@ -15,7 +15,7 @@ use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::domain::{NEWEST, RequestReturn, Return};
 use crate::error::Error;
-use crate::store::keys::{self, Claim};
+use crate::store::keys::{self, KeyedRequest};
 use crate::{State, store};
 
 /// Asks to send back what has come, or a part of it.
@@ -39,7 +39,7 @@ pub(crate) async fn request(
     request.check()?;
     let now = instant::now();
     let target = format!("POST /v1/orders/{order_id}/returns");
-    let claim = Claim::new(caller.key_owner(), &key, "return.request", (&target, &request), now);
+    let claim = KeyedRequest::new(caller.key_owner(), &key, "return.request", (&target, &request), now);
     let mut lease = state.db.acquire(&admission).await?;
     let mut tx = lease.begin().await?;
     let made = keys::once(&mut tx, &claim, async |tx| make(tx, order_id, &caller, &request, now).await).await;

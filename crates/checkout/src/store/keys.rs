@@ -18,7 +18,7 @@ const KEPT_FOR: Duration = Duration::hours(24);
 
 /// A request that wants to be the first with its key.
 #[derive(Clone, Debug)]
-pub(crate) struct Claim {
+pub(crate) struct KeyedRequest {
     /// A user, or for a guest the cart.
     owner: Uuid,
     key: String,
@@ -30,7 +30,7 @@ pub(crate) struct Claim {
     pub(crate) now: OffsetDateTime,
 }
 
-impl Claim {
+impl KeyedRequest {
     /// `target` is the method and the path, such as `POST /v1/orders`; with the body in canonical form it is what makes two
     /// requests the same.
     pub(crate) fn new(
@@ -53,7 +53,7 @@ impl Claim {
 
 /// What a key that was used before stands for.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct UsedKey {
     fingerprint: Vec<u8>,
     pub(crate) order_id: Option<Uuid>,
     /// Nothing while the first request is under way.
@@ -70,7 +70,7 @@ pub(crate) struct Kept {
 /// ```
 pub(crate) async fn once(
     tx: &mut Tx<'_>,
-    request: &Claim,
+    request: &KeyedRequest,
     work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<Answer, Error>,
 ) -> Result<Answer, Error> {
     if !claim(&mut tx.conn(), request).await? {
@@ -82,13 +82,13 @@ pub(crate) async fn once(
 }
 
 /// The answer to an earlier request with this key; none where there was none, or it is under way.
-pub(crate) async fn replay(conn: &mut Conn<'_>, claim: &Claim) -> Result<Option<Answer>, Error> {
+pub(crate) async fn replay(conn: &mut Conn<'_>, claim: &KeyedRequest) -> Result<Option<Answer>, Error> {
     let kept = find(conn, claim).await?;
     Ok(kept.and_then(|kept| kept.answer).map(Answer::replayed))
 }
 
 /// False where the key was used before. Waits for a transaction that is using it at the moment, which is a short one.
-pub(crate) async fn claim(conn: &mut Conn<'_>, claim: &Claim) -> Result<bool, sqlx::Error> {
+pub(crate) async fn claim(conn: &mut Conn<'_>, claim: &KeyedRequest) -> Result<bool, sqlx::Error> {
     let claimed = sqlx::query!(
         r#"
         insert into checkout.idempotency_keys (user_id, key, operation, fingerprint, order_id, claimed_at, expires_at)
@@ -109,7 +109,7 @@ pub(crate) async fn claim(conn: &mut Conn<'_>, claim: &Claim) -> Result<bool, sq
 }
 
 /// What was kept for an earlier request with this key, which must have been the same.
-pub(crate) async fn find(conn: &mut Conn<'_>, claim: &Claim) -> Result<Option<Kept>, Error> {
+pub(crate) async fn find(conn: &mut Conn<'_>, claim: &KeyedRequest) -> Result<Option<UsedKey>, Error> {
     let row = sqlx::query!(
         r#"
         select fingerprint, order_id, status_code, location, body
@@ -121,7 +121,7 @@ pub(crate) async fn find(conn: &mut Conn<'_>, claim: &Claim) -> Result<Option<Ke
     )
     .fetch_optional(conn)
     .await?;
-    let kept = row.map(|row| Kept {
+    let kept = row.map(|row| UsedKey {
         fingerprint: row.fingerprint,
         order_id: row.order_id,
         answer: stored(row.order_id, row.status_code, row.location, row.body),
@@ -135,7 +135,7 @@ pub(crate) async fn find(conn: &mut Conn<'_>, claim: &Claim) -> Result<Option<Ke
 /// True for the one request that may go on with a claim made before `abandoned`.
 pub(crate) async fn take_over(
     conn: &mut Conn<'_>,
-    claim: &Claim,
+    claim: &KeyedRequest,
     abandoned: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let taken = sqlx::query!(
@@ -154,7 +154,7 @@ pub(crate) async fn take_over(
 }
 
 /// Keeps the answer for whoever asks again.
-pub(crate) async fn keep(conn: &mut Conn<'_>, claim: &Claim, answer: &Answer) -> Result<(), sqlx::Error> {
+pub(crate) async fn keep(conn: &mut Conn<'_>, claim: &KeyedRequest, answer: &Answer) -> Result<(), sqlx::Error> {
     let (status, body) = answer.to_keep();
     sqlx::query!(
         r#"

@@ -31,20 +31,20 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
         let mut turns = Vec::new();
         for &tasks in &plan.tasks {
             let case = || case(tasks);
-            let seat = Seat { plan, stage, tasks };
+            let setup = Setup { plan, stage, tasks };
             turns.extend([
-                Turn::new(case(), names::FOREBAY, async move { seat.pooled(Forebay::fixed(options, SIZE)?).await }),
-                Turn::new(case(), names::SQLX, async move { seat.pooled(Stock::pinging(options, SIZE)).await }),
+                Turn::new(case(), names::FOREBAY, async move { setup.pooled(Forebay::fixed(options, SIZE)?).await }),
+                Turn::new(case(), names::SQLX, async move { setup.pooled(Stock::pinging(options, SIZE)).await }),
                 Turn::new(case(), names::SQLX_NO_PING, async move {
-                    seat.pooled(Stock::trusting(options, SIZE, None)).await
+                    setup.pooled(Stock::trusting(options, SIZE, None)).await
                 }),
                 Turn::new(
                     case(),
                     names::DEADPOOL,
-                    async move { seat.pooled(Deadpool::new(options, SIZE, None)?).await },
+                    async move { setup.pooled(Deadpool::new(options, SIZE, None)?).await },
                 ),
-                Turn::new(case(), names::BB8, async move { seat.pooled(Bb8::new(options, SIZE, None)).await }),
-                Turn::new(case(), names::SEMAPHORE, async move { seat.measure(Permits::new(SIZE as usize)).await }),
+                Turn::new(case(), names::BB8, async move { setup.pooled(Bb8::new(options, SIZE, None)).await }),
+                Turn::new(case(), names::SEMAPHORE, async move { setup.measure(Permits::new(SIZE as usize)).await }),
             ]);
         }
         bench.round(Row::Contended, round, turns).await?;
@@ -53,13 +53,13 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
 }
 
 #[derive(Clone, Copy)]
-struct Seat<'s> {
+struct Setup<'s> {
     plan: &'s Plan,
     stage: &'s Stage,
     tasks: usize,
 }
 
-impl Seat<'_> {
+impl Setup<'_> {
     async fn pooled<P: Peer<Lease: Held>>(self, peer: P) -> Result<Measured, BenchError> {
         fill(&peer, SIZE).await?;
         self.measure(peer).await

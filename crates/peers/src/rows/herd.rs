@@ -44,20 +44,20 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
             .map(|(lasts, load)| Stretch { lasts, rate: load * capacity });
         let until = before + spike + after;
         let scene = Scene::new(stage, plan, round, &stretches, service.work).with(Manners::Honour { until });
-        let seat = &Seat { scene, from: before, to: before + spike, end: until, second: plan.second, capacity };
+        let setup = &Setup { scene, from: before, to: before + spike, end: until, second: plan.second, capacity };
         let limited = || Ok(Limited::new(Deadpool::new(options, size, None)?, let_in(size)));
         let turns = vec![
-            seat.turn(names::FOREBAY, 1, || Forebay::by_default(options)),
-            seat.turn(names::FOREBAY_FIXED, size, || Forebay::fixed(options, size)),
-            seat.turn(names::LIMITED, size, limited),
-            seat.turn(names::LIMITED_TELLING, size, || limited().map(|peer| peer.telling(Duration::from_secs(1)))),
+            setup.turn(names::FOREBAY, 1, || Forebay::by_default(options)),
+            setup.turn(names::FOREBAY_FIXED, size, || Forebay::fixed(options, size)),
+            setup.turn(names::LIMITED, size, limited),
+            setup.turn(names::LIMITED_TELLING, size, || limited().map(|peer| peer.telling(Duration::from_secs(1)))),
         ];
         bench.round(Row::Herd, round, turns).await?;
     }
     Ok(())
 }
 
-struct Seat<'s> {
+struct Setup<'s> {
     scene: Scene<'s>,
     from: Duration,
     to: Duration,
@@ -66,7 +66,7 @@ struct Seat<'s> {
     capacity: f64,
 }
 
-impl Seat<'_> {
+impl Setup<'_> {
     fn turn<'t, P: Peer<Lease: Held>>(
         &'t self,
         pool: &'static str,

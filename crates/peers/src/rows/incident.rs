@@ -50,16 +50,16 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
         stage.settle().await?;
         let (stretches, frame) = course(plan, capacity);
         let scene = Scene::new(stage, plan, round, &stretches, service.work).with(INSISTING);
-        let seat = &Seat { scene, frame };
+        let setup = &Setup { scene, frame };
         let wait = Some(TUNED_WAIT);
         let turns = vec![
-            Turn::new(CASE, names::FOREBAY, async { seat.watched(Forebay::by_default(options)?).await }),
-            Turn::new(CASE, names::FOREBAY_TWENTY, async { seat.watched(Forebay::up_to(options, SIZE)?).await }),
-            Turn::new(CASE, names::SQLX, async { seat.plain(Stock::pinging(options, SIZE)).await }),
-            Turn::new(CASE, names::SQLX_TUNED, async { seat.plain(Stock::trusting(options, SIZE, wait)).await }),
-            Turn::new(CASE, names::DEADPOOL, async { seat.plain(Deadpool::new(options, SIZE, None)?).await }),
+            Turn::new(CASE, names::FOREBAY, async { setup.watched(Forebay::by_default(options)?).await }),
+            Turn::new(CASE, names::FOREBAY_TWENTY, async { setup.watched(Forebay::up_to(options, SIZE)?).await }),
+            Turn::new(CASE, names::SQLX, async { setup.plain(Stock::pinging(options, SIZE)).await }),
+            Turn::new(CASE, names::SQLX_TUNED, async { setup.plain(Stock::trusting(options, SIZE, wait)).await }),
+            Turn::new(CASE, names::DEADPOOL, async { setup.plain(Deadpool::new(options, SIZE, None)?).await }),
             Turn::new(CASE, names::LIMITED, async {
-                seat.plain(Limited::new(Deadpool::new(options, SIZE, None)?, let_in(SIZE))).await
+                setup.plain(Limited::new(Deadpool::new(options, SIZE, None)?, let_in(SIZE))).await
             }),
         ];
         bench.round(Row::Incident, round, turns).await?;
@@ -75,12 +75,12 @@ fn course(plan: &Plan, capacity: f64) -> ([Stretch; 3], Frame) {
     (stretches, Frame { from, to, end: to + lasts[2], capacity })
 }
 
-struct Seat<'s> {
+struct Setup<'s> {
     scene: Scene<'s>,
     frame: Frame,
 }
 
-impl Seat<'_> {
+impl Setup<'_> {
     async fn plain<P: Peer<Lease: Held>>(&self, peer: P) -> Result<Measured, BenchError> {
         let leaked = leak(&peer).await?;
         let measured = self.scene.play(peer, 0, |visits, _sessions| self.told(visits)).await;

@@ -51,7 +51,7 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
         let mut turns = Vec::new();
         for &size in &plan.sizes {
             for what in [What::One, What::Lookup] {
-                turns.extend(Seat { plan, stage, size, what }.turns());
+                turns.extend(Setup { plan, stage, size, what }.turns());
             }
         }
         bench.round(Row::Lookups, round, turns).await?;
@@ -60,14 +60,14 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
 }
 
 #[derive(Clone, Copy)]
-struct Seat<'s> {
+struct Setup<'s> {
     plan: &'s Plan,
     stage: &'s Stage,
     size: u32,
     what: What,
 }
 
-impl<'s> Seat<'s> {
+impl<'s> Setup<'s> {
     fn turns(self) -> Vec<Turn<'s>> {
         let Self { stage: Stage { options, .. }, size, .. } = self;
         let case = || self.what.case(size);

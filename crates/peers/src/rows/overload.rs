@@ -42,7 +42,7 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
             bench.book.enter(Row::Overload, &case(load), names::BARE, round, Measured::of([(ANSWERS, capacity)]));
             bench.say(&format!("overload: {size} connections answer {capacity:.0} a second; {load}x"));
             stage.settle().await?;
-            let turns = Seat { plan, stage, work, size, capacity, load, round }.turns();
+            let turns = Setup { plan, stage, work, size, capacity, load, round }.turns();
             bench.round(Row::Overload, round, turns).await?;
         }
     }
@@ -62,7 +62,7 @@ fn tuned(size: u32) -> String {
 }
 
 #[derive(Clone, Copy)]
-struct Seat<'s> {
+struct Setup<'s> {
     plan: &'s Plan,
     stage: &'s Stage,
     work: Work,
@@ -72,7 +72,7 @@ struct Seat<'s> {
     round: u32,
 }
 
-impl<'s> Seat<'s> {
+impl<'s> Setup<'s> {
     fn turns(self) -> Vec<Turn<'s>> {
         let Self { stage: Stage { options, .. }, size, .. } = self;
         let (callers, wait) = (&self.callers().into(), Some(TUNED_WAIT));

@@ -40,20 +40,20 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
             let capacity = Bare { stage, work: service.work }.answers(size, plan.span()).await?;
             bench.book.enter(Row::Priority, &case(share), names::BARE, round, Measured::of([(ANSWERS, capacity)]));
             stage.settle().await?;
-            let seat = &Seat::new(bench, round, &service, capacity, share);
-            bench.round(Row::Priority, round, seat.turns(size)).await?;
+            let setup = &Setup::new(bench, round, &service, capacity, share);
+            bench.round(Row::Priority, round, setup.turns(size)).await?;
         }
     }
     Ok(())
 }
 
-struct Seat<'s> {
+struct Setup<'s> {
     scene: Scene<'s>,
     frame: Frame,
     case: String,
 }
 
-impl<'s> Seat<'s> {
+impl<'s> Setup<'s> {
     fn new(bench: &Bench<'s>, round: u32, service: &Service, capacity: f64, share: f64) -> Self {
         let Plan { second, .. } = *bench.plan;
         let stretches =

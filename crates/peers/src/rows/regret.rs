@@ -42,7 +42,7 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     let all = sweep(bench).await?;
     for round in 0..plan.rounds_for_a_bound {
         for swept in &all {
-            bench.round(Row::Regret, round, Seat { plan, stage, swept }.turns()).await?;
+            bench.round(Row::Regret, round, Setup { plan, stage, swept }.turns()).await?;
         }
     }
     for swept in &all {
@@ -82,13 +82,13 @@ fn upper_bound(values: &[f64]) -> Option<f64> {
 }
 
 #[derive(Clone, Copy)]
-struct Seat<'s> {
+struct Setup<'s> {
     plan: &'s Plan,
     stage: &'s Stage,
     swept: &'s Swept,
 }
 
-impl<'s> Seat<'s> {
+impl<'s> Setup<'s> {
     fn turns(self) -> Vec<Turn<'s>> {
         let (options, best, case) = (&self.stage.options, self.swept.best.size, self.swept.name);
         vec![

@@ -31,17 +31,17 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
         bench.book.enter(Row::Spike, CASE, names::BARE, round, Measured::of([(ANSWERS, capacity)]));
         stage.settle().await?;
         let (stretches, frame) = course(plan, capacity);
-        let seat = &Seat { scene: Scene::new(stage, plan, round, &stretches, service.work), frame };
+        let setup = &Setup { scene: Scene::new(stage, plan, round, &stretches, service.work), frame };
         let wait = Some(TUNED_WAIT);
         let turns = vec![
-            seat.turn(names::FOREBAY, 1, || Forebay::by_default(options)),
-            seat.turn(names::FOREBAY_FIXED, size, || Forebay::fixed(options, size)),
-            seat.turn(names::SQLX, 1, || Ok(Stock::by_default(options))),
-            seat.turn(names::SQLX_TUNED, size, || Ok(Stock::trusting(options, size, wait))),
-            seat.turn(names::DEADPOOL_DEFAULT, 1, || Deadpool::by_default(options)),
-            seat.turn(names::BB8_DEFAULT, 1, || Ok(Bb8::by_default(options))),
-            seat.turn(names::LIMITED, size, || Ok(Limited::new(Deadpool::new(options, size, None)?, let_in(size)))),
-            seat.turn(names::SQLX_LIMITED, size, || {
+            setup.turn(names::FOREBAY, 1, || Forebay::by_default(options)),
+            setup.turn(names::FOREBAY_FIXED, size, || Forebay::fixed(options, size)),
+            setup.turn(names::SQLX, 1, || Ok(Stock::by_default(options))),
+            setup.turn(names::SQLX_TUNED, size, || Ok(Stock::trusting(options, size, wait))),
+            setup.turn(names::DEADPOOL_DEFAULT, 1, || Deadpool::by_default(options)),
+            setup.turn(names::BB8_DEFAULT, 1, || Ok(Bb8::by_default(options))),
+            setup.turn(names::LIMITED, size, || Ok(Limited::new(Deadpool::new(options, size, None)?, let_in(size)))),
+            setup.turn(names::SQLX_LIMITED, size, || {
                 Ok(Limited::new(Stock::trusting(options, size, None), let_in(size)))
             }),
         ];
@@ -59,12 +59,12 @@ fn course(plan: &Plan, capacity: f64) -> ([Stretch; 3], Frame) {
     (stretches, Frame { from, to, end: to + lasts[2], capacity })
 }
 
-struct Seat<'s> {
+struct Setup<'s> {
     scene: Scene<'s>,
     frame: Frame,
 }
 
-impl Seat<'_> {
+impl Setup<'_> {
     fn turn<'t, P: Peer<Lease: Held>>(
         &'t self,
         pool: &'static str,

@@ -97,8 +97,8 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
                 stage.settle().await?;
             }
             bench.book.enter(Row::Tracking, case, names::BARE, round, Measured::of([(ANSWERS, capacities[1])]));
-            let seat = &Seat::new(bench, round, [before, work], capacities);
-            bench.round(Row::Tracking, round, seat.turns(case, best.size, size_after)).await?;
+            let setup = &Setup::new(bench, round, [before, work], capacities);
+            bench.round(Row::Tracking, round, setup.turns(case, best.size, size_after)).await?;
         }
     }
     Ok(())
@@ -124,12 +124,12 @@ fn described(plan: &Plan, best: &Best) -> String {
     )
 }
 
-struct Seat<'s> {
+struct Setup<'s> {
     scene: Scene<'s>,
     frames: [(&'static str, Frame); 3],
 }
 
-impl<'s> Seat<'s> {
+impl<'s> Setup<'s> {
     fn new(bench: &Bench<'s>, round: u32, work: [Work; 2], capacities: [f64; 2]) -> Self {
         let Plan { second, .. } = *bench.plan;
         let (at, end) = (2 * second, 6 * second);

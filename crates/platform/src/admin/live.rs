@@ -43,7 +43,7 @@ pub struct Live(Arc<Inner>);
 struct Inner {
     db: Db,
     places: Arc<Semaphore>,
-    kept: Mutex<Kept>,
+    kept: Mutex<Recorded>,
     /// Changed each second.
     told: watch::Sender<Told>,
 }
@@ -57,7 +57,7 @@ struct Told {
 
 /// What is known of the seconds before.
 #[derive(Debug, Default)]
-struct Kept {
+struct Recorded {
     samples: VecDeque<Sample>,
     before: Option<Before>,
     /// The event of all samples, made when somebody first asks for it in a second.
@@ -179,7 +179,7 @@ impl Live {
         self.0.told.receiver_count() > 0
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, Recorded> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

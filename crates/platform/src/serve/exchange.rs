@@ -32,7 +32,7 @@ pub(super) async fn answer(
     peer: SocketAddr,
     mut router: Router,
     state: Arc<State>,
-) -> Result<Response<Answer>, Ended> {
+) -> Result<Response<ResponseBody>, Ended> {
     if !state.begin() {
         return Err(Ended);
     }
@@ -50,7 +50,7 @@ pub(super) async fn answer(
         space_methods(response.headers_mut());
     }
     state.answering();
-    Ok(response.map(|body| Answer { body, state }))
+    Ok(response.map(|body| ResponseBody { body, state }))
 }
 
 /// Writes `Allow` as RFC 9110 writes lists. axum leaves the spaces out, and adds it after every layer.
@@ -120,12 +120,12 @@ impl Drop for Asked {
 
 /// An answer's body, which notes that all of it was made.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ResponseBody {
     body: Body,
     state: Arc<State>,
 }
 
-impl HttpBody for Answer {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -145,7 +145,7 @@ impl HttpBody for Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for ResponseBody {
     fn drop(&mut self) {
         self.state.answered();
     }

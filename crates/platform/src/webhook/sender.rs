@@ -38,7 +38,7 @@ type Encrypted = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// What a receiver said.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer {
+pub struct ReceiverAnswer {
     /// 2xx alone says that it has it.
     pub status: StatusCode,
     /// How long it asks to be left alone.
@@ -63,7 +63,7 @@ impl Sender {
         message: Message<'_>,
         secrets: &[Secret],
         at: OffsetDateTime,
-    ) -> Result<Answer, OutboundError> {
+    ) -> Result<ReceiverAnswer, OutboundError> {
         let server = url.host().unwrap_or_default();
         trace::asking("webhook", server, OutboundError::kind, self.post_once(url, message, secrets, at)).await
     }
@@ -74,7 +74,7 @@ impl Sender {
         message: Message<'_>,
         secrets: &[Secret],
         at: OffsetDateTime,
-    ) -> Result<Answer, OutboundError> {
+    ) -> Result<ReceiverAnswer, OutboundError> {
         let mut request = Request::post(url)
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, AGENT)
@@ -88,7 +88,7 @@ impl Sender {
         // However this ends: the answer has come.
         _ = timeout(DRAIN, Limited::new(body, LONGEST_BODY).collect()).await;
         let answer = Response::from_parts(parts, Bytes::new());
-        Ok(Answer { status: answer.status(), told: outbound::told(&answer) })
+        Ok(ReceiverAnswer { status: answer.status(), told: outbound::told(&answer) })
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(Parts, Incoming), OutboundError> {

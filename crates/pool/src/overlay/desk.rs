@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
-use super::permit::{Permit, Ticket};
+use super::permit::{Permit, QueuedPermit};
 use crate::error::Details;
 use crate::pool::now;
 use crate::standstill::Standstills;
@@ -101,7 +101,7 @@ struct Errands {
 /// The answer to [`Desk::ask`].
 pub(super) enum Asked {
     Permitted(Permit),
-    Waiting(Ticket),
+    Waiting(QueuedPermit),
     Refused(Refusal),
 }
 
@@ -186,7 +186,7 @@ impl Desk {
             Ok(used) => Asked::Permitted(Permit::new(Arc::clone(self), used)),
             Err(Ok((id, told))) => {
                 self.have_watched();
-                Asked::Waiting(Ticket::new(Arc::clone(self), id, told))
+                Asked::Waiting(QueuedPermit::new(Arc::clone(self), id, told))
             }
             Err(Err(refusal)) => Asked::Refused(refusal),
         }

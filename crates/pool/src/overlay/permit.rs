@@ -80,13 +80,13 @@ impl Drop for Running {
 }
 
 /// A place in the queue. Dropping it gives the place up, or the permit if it was granted meanwhile.
-pub(super) struct Ticket {
+pub(super) struct QueuedPermit {
     desk: Arc<Desk>,
     id: WaiterId,
     told: oneshot::Receiver<Result<Permit, Refusal>>,
 }
 
-impl Ticket {
+impl QueuedPermit {
     pub(super) const fn new(desk: Arc<Desk>, id: WaiterId, told: oneshot::Receiver<Result<Permit, Refusal>>) -> Self {
         Self { desk, id, told }
     }
@@ -104,7 +104,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for QueuedPermit {
     fn drop(&mut self) {
         self.desk.forget(self.id);
     }

@@ -137,7 +137,7 @@ async fn check_out(
     let refused = |refusal| AcquireError::of(refusal, admission, || desk.lock().details(now()));
     let permit = match desk.ask(since, admission.ask(latest), admission.class(), site) {
         Asked::Permitted(permit) => permit,
-        Asked::Waiting(ticket) => ticket.answer(since, latest.min(admission.deadline())).await.map_err(refused)?,
+        Asked::Waiting(queued) => queued.answer(since, latest.min(admission.deadline())).await.map_err(refused)?,
         Asked::Refused(refusal) => return Err(refused(refusal)),
     };
     let answer = Connecting::new(permit).until(latest.min(admission.deadline())).await;

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::KeyInit as _;
 use http::HeaderValue;
 
-use super::seal::{self, Claim, Signer, Slot, Ticket};
+use super::seal::{self, Binding, Signer, Slot, Ticket};
 
 /// What tickets are signed with: a key, and the one before it, whose tickets are still honoured while a rotation lasts.
 ///
@@ -48,11 +48,11 @@ impl TicketKeys {
         Self { current: Key { id: 0, signer }, before: None }
     }
 
-    pub(super) fn seal(&self, slot: Slot, number: u64, claim: &Claim) -> HeaderValue {
+    pub(super) fn seal(&self, slot: Slot, number: u64, claim: &Binding) -> HeaderValue {
         seal::write(self.current.id, slot, number, self.current.signer.clone(), claim)
     }
 
-    pub(super) fn open(&self, presented: &HeaderValue, claim: &Claim) -> Option<Ticket> {
+    pub(super) fn open(&self, presented: &HeaderValue, claim: &Binding) -> Option<Ticket> {
         seal::read(presented, |id| self.of(id).map(|key| key.signer.clone()), claim)
     }
 

@@ -39,9 +39,9 @@ pub(super) fn hash(parts: &[&[u8]]) -> [u8; 32] {
 
 /// For whom a ticket is, and for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Claim([u8; 32]);
+pub(super) struct Binding([u8; 32]);
 
-impl Claim {
+impl Binding {
     pub(super) fn of(principal: &Principal, method: &str, path: &str, class: Class) -> Self {
         let purpose = b"forebay retry ticket 1";
         Self(hash(&[purpose, &principal.hash(), method.as_bytes(), path.as_bytes(), class.name().as_bytes()]))
@@ -96,7 +96,7 @@ pub(super) struct Ticket {
 }
 
 /// The text of a ticket.
-pub(super) fn write(id: u8, slot: Slot, number: u64, signer: Signer, claim: &Claim) -> HeaderValue {
+pub(super) fn write(id: u8, slot: Slot, number: u64, signer: Signer, claim: &Binding) -> HeaderValue {
     let mut bytes = [0; TICKET];
     bytes[0] = id;
     bytes[1..9].copy_from_slice(&slot.start.to_be_bytes());
@@ -108,7 +108,7 @@ pub(super) fn write(id: u8, slot: Slot, number: u64, signer: Signer, claim: &Cla
 }
 
 /// Reads a ticket that was signed by one of `keys`; the comparison takes the same time however much of it is right.
-pub(super) fn read(text: &HeaderValue, key: impl Fn(u8) -> Option<Signer>, claim: &Claim) -> Option<Ticket> {
+pub(super) fn read(text: &HeaderValue, key: impl Fn(u8) -> Option<Signer>, claim: &Binding) -> Option<Ticket> {
     // Two more than it takes: the decoder wants room for whole groups.
     let mut bytes = [0; TICKET + 2];
     let length = URL_SAFE_NO_PAD.decode_slice(text.as_bytes(), &mut bytes).ok()?;
@@ -122,6 +122,6 @@ pub(super) fn read(text: &HeaderValue, key: impl Fn(u8) -> Option<Signer>, claim
     Some(Ticket { slot: Slot { start, lasts }, signature: signature.try_into().ok()? })
 }
 
-fn sign(signer: Signer, signed: &[u8], claim: &Claim) -> Signer {
+fn sign(signer: Signer, signed: &[u8], claim: &Binding) -> Signer {
     signer.chain_update(signed).chain_update(claim.0)
 }

@@ -48,8 +48,8 @@ impl Office {
     }
 }
 
-fn claim() -> Claim {
-    Claim::of(&Principal::of("somebody"), "GET", "/list", Class::Normal)
+fn claim() -> Binding {
+    Binding::of(&Principal::of("somebody"), "GET", "/list", Class::Normal)
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn another_principal_method_path_or_class_has_no_use_for_it() {
     let office = Office::new(A);
     let ticket = office.issue();
     office.after(3_000);
-    let of = |who: &str, method: &str, path: &str, class| Claim::of(&Principal::of(who), method, path, class);
+    let of = |who: &str, method: &str, path: &str, class| Binding::of(&Principal::of(who), method, path, class);
     let others = [
         of("somebody else", "GET", "/list", Class::Normal),
         of("somebody", "POST", "/list", Class::Normal),

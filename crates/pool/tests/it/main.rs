@@ -8,6 +8,7 @@ mod deadlines;
 mod door;
 mod drops;
 mod forgotten;
+mod glossary;
 mod leases;
 mod leftovers;
 mod life;

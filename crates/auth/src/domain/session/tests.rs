@@ -13,11 +13,11 @@ fn session() -> Session {
     Session::start(Uuid::now_v7(), NOW)
 }
 
-fn kept(spent: Option<Spent>) -> Kept {
-    Kept { expires_at: NOW + REFRESH_LIFE, spent }
+fn kept(spent: Option<Spent>) -> KnownToken {
+    KnownToken { expires_at: NOW + REFRESH_LIFE, spent }
 }
 
-fn spent(seconds_ago: i64, successor_used: bool) -> Kept {
+fn spent(seconds_ago: i64, successor_used: bool) -> KnownToken {
     kept(Some(Spent { at: NOW - Duration::seconds(seconds_ago), successor: [7; 32], successor_used }))
 }
 
@@ -71,7 +71,7 @@ fn a_client_is_called_what_it_calls_itself_and_no_longer() {
 struct Family {
     session: Session,
     key: SigningKey,
-    tokens: HashMap<TokenHash, Kept>,
+    tokens: HashMap<TokenHash, KnownToken>,
     holders: Vec<SecretString>,
 }
 
@@ -96,8 +96,8 @@ impl Family {
         match verdict {
             Verdict::Rotate => {
                 let spent = Spent { at: now, successor: next.hash, successor_used: false };
-                self.tokens.insert(hash, Kept { spent: Some(spent), ..token });
-                self.tokens.insert(next.hash, Kept { expires_at: self.session.refresh_until(now), spent: None });
+                self.tokens.insert(hash, KnownToken { spent: Some(spent), ..token });
+                self.tokens.insert(next.hash, KnownToken { expires_at: self.session.refresh_until(now), spent: None });
             }
             Verdict::Repeat(successor) => assert_eq!(successor, next.hash),
             Verdict::Reused => self.session.revoked = true,

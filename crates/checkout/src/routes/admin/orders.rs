@@ -14,7 +14,7 @@ use super::{Asked, change};
 use crate::answer::Answer;
 use crate::domain::{Move, NEWEST, OrderFile, OrderLine, OrdersQuery, Shipment};
 use crate::error::Error;
-use crate::store::keys::Claim;
+use crate::store::keys::KeyedRequest;
 use crate::{State, store};
 
 /// Everybody's orders, the newest first.
@@ -89,7 +89,7 @@ pub(crate) async fn deliver(asked: Asked) -> Result<Answer, Error> {
 }
 
 /// Moves an order on, with what there is to know of it.
-async fn step(asked: &Asked, claim: &Claim, this: Move, data: Value) -> Result<Answer, Error> {
+async fn step(asked: &Asked, claim: &KeyedRequest, this: Move, data: Value) -> Result<Answer, Error> {
     change(asked, claim, async |tx| take(tx, asked, claim.operation, this, data).await).await
 }
 

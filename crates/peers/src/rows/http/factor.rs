@@ -33,8 +33,8 @@ pub(crate) async fn play(bench: &mut Bench<'_>) -> Result<(), BenchError> {
             let capacity = Bare { stage, work: service.work }.answers(service.best.size, span).await?;
             bench.book.enter(Row::Http, &case(factor), names::BARE, round, Measured::of([(ANSWERS, capacity)]));
             stage.settle().await?;
-            let seat = &Seat::new(bench, round, &service, capacity, factor);
-            bench.round(Row::Http, round, seat.turns(service.best.size)).await?;
+            let setup = &Setup::new(bench, round, &service, capacity, factor);
+            bench.round(Row::Http, round, setup.turns(service.best.size)).await?;
         }
         for pool in [names::FOREBAY, names::SQLX_TUNED] {
             factor(&mut bench.book, pool, round);
@@ -80,14 +80,14 @@ fn factor(book: &mut Book, pool: &'static str, round: u32) {
     book.enter(Row::Http, ALL, pool, round, Measured::of([(FACTOR, reached)]));
 }
 
-struct Seat<'s> {
+struct Setup<'s> {
     scene: Scene<'s>,
     frame: Frame,
     work: Work,
     case: String,
 }
 
-impl<'s> Seat<'s> {
+impl<'s> Setup<'s> {
     fn new(bench: &Bench<'s>, round: u32, service: &Service, capacity: f64, factor: f64) -> Self {
         let Plan { second, .. } = *bench.plan;
         let stretches =

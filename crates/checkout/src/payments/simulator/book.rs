@@ -16,7 +16,7 @@ const DIAL_LIMIT: Duration = Duration::from_secs(3);
 const PAGE: i64 = 1_000;
 
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct Book {
     options: PgConnectOptions,
     addresses: Addresses,
     /// Taken out for a question and put back after it, so that a call dropped or failed half-way closes its connection.
@@ -30,7 +30,7 @@ pub(super) trait Question: Sync {
     fn ask(&self, connection: &mut PgConnection) -> impl Future<Output = Result<Self::Answer, Error>> + Send;
 }
 
-impl Ledger {
+impl Book {
     /// A charge is on the disk before anybody hears of it, whatever the database's default: a shop outlives the crash of its
     /// server, and writes down then what it was told before.
     pub(super) fn new(options: PgConnectOptions) -> Self {
@@ -287,6 +287,6 @@ mod tests {
     async fn a_charge_is_on_the_disk_before_it_is_answered_also_where_the_database_does_not_wait_for_it() {
         let database = database().await;
         let hasty = database.options().options([("synchronous_commit", "off")]);
-        assert_eq!(Ledger::new(hasty).ask(&Durability).await.unwrap(), "on");
+        assert_eq!(Book::new(hasty).ask(&Durability).await.unwrap(), "on");
     }
 }

@@ -24,12 +24,26 @@ pub struct Admission {
 
 impl Admission {
     /// A request that has executed nothing, and is of no use after `deadline`.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use forebay_pool::{Admission, Class};
+    /// let deadline = Instant::now() + Duration::from_secs(2);
+    /// assert_eq!(Admission::new(Class::High, deadline).deadline(), deadline);
+    /// ```
     #[must_use]
     pub fn new(class: Class, deadline: Instant) -> Self {
         Self { class, deadline, begun: Arc::default() }
     }
 
     /// The same, of use for so long from now on.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use forebay_pool::{Admission, Class};
+    /// let admission = Admission::within(Class::Critical, Duration::from_secs(2));
+    /// assert!(admission.remaining() <= Duration::from_secs(2));
+    /// ```
     #[must_use]
     pub fn within(class: Class, limit: Duration) -> Self {
         let now = crate::pool::now();
@@ -38,6 +52,14 @@ impl Admission {
 
     /// The same, of use whenever it is done: for work that nobody waits for. Each of its acquires waits no longer than
     /// [`crate::Config::acquire_timeout`].
+    ///
+    /// ```no_run
+    /// # async fn example(pool: forebay_pool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay_pool::{Admission, Class};
+    /// let mut lease = pool.acquire(&Admission::without_deadline(Class::Background)).await?;
+    /// sqlx::query("delete from sessions where ends_at < now()").execute(&mut *lease).await?;
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn without_deadline(class: Class) -> Self {
         Self::within(class, Rules::LONGEST)
@@ -77,6 +99,15 @@ impl Admission {
     }
 
     /// What is left until then; zero when it has passed. Give this to whoever is called next, not the whole again.
+    ///
+    /// ```no_run
+    /// # async fn ask_the_warehouse() {}
+    /// # async fn example(admission: forebay_pool::Admission) -> Result<(), Box<dyn std::error::Error>> {
+    /// // A service that is called on the way has no longer than the request itself.
+    /// let answer = tokio::time::timeout(admission.remaining(), ask_the_warehouse()).await?;
+    /// # let () = answer;
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(crate::pool::now())
@@ -89,6 +120,14 @@ impl Admission {
     }
 
     /// Marks it as begun. The pool does so with the first lease; a handler does where its work begins elsewhere.
+    ///
+    /// ```
+    /// use forebay_pool::{Admission, Class};
+    /// let admission = Admission::without_deadline(Class::Normal);
+    /// // The mail is out: whatever comes after must not be refused as if nothing had been done.
+    /// admission.begin();
+    /// assert!(admission.has_begun());
+    /// ```
     pub fn begin(&self) {
         self.begun.store(true, Ordering::Relaxed);
     }

@@ -2,6 +2,12 @@
 
 /// What stands between the pool and its server, and for how long a connection has a session of the server's to itself. A
 /// proxy that passes bytes on (HAProxy, a TLS tunnel) is none of these.
+///
+/// ```
+/// use forebay_pool::{Bouncer, Config};
+/// let config = Config { bouncer: Bouncer::Transaction, ..Config::named("shop") };
+/// assert!(config.faults().is_empty());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bouncer {
     /// Nothing: each connection is a session of the server's. This is found out at each opening, at no cost: the session

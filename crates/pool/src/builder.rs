@@ -33,11 +33,38 @@ impl Builder {
     }
 
     /// What moves the limit. Default [`Knee`].
+    ///
+    /// ```
+    /// # fn example(options: sqlx::postgres::PgConnectOptions) -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay_pool::{Config, Pool, Staffing};
+    /// // As many as the traffic needs, whatever the database does best with.
+    /// let pool = Pool::builder(options, Config::named("shop")).sizer(Staffing::default()).connect()?;
+    /// # drop(pool);
+    /// # Ok(()) }
+    /// ```
     pub fn sizer(self, sizer: impl Sizer + 'static) -> Self {
         Self { sizer: Box::new(sizer), ..self }
     }
 
     /// Who is told what happens. Default nobody.
+    ///
+    /// ```
+    /// # fn example(options: sqlx::postgres::PgConnectOptions) -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay_pool::{AcquireError, Class, Config, Observer, Pool};
+    ///
+    /// #[derive(Debug)]
+    /// struct Log;
+    ///
+    /// impl Observer for Log {
+    ///     fn refused(&self, class: Class, error: &AcquireError) {
+    ///         eprintln!("{}: {error}", class.name());
+    ///     }
+    /// }
+    ///
+    /// let pool = Pool::builder(options, Config::named("shop")).observer(Log).connect()?;
+    /// # drop(pool);
+    /// # Ok(()) }
+    /// ```
     pub fn observer(self, observer: impl Observer + 'static) -> Self {
         Self { observer: Box::new(observer), ..self }
     }
@@ -49,6 +76,14 @@ impl Builder {
 
     /// A pool that will open connections in the background, beginning with `min_idle` now. Nothing waits for them here:
     /// see [`Pool::ready`].
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay_pool::{Config, Pool};
+    /// let pool = Pool::builder("postgres://localhost/shop".parse()?, Config::named("shop")).connect()?;
+    /// pool.ready(std::time::Duration::from_secs(5)).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Every fault of the configuration at once.

@@ -59,6 +59,12 @@ pub struct Config {
 }
 
 /// Which servers a pool may connect to.
+///
+/// ```
+/// use forebay_pool::{Config, ServerRole};
+/// let reports = Config { role: ServerRole::Standby, ..Config::named("reports") };
+/// # drop(reports);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ServerRole {
     /// One that takes writes.
@@ -77,6 +83,13 @@ const STATEMENT_TIMEOUT_KEY: &str = "statement_timeout";
 
 impl Config {
     /// The defaults, under this name.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use forebay_pool::Config;
+    /// let config = Config { acquire_timeout: Duration::from_millis(500), ..Config::named("shop") };
+    /// assert_eq!((config.name.as_str(), config.close_timeout), ("shop", Duration::from_secs(1)));
+    /// ```
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
         let session = [
@@ -105,6 +118,14 @@ impl Config {
 
 impl Config {
     /// Everything that is wrong with it, in words; empty when it can be used.
+    ///
+    /// ```
+    /// use forebay_pool::Config;
+    /// let mut config = Config::named("shop");
+    /// assert!(config.faults().is_empty());
+    /// config.rules.ceiling = 0;
+    /// assert!(!config.faults().is_empty());
+    /// ```
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let mut faults = self.rules.faults();
@@ -151,6 +172,12 @@ fn postgres_time(text: &str) -> Option<Duration> {
 }
 
 /// Everything that is wrong with a [`Config`].
+///
+/// ```
+/// use forebay_pool::Config;
+/// let error = Config::named("shop").with_settings("ceilling = 20").unwrap_err();
+/// assert_eq!(error.to_string(), "the pool cannot be used like this: line 1: \"ceilling\" is no setting");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidConfig {
     /// One sentence for each fault.

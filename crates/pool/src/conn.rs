@@ -21,6 +21,22 @@ use crate::{PoolError, TxOptions};
 ///
 /// The server may be silent for no longer than `statement_timeout` and 250 ms: then the statement fails with
 /// [`crate::PoolError::Silent`]; so it does at the deadline of the [`crate::Admission`] that the lease was taken with. While the rows of a [`fetch`](Executor::fetch) are not asked for, the lease is held idle.
+///
+/// ```no_run
+/// # async fn example(mut lease: forebay_pool::Lease) -> Result<(), Box<dyn std::error::Error>> {
+/// use forebay_pool::LeaseConn;
+///
+/// async fn is_empty(connection: &mut LeaseConn, cart: i64) -> Result<bool, sqlx::Error> {
+///     let lines = sqlx::query_scalar("select not exists (select from lines where cart_id = $1)");
+///     lines.bind(cart).fetch_one(connection).await
+/// }
+///
+/// // On a lease, and inside a transaction.
+/// is_empty(&mut *lease, 1).await?;
+/// let mut tx = lease.begin().await?;
+/// is_empty(&mut *tx, 1).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct LeaseConn {
     pub(crate) loan: Held,

@@ -39,6 +39,15 @@ impl Lease {
 }
 
 /// A connection that its pool only counts. Dropping it closes the connection, in the background.
+///
+/// ```no_run
+/// # async fn example(lease: forebay_pool::Lease) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut connection = lease.detach().await?;
+/// sqlx::query("vacuum (analyze) orders").execute(&mut *connection).await?;
+/// // Closed here, and its place in the pool is free again.
+/// drop(connection);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Detached {
     held: Option<(Session, Berth)>,
@@ -46,6 +55,14 @@ pub struct Detached {
 
 impl Detached {
     /// The connection on its own. The pool counts it no more, so that there may be one more than the ceiling allows.
+    ///
+    /// ```no_run
+    /// # async fn example(lease: forebay_pool::Lease) -> Result<(), Box<dyn std::error::Error>> {
+    /// // sqlx's own, for as long as you like, and closed as sqlx does.
+    /// let connection: sqlx::PgConnection = lease.detach().await?.into_inner();
+    /// # drop(connection);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn into_inner(mut self) -> PgConnection {
         self.held.take().expect("it is taken once").0.connection

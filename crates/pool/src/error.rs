@@ -9,6 +9,18 @@ use forebay_pool_core::{Class, Refusal, ShedReason, Snapshot};
 use crate::{Admission, Sql};
 
 /// Why there is no connection. One variant for each reaction a caller can have; match the variant, never the text.
+///
+/// ```no_run
+/// # async fn example(pool: forebay_pool::Pool, admission: forebay_pool::Admission) -> Result<(), Box<dyn std::error::Error>> {
+/// use forebay_pool::AcquireError;
+/// match pool.acquire(&admission).await {
+///     Ok(lease) => drop(lease),
+///     Err(AcquireError::Shed { retry_after, .. }) => println!("503, come back in {retry_after:?}"),
+///     Err(AcquireError::Timeout(timeout)) if timeout.continuation => println!("504, do not repeat it blindly"),
+///     Err(error) => println!("503: {error}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum AcquireError {
@@ -42,6 +54,15 @@ pub enum AcquireError {
 }
 
 /// What was the matter when a wait ended without a connection.
+///
+/// ```
+/// # fn example(timeout: &forebay_pool::Timeout) {
+/// // Who had the connections while this one waited.
+/// for holder in &timeout.longest {
+///     println!("{} has held one for {:?}", holder.site, holder.held);
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Timeout {
     /// How long the caller waited.
@@ -57,6 +78,15 @@ pub struct Timeout {
 }
 
 /// A lease that is out, as a person wants to see it.
+///
+/// ```
+/// # fn example(pool: &forebay_pool::Pool) {
+/// for holder in pool.holders() {
+///     let runs = holder.runs.as_ref().map_or_else(|| "nothing yet".to_owned(), ToString::to_string);
+///     println!("{}: out for {:?}, idle for {:?}, {runs}", holder.site, holder.held, holder.held_idle);
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Holder {
     /// Where the lease was taken.
@@ -92,6 +122,11 @@ impl AcquireError {
     }
 
     /// A short fixed word for metrics: `shed`, `timeout`, `unavailable` or `closed`.
+    ///
+    /// ```
+    /// use forebay_pool::AcquireError;
+    /// assert_eq!(AcquireError::Closed { continuation: false }.kind(), "closed");
+    /// ```
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -143,6 +178,17 @@ impl fmt::Display for AcquireError {
 impl std::error::Error for AcquireError {}
 
 /// An error of this pool where an interface can only answer [`sqlx::Error`]; [`classify`] finds it again.
+///
+/// ```
+/// # fn example(error: &sqlx::Error) {
+/// use forebay_pool::{PoolError, classify};
+/// match classify(error) {
+///     Some(PoolError::OutcomeUnknown) => println!("it may be stored: look before it is done again"),
+///     Some(error) => println!("{error}"),
+///     None => println!("the server's or the driver's: {error}"),
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PoolError {

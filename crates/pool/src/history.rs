@@ -6,6 +6,17 @@ use forebay_pool_core::Event;
 use crate::Holder;
 
 /// Something that has happened, as [`crate::Pool::history`] remembers it.
+///
+/// ```
+/// # fn example(pool: &forebay_pool::Pool) {
+/// let mut seen = 0;
+/// for happening in pool.history().iter().filter(|happening| happening.number > seen) {
+///     println!("{:?} ago: {:?}", happening.at.elapsed(), happening.event);
+/// }
+/// seen = pool.history().last().map_or(seen, |last| last.number);
+/// # let _ = seen;
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Happening {
     /// Counted from 1 since the pool was made, so that a reader knows what it has seen.

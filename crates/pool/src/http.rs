@@ -41,6 +41,12 @@ pub fn spread(base: Duration, chance: f64) -> Duration {
 }
 
 /// [`spread`] with a number of our own drawing.
+///
+/// ```
+/// use std::time::Duration;
+/// let wait = forebay_pool::http::retry_after(Duration::from_secs(2));
+/// assert!((2.0..=4.0).contains(&wait.as_secs_f64()));
+/// ```
 #[must_use]
 pub fn retry_after(base: Duration) -> Duration {
     spread(base, rand::random())

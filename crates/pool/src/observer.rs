@@ -6,6 +6,23 @@ use crate::{AcquireError, Holder, Ran};
 
 /// Told what happens in a pool, as it happens. Every method does nothing by default and must return quickly: it runs on
 /// the task that caused the event, outside the pool's lock.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use std::time::Duration;
+/// use forebay_pool::{Class, Observer};
+///
+/// #[derive(Debug, Default)]
+/// struct Waited {
+///     micros: AtomicU64,
+/// }
+///
+/// impl Observer for Waited {
+///     fn acquired(&self, _: Class, waited: Duration) {
+///         self.micros.fetch_add(waited.as_micros() as u64, Ordering::Relaxed);
+///     }
+/// }
+/// ```
 pub trait Observer: std::fmt::Debug + Send + Sync {
     /// A lease was given after so long a wait.
     fn acquired(&self, class: Class, waited: Duration) {

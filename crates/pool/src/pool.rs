@@ -228,6 +228,15 @@ impl Pool {
     /// A pool that will open connections with these options, in the background, beginning with `min_idle` now.
     /// Nothing waits for them here.
     ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay_pool::{Config, Pool};
+    /// let options = "postgres://shop@db.example/shop".parse()?;
+    /// let config = Config::named("shop").with_settings("ceiling = 20")?;
+    /// let pool = Pool::connect(options, config)?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Every fault of the configuration at once.
     ///
@@ -243,6 +252,14 @@ impl Pool {
     }
 
     /// The same, with a size controller, an observer or a connector of your choice.
+    ///
+    /// ```
+    /// # fn example(options: sqlx::postgres::PgConnectOptions) -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay_pool::{Config, Fixed, Pool};
+    /// let pool = Pool::builder(options, Config::named("shop")).sizer(Fixed).connect()?;
+    /// # drop(pool);
+    /// # Ok(()) }
+    /// ```
     pub fn builder(options: PgConnectOptions, config: Config) -> Builder {
         Builder::new(options, config)
     }
@@ -300,6 +317,17 @@ impl Pool {
     ///
     /// Dropping the future gives up the place in the queue, or the connection if it was just granted; nothing is lost.
     ///
+    /// ```no_run
+    /// # async fn example(pool: forebay_pool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use forebay_pool::{Admission, Class};
+    /// let admission = Admission::within(Class::Normal, Duration::from_secs(2));
+    /// let mut lease = pool.acquire(&admission).await?;
+    /// let orders: i64 = sqlx::query_scalar("select count(*) from orders").fetch_one(&mut *lease).await?;
+    /// # let _ = orders;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// One variant of [`AcquireError`] for each reaction a caller can have.
     #[track_caller]
@@ -310,6 +338,16 @@ impl Pool {
 
     /// A connection if one is free this moment and rested for so short a time that it needs no check. Never waits, and
     /// leaves no trace when there is none.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: forebay_pool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay_pool::{Admission, Class};
+    /// // Only when nobody has to wait for it.
+    /// if let Some(mut lease) = pool.try_acquire(&Admission::without_deadline(Class::Low)) {
+    ///     sqlx::query("refresh materialized view bestsellers").execute(&mut *lease).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn try_acquire(&self, admission: &Admission) -> Option<Lease> {
@@ -335,6 +373,14 @@ impl Pool {
 
     /// Begins a transaction on a lease of its own, in class normal.
     ///
+    /// ```no_run
+    /// # async fn example(pool: forebay_pool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut tx = pool.begin().await?;
+    /// sqlx::query("insert into orders (id) values ($1)").bind(1_i64).execute(&mut *tx).await?;
+    /// tx.commit().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`Pool::acquire`], inside [`sqlx::Error::Io`] (see [`crate::classify`]), or what the server answers to BEGIN.
     #[track_caller]
@@ -344,6 +390,16 @@ impl Pool {
     }
 
     /// The same with a request's admission, and with options in place of those of its class.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: forebay_pool::Pool, admission: forebay_pool::Admission) -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay_pool::{Isolation, TxOptions};
+    /// let options = TxOptions { isolation: Some(Isolation::RepeatableRead), read_only: true, ..TxOptions::default() };
+    /// let mut tx = pool.begin_with(&admission, Some(options)).await?;
+    /// let orders: i64 = sqlx::query_scalar("select count(*) from orders").fetch_one(&mut *tx).await?;
+    /// # let _ = orders;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Pool::begin`].
@@ -359,6 +415,15 @@ impl Pool {
 
     /// Would a request of this kind be let in now? Takes nothing; the answer is the one that
     /// [`Pool::acquire`] would give, so that a server can refuse before it reads a body.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool, admission: forebay_pool::Admission) {
+    /// match pool.admit(&admission) {
+    ///     Ok(()) => println!("read the body, and acquire with the same admission"),
+    ///     Err(error) => println!("refused before anything was read: {error}"),
+    /// }
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The refusal; it is counted as one.
@@ -382,6 +447,15 @@ impl Pool {
 
     /// Changes bounds at run time. No lease is ended by it.
     ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay_pool::Resize;
+    /// // Fewer while the database is being moved; zero gives the limit back to the sizer.
+    /// pool.resize(Resize { limit: Some(4), ..Resize::default() })?;
+    /// pool.resize(Resize { limit: Some(0), ..Resize::default() })?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// What is wrong with them; nothing has changed then.
     pub fn resize(&self, resize: Resize) -> Result<(), InvalidConfig> {
@@ -393,6 +467,12 @@ impl Pool {
     }
 
     /// The rules in force.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// println!("{} connections at most", pool.rules().ceiling);
+    /// # }
+    /// ```
     #[must_use]
     pub fn rules(&self) -> Rules {
         self.shared.lock().rules.clone()
@@ -401,6 +481,14 @@ impl Pool {
     /// Changes any rule at run time. No lease is ended by it, and who waits keeps the end of its wait. A shorter lifetime
     /// counts from now. A longer `revoke_after` is kept in full by connections opened from now on: the server ends idle
     /// transactions of those before a second after the old bound.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// let rules = pool.rules();
+    /// pool.set_rules(forebay_pool::Rules { revoke_after: Some(Duration::from_secs(30)), ..rules })?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Everything that is wrong with them; nothing has changed then.
@@ -419,12 +507,26 @@ impl Pool {
     }
 
     /// Closes every idle connection; what is needed is opened anew.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// // Credentials were changed: no connection with the old ones is handed out again.
+    /// pool.flush_idle();
+    /// # }
+    /// ```
     pub fn flush_idle(&self) {
         let now = now();
         self.shared.with(now, |state| state.ledger.flush_idle(now));
     }
 
     /// The pool in numbers.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// let now = pool.snapshot();
+    /// println!("{} of {} in use, {} waiting, {:?} to wait", now.leased, now.limit, now.waiting, now.predicted_wait);
+    /// # }
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let now = now();
@@ -433,6 +535,14 @@ impl Pool {
     }
 
     /// Every lease that is out, the longest first.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// if let Some(longest) = pool.holders().first() {
+    ///     println!("{} has held a connection for {:?}", longest.site, longest.held);
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn holders(&self) -> Vec<Holder> {
         let now = now();
@@ -441,6 +551,14 @@ impl Pool {
 
     /// The last 64 things that happened, the oldest first: limits that moved and why, leases that were suspected,
     /// the breaker, a ceiling that was learned.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// for happening in pool.history() {
+    ///     println!("{:?} ago: {:?}", happening.at.elapsed(), happening.event);
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn history(&self) -> Vec<Happening> {
         self.shared.lock().history.list()
@@ -448,6 +566,14 @@ impl Pool {
 
     /// What the leases of each call site have done since the start, those first whose leases were out for longest in all. The
     /// first 256 call sites are kept account of.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// for site in pool.sites().iter().take(5) {
+    ///     println!("{}: {} leases, {:?} in all", site.site, site.leases, site.held);
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn sites(&self) -> Vec<SiteUse> {
         self.shared.lock().sites.list()
@@ -455,24 +581,56 @@ impl Pool {
 
     /// What the statements of each summary have done since the start, in the order in which they were met first. 256 summaries
     /// are told apart; the statements of all others are those of one named `other`.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// for statement in pool.statements() {
+    ///     println!("{}: {} times, p95 {:?}", statement.summary, statement.calls(), statement.quantile(0.95));
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn statements(&self) -> Vec<StatementUse> {
         self.shared.statements.list()
     }
 
     /// How long ago it was made: the start of what it counts.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// let leases: u64 = pool.sites().iter().map(|site| site.leases).sum();
+    /// println!("{:.1} leases a second", leases as f64 / pool.age().as_secs_f64());
+    /// # }
+    /// ```
     #[must_use]
     pub fn age(&self) -> Duration {
         now().saturating_duration_since(self.shared.since)
     }
 
     /// How long those waited who got a connection, since the start.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// let before = pool.waits();
+    /// // A minute later:
+    /// let minute = pool.waits().since(&before);
+    /// println!("{} got a connection, 99 % of them within {:?}", minute.count(), minute.quantile(0.99));
+    /// # }
+    /// ```
     #[must_use]
     pub fn waits(&self) -> Waits {
         self.shared.waits.read()
     }
 
     /// Why the last attempt to open a connection failed, if it did.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// if let Some(error) = pool.last_open_error() {
+    ///     println!("no connection could be opened: {error}");
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn last_open_error(&self) -> Option<Arc<str>> {
         self.shared.lock().last_open_error.clone()

@@ -36,6 +36,13 @@ impl LeaseConn {
 }
 
 /// A lease's connection as sqlx knows it. Dropping it gives the connection back to its lease.
+///
+/// ```no_run
+/// # async fn example(mut lease: forebay_pool::Lease) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut connection = lease.raw().await?;
+/// sqlx::migrate::Migrator::new(std::path::Path::new("migrations")).await?.run(&mut *connection).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Raw<'l> {
     statement: Statement<'l>,

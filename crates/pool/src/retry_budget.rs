@@ -28,6 +28,19 @@ impl RetryBudget {
     }
 
     /// Takes one repetition; false where none is left, and none may be made.
+    ///
+    /// ```no_run
+    /// # async fn ask() -> Result<(), ()> { Ok(()) }
+    /// # async fn example(budget: forebay_pool::RetryBudget) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut answer = ask().await;
+    /// while answer.is_err() && budget.spend() {
+    ///     answer = ask().await;
+    /// }
+    /// if answer.is_ok() {
+    ///     budget.earn();
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn spend(&self) -> bool {
         let less = |tokens: u32| tokens.checked_sub(Self::ONE);

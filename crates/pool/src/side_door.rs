@@ -14,6 +14,14 @@ use crate::{Admission, Bouncer, Pool};
 
 /// A pool of sqlx's own on places of a [`Pool`], for what accepts nothing else: `PgListener`, migrations that want a
 /// pool, stores of web sessions. See [`Pool::side_door`].
+///
+/// ```no_run
+/// # async fn example(pool: forebay_pool::Pool, admission: forebay_pool::Admission) -> Result<(), Box<dyn std::error::Error>> {
+/// let door = pool.side_door(&admission, 2).await?;
+/// let mut listener = sqlx::postgres::PgListener::connect_with(&door).await?;
+/// listener.listen("orders").await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct SideDoor {
     annex: Arc<Annex>,
@@ -105,6 +113,14 @@ impl Pool {
 impl SideDoor {
     /// Closes sqlx's pool, waits until its connections are back and closed, and gives the places back. Dropping the
     /// future lets that go on in the background, as dropping the value does.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: forebay_pool::Pool, admission: forebay_pool::Admission) -> Result<(), Box<dyn std::error::Error>> {
+    /// let door = pool.side_door(&admission, 1).await?;
+    /// sqlx::query("select 1").execute(&*door).await?;
+    /// door.close().await;
+    /// # Ok(()) }
+    /// ```
     pub async fn close(self) {
         let annex = Arc::clone(&self.annex);
         drop(self);

@@ -8,6 +8,15 @@ use crate::loan::{Loan, Used};
 use crate::{Holder, Sql};
 
 /// What the leases of one call site have done since the pool was made. Those that are out are not in it.
+///
+/// ```
+/// # fn example(pool: &forebay_pool::Pool) {
+/// for site in pool.sites() {
+///     let working = site.ran.as_secs_f64() / site.held.as_secs_f64();
+///     println!("{}: a statement ran for {:.0} % of the time", site.site, 100.0 * working);
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SiteUse {
@@ -33,6 +42,16 @@ pub struct SiteUse {
 }
 
 /// A lease whose connection the pool took back.
+///
+/// ```
+/// # fn example(pool: &forebay_pool::Pool) {
+/// for site in pool.sites() {
+///     if let Some(last) = &site.last_taken_back {
+///         println!("{} lost {} leases, the last after {:?} without a statement", site.site, site.taken_back, last.held_idle);
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TakenBack {

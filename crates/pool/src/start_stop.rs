@@ -10,6 +10,17 @@ use crate::state::State;
 use crate::{AcquireError, Admission, Holder, InvalidConfig, Lease, Pool, describe};
 
 /// Why a pool is not ready to serve. See [`Pool::ready`].
+///
+/// ```no_run
+/// # async fn example(pool: forebay_pool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+/// use forebay_pool::NotReady;
+/// match pool.ready(std::time::Duration::from_secs(10)).await {
+///     Ok(_) => println!("serving"),
+///     Err(NotReady::Bounds(faults)) => println!("ask for less: {faults}"),
+///     Err(error) => println!("the database is not there yet: {error}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NotReady {
@@ -119,6 +130,13 @@ impl Pool {
     /// [`Lease::detach`] have [`crate::Config::close_timeout`] to end too; [`Drained::open`] counts those that did not.
     ///
     /// Dropping the future stops the wait, not the closing.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: forebay_pool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+    /// // Refuses newcomers, waits for those who have a lease, and closes all connections.
+    /// pool.close().await;
+    /// # Ok(()) }
+    /// ```
     pub async fn close(&self) -> Drained {
         let begun = now();
         self.wind_up(self.shared().config.close_timeout).await;
@@ -130,6 +148,15 @@ impl Pool {
     /// next statement fails with [`crate::PoolError::Revoked`].
     ///
     /// Dropping the future stops the wait, not the closing.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: forebay_pool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+    /// let drained = pool.drain(std::time::Duration::from_secs(20)).await;
+    /// for holder in &drained.late {
+    ///     println!("{} did not come back in time", holder.site);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn drain(&self, limit: Duration) -> Drained {
         let begun = now();
         let mut late = Vec::new();

@@ -10,6 +10,17 @@ use crate::statement::OTHER;
 use crate::waits::reached;
 
 /// What the statements of one summary have done since the pool was made. Of all clones, leases and call sites together.
+///
+/// ```
+/// # fn example(pool: &forebay_pool::Pool) {
+/// use forebay_pool::Failure;
+/// let mut all = pool.statements();
+/// all.sort_by_key(|statement| std::cmp::Reverse(statement.took));
+/// for statement in all.iter().take(3) {
+///     println!("{}: {:?} in all, {} timed out", statement.summary, statement.took, statement.failed(Failure::Timeout));
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StatementUse {
@@ -45,6 +56,11 @@ impl Failure {
     pub const ALL: [Self; 5] = [Self::Server, Self::Timeout, Self::Dropped, Self::Connection, Self::Client];
 
     /// Its name in metrics.
+    ///
+    /// ```
+    /// let names = forebay_pool::Failure::ALL.map(forebay_pool::Failure::name);
+    /// assert_eq!(names, ["server", "timeout", "dropped", "connection", "client"]);
+    /// ```
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,6 +74,21 @@ impl Failure {
 }
 
 /// A statement that has ended, as an [`crate::Observer`] is told.
+///
+/// ```
+/// use forebay_pool::{Observer, Ran};
+///
+/// #[derive(Debug)]
+/// struct Slow;
+///
+/// impl Observer for Slow {
+///     fn ran(&self, ran: &Ran<'_>) {
+///         if ran.took.as_secs() >= 1 {
+///             eprintln!("{} took {:?}", ran.summary, ran.took);
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Ran<'s> {
@@ -100,12 +131,31 @@ impl StatementUse {
     }
 
     /// How many of them did not end well.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// for statement in pool.statements().iter().filter(|statement| statement.failures() > 0) {
+    ///     println!("{}: {} of {} failed", statement.summary, statement.failures(), statement.calls());
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.failed.iter().sum()
     }
 
     /// How many ended within each of [`Self::BOUNDS`] that was not within the one before; the last one is the rest.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// use forebay_pool::StatementUse;
+    /// for statement in pool.statements() {
+    ///     for (bound, count) in StatementUse::BOUNDS.iter().zip(statement.counts()) {
+    ///         println!("{}: {count} took {bound:?} at most", statement.summary);
+    ///     }
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub const fn counts(&self) -> &[u64; 17] {
         &self.counts

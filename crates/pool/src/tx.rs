@@ -18,6 +18,20 @@ pub use options::{Isolation, TxOptions};
 ///
 /// That it is open is noted *before* BEGIN leaves, so that a future dropped half-way can never hand an open transaction
 /// to the next user.
+///
+/// ```no_run
+/// # async fn example(pool: forebay_pool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut tx = pool.begin().await?;
+/// sqlx::query("update stock set on_hand = on_hand - 1").execute(&mut *tx).await?;
+/// // A part that may fail on its own.
+/// let mut part = tx.begin().await?;
+/// match sqlx::query("insert into vouchers (code) values ('SPRING')").execute(&mut *part).await {
+///     Ok(_) => part.commit().await?,
+///     Err(_) => part.rollback().await?,
+/// }
+/// tx.commit().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Tx<'l> {
     on: On<'l>,
@@ -121,6 +135,20 @@ impl<'l> Tx<'l> {
     ///
     /// If the future is dropped half-way, whether it was stored is unknown.
     ///
+    /// ```no_run
+    /// # async fn example(pool: forebay_pool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay_pool::{PoolError, classify};
+    /// let mut tx = pool.begin().await?;
+    /// sqlx::query("insert into orders (id) values (1)").execute(&mut *tx).await?;
+    /// if let Err(error) = tx.commit().await {
+    ///     match classify(&error) {
+    ///         Some(PoolError::OutcomeUnknown) => println!("look whether order 1 is there"),
+    ///         _ => return Err(error.into()),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`PoolError::Aborted`] when a statement had failed before: the server would answer COMMIT with success and store
     /// nothing. [`PoolError::OutcomeUnknown`] when the connection was lost during COMMIT. [`PoolError::ByText`] when it
@@ -149,6 +177,18 @@ impl<'l> Tx<'l> {
     }
 
     /// Takes it back now; of a part, only what was done in it.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: forebay_pool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut tx = pool.begin().await?;
+    /// let left: i32 = sqlx::query_scalar("update stock set on_hand = on_hand - 1 returning on_hand").fetch_one(&mut *tx).await?;
+    /// if left < 0 {
+    ///     tx.rollback().await?;
+    /// } else {
+    ///     tx.commit().await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// What the server says; the connection is then cleaned or closed by the pool. [`PoolError::ByText`] when it was ended

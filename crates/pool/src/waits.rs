@@ -3,6 +3,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// How long those waited who got a connection: how many waited how long, since the pool was made.
+///
+/// ```
+/// # fn example(pool: &forebay_pool::Pool) {
+/// let waits = pool.waits();
+/// println!("{} got a connection, half of them within {:?}", waits.count(), waits.quantile(0.5));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waits {
     counts: [u64; BUCKETS],
@@ -35,6 +42,14 @@ impl Default for Counts {
 
 impl Waits {
     /// Those that have come since `earlier` was read.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::Pool) {
+    /// let before = pool.waits();
+    /// let since = pool.waits().since(&before);
+    /// assert!(since.count() <= pool.waits().count());
+    /// # }
+    /// ```
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self { counts: std::array::from_fn(|index| self.counts[index].saturating_sub(earlier.counts[index])) }

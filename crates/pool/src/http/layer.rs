@@ -57,6 +57,17 @@ impl<C, R> AdmissionLayer<C, R> {
     }
 
     /// The same in front of a pool of sqlx's that is watched.
+    ///
+    /// ```
+    /// # fn example(pool: forebay_pool::overlay::Watched) {
+    /// use std::time::Duration;
+    /// use forebay_pool::http::{AdmissionLayer, refusal};
+    /// use forebay_pool::{Admission, Class};
+    /// let admit = |_: &axum::extract::Request| Admission::within(Class::Normal, Duration::from_secs(2));
+    /// let layer = AdmissionLayer::watched(pool, admit, refusal::<axum::body::Body>);
+    /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(|| async { "hello" })).layer(layer);
+    /// # }
+    /// ```
     #[cfg(feature = "overlay")]
     pub fn watched<B, A>(pool: Watched, admit: C, refuse: R) -> Self
     where
@@ -68,6 +79,19 @@ impl<C, R> AdmissionLayer<C, R> {
 
     /// Gives refused requests a ticket, and honours it. Clones of `tickets` may serve several doors,
     /// and know what was used at any of them.
+    ///
+    /// ```
+    /// # fn example(pool: forebay_pool::Pool) {
+    /// use std::time::Duration;
+    /// use forebay_pool::http::{AdmissionLayer, refusal};
+    /// use forebay_pool::tickets::{Principal, TicketKeys, Tickets};
+    /// use forebay_pool::{Admission, Class};
+    /// let admit = |_: &axum::extract::Request| Admission::within(Class::Normal, Duration::from_secs(2));
+    /// let tickets = Tickets::new(TicketKeys::random(), |request| Principal::of_header(request, &http::header::AUTHORIZATION));
+    /// let layer = AdmissionLayer::new(Some(pool), admit, refusal::<axum::body::Body>).tickets(tickets);
+    /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(|| async { "hello" })).layer(layer);
+    /// # }
+    /// ```
     #[cfg(feature = "tickets")]
     #[must_use]
     pub fn tickets(self, tickets: Tickets) -> Self {

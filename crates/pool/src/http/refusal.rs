@@ -11,6 +11,14 @@ pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms")
 
 /// Put among an answer's extensions it says: refused by the pool inside the door, and nothing was executed. A door that has
 /// retry tickets adds one, as it does to its own refusals. [`refusal`] puts it there.
+///
+/// ```
+/// use std::time::Duration;
+/// use forebay_pool::{AcquireError, Class, ShedReason, http::Shed, http::refusal};
+/// let (class, reason, retry_after) = (Class::Normal, ShedReason::QueueFull, Duration::from_secs(1));
+/// let answer: http::Response<String> = refusal(&AcquireError::Shed { class, reason, retry_after });
+/// assert!(answer.extensions().get::<Shed>().is_some());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Shed;
 

@@ -15,6 +15,15 @@ use super::permit::{Permit, Running};
 ///
 /// It derefs to [`PgConnection`]. Statements run on `&mut checkout` are seen, and hold no suspicion however long they take; of
 /// those on `&mut *checkout` only the beginning is.
+///
+/// ```no_run
+/// # async fn example(mut connection: forebay_pool::overlay::Checkout) -> Result<(), Box<dyn std::error::Error>> {
+/// // Seen for as long as it runs.
+/// sqlx::query("select 1").execute(&mut connection).await?;
+/// // What takes a `&mut PgConnection` gets it as before.
+/// sqlx::query("select 1").execute(&mut *connection).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Checkout {
     out: Option<(PoolConnection<Postgres>, Permit)>,

@@ -32,6 +32,11 @@ pub struct Config {
 
 impl Config {
     /// The defaults, under this name.
+    ///
+    /// ```
+    /// use forebay_pool::overlay::Config;
+    /// assert_eq!(Config::named("shop").acquire_timeout, std::time::Duration::from_secs(1));
+    /// ```
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
         let Rules { queue_capacity, mode, burst_wait, .. } = Rules::default();

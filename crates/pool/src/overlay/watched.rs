@@ -14,6 +14,15 @@ use crate::pool::now;
 use crate::{AcquireError, Admission, Holder, InvalidConfig, Observer, Unobserved};
 
 /// An [`sqlx::PgPool`] with a door in front of it. A clone is cheap and is the same one.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use forebay_pool::overlay::{Config, Watched};
+/// let pool = sqlx::PgPool::connect("postgres://localhost/shop").await?;
+/// let watched = Watched::new(pool, Config { permits: Some(8), ..Config::named("shop") })?;
+/// # drop(watched);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Watched {
     desk: Arc<Desk>,
@@ -21,6 +30,15 @@ pub struct Watched {
 
 impl Watched {
     /// Puts admission and watching in front of this pool.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay_pool::overlay::{Config, Watched};
+    /// let pool = sqlx::PgPool::connect_lazy("postgres://localhost/shop")?;
+    /// let pool = Watched::new(pool, Config::named("shop"))?;
+    /// # drop(pool);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Every fault of the configuration at once; also where the pool is too small to keep a place for critical work.
@@ -49,6 +67,15 @@ impl Watched {
     /// Dropping the future gives up the place in the queue, or the permit if it was just granted. What sqlx is doing by then
     /// goes on, and its connection goes to the pool.
     ///
+    /// ```no_run
+    /// # async fn example(pool: forebay_pool::overlay::Watched) -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay_pool::{Admission, Class};
+    /// let admission = Admission::within(Class::Normal, std::time::Duration::from_secs(2));
+    /// let mut connection = pool.acquire(&admission).await?;
+    /// sqlx::query("select 1").execute(&mut connection).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`crate::Pool::acquire`]; what sqlx cannot open is [`AcquireError::Unavailable`].
     #[track_caller]
@@ -75,6 +102,14 @@ impl Watched {
 
     /// Would a request of this kind be let in now? Takes nothing: the door of a server asks before it reads a body.
     ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::overlay::Watched, admission: forebay_pool::Admission) {
+    /// if let Err(error) = pool.admit(&admission) {
+    ///     println!("refused before anything was read: {error}");
+    /// }
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// The refusal; it is counted as one.
     pub fn admit(&self, admission: &Admission) -> Result<(), AcquireError> {
@@ -90,6 +125,13 @@ impl Watched {
     }
 
     /// The permits in numbers: `leased` are out, `idle` are free. What sqlx has open is in [`PgPool::size`].
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::overlay::Watched) {
+    /// let now = pool.snapshot();
+    /// println!("{} permits of {} out, {} waiting", now.leased, now.limit, now.waiting);
+    /// # }
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let now = now();
@@ -98,6 +140,14 @@ impl Watched {
 
     /// Everything that is out, the longest first. `held_idle` counts from the last time that the connection was borrowed, or
     /// from the end of the last statement that was seen.
+    ///
+    /// ```
+    /// # fn example(pool: &forebay_pool::overlay::Watched) {
+    /// for holder in pool.holders() {
+    ///     println!("{} has had a connection for {:?}", holder.site, holder.held);
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn holders(&self) -> Vec<Holder> {
         let now = now();

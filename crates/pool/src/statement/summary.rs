@@ -6,6 +6,12 @@ pub(crate) const OTHER: &str = "other";
 /// What a text does and to what, in a few words: `SELECT catalog.products`, `INSERT orders SELECT carts`. By the rules of
 /// OpenTelemetry's `db.query.summary`: its operations and their tables in the order in which they are written, each once, and
 /// never a value. Names of queries in a WITH and of functions are left out. 255 bytes at most.
+///
+/// ```
+/// use forebay_pool::summary;
+/// assert_eq!(summary("select name from catalog.products where id = 7"), "SELECT catalog.products");
+/// assert_eq!(summary("insert into orders select * from carts"), "INSERT orders SELECT carts");
+/// ```
 #[must_use]
 pub fn summary(text: &str) -> String {
     let mut reader = Reader::default();

@@ -1,4 +1,10 @@
 /// What became of a retry ticket.
+///
+/// ```
+/// use forebay_pool::tickets::TicketFate;
+/// let names = TicketFate::ALL.map(TicketFate::name);
+/// assert_eq!(names, ["issued", "honoured", "early", "late", "replayed", "crowded", "forged"]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TicketFate {

@@ -39,6 +39,12 @@ impl TicketKeys {
 
     /// A key that nobody else has: for a process that is alone, or whose tickets only it shall honour.
     ///
+    /// ```
+    /// use forebay_pool::tickets::{TicketKeys, Tickets};
+    /// let tickets = Tickets::new(TicketKeys::random(), |_| None);
+    /// # drop(tickets);
+    /// ```
+    ///
     /// # Panics
     /// Where the operating system has no random numbers.
     #[must_use]
@@ -99,6 +105,11 @@ impl fmt::Debug for TicketKeys {
 }
 
 /// Why a text is no [`TicketKeys`]. It never quotes the text.
+///
+/// ```
+/// use forebay_pool::tickets::{InvalidTicketKeys, TicketKeys};
+/// assert_eq!("1:c2hvcnQ=".parse::<TicketKeys>().unwrap_err(), InvalidTicketKeys::Short);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidTicketKeys {

@@ -30,6 +30,13 @@ impl Principal {
     }
 
     /// Whoever the header of this name speaks of, if the request has it.
+    ///
+    /// ```
+    /// use forebay_pool::tickets::Principal;
+    /// let (request, ()) = http::Request::get("/").header("authorization", "Bearer a").body(()).unwrap().into_parts();
+    /// assert_eq!(Principal::of_header(&request, &http::header::AUTHORIZATION), Some(Principal::of("Bearer a")));
+    /// assert_eq!(Principal::of_header(&request, &http::header::COOKIE), None);
+    /// ```
     #[must_use]
     pub fn of_header(request: &Parts, name: &HeaderName) -> Option<Self> {
         request.headers.get(name).map(|value| Self(Known::Header(value.clone())))
@@ -37,6 +44,12 @@ impl Principal {
 
     /// Whoever sends from this address; where proxies stand before the service, on behalf of whom they say, as in
     /// `X-Forwarded-For`.
+    ///
+    /// ```
+    /// use forebay_pool::tickets::Principal;
+    /// let (proxy, client) = ("192.0.2.1".parse().unwrap(), http::HeaderValue::from_static("198.51.100.7"));
+    /// assert_ne!(Principal::of_sender(proxy, Some(&client)), Principal::of_sender(proxy, None));
+    /// ```
     #[must_use]
     pub fn of_sender(peer: IpAddr, sent_for: Option<&HeaderValue>) -> Self {
         Self(Known::Sender(peer, sent_for.cloned()))

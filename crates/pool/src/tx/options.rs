@@ -3,6 +3,12 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 /// How a transaction is isolated from those beside it. Postgres has no weaker one than the first.
+///
+/// ```
+/// use forebay_pool::{Isolation, TxOptions};
+/// let options = TxOptions { isolation: Some(Isolation::Serializable), ..TxOptions::default() };
+/// # drop(options);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
     /// Each statement sees what was committed before it began.

@@ -57,6 +57,19 @@ impl Pool {
     ///
     /// Dropping the future rolls back, unless COMMIT has left.
     ///
+    /// ```no_run
+    /// # async fn example(pool: forebay_pool::Pool, admission: forebay_pool::Admission) -> Result<(), sqlx::Error> {
+    /// use forebay_pool::{Isolation, TxOptions};
+    /// let options = TxOptions { isolation: Some(Isolation::Serializable), ..TxOptions::default() };
+    /// let sold: i64 = pool
+    ///     .transaction_with(&admission, Some(options), |tx| {
+    ///         Box::pin(async move { sqlx::query_scalar("select sum(quantity) from lines").fetch_one(&mut **tx).await })
+    ///     })
+    ///     .await?;
+    /// # let _ = sold;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// What `work` answers, or as [`Tx::commit`], or as [`Pool::acquire`] inside [`sqlx::Error::Io`].
     #[track_caller]

@@ -44,10 +44,17 @@ class Load:
         )
         self.judged_from = 2 * options.seconds if options.peak else 0
         self.numbers, self.kinds, self.began, self.ended = itertools.count(), itertools.count(), None, False
+        self.given_up = False
         self.sessions, self.idle = [], collections.deque()
         self.journeys = self.late = self.unserved = 0
         self.attempts = self.refused = self.failed = 0
         self.took = {name: [] for name in WITHIN_MS}  # milliseconds, of those that are judged
+
+    def give_up(self, why):
+        if not self.given_up:
+            print(why, file=sys.stderr)
+        self.given_up = True
+        sys.exit(1)
 
     def thresholds(self):
         """Each threshold with whether it is kept."""
@@ -91,14 +98,9 @@ def log_in_all(environment, **_):
         except requests.RequestException as error:
             fault = error
         if fault:
-            give_up(QUOTA if fault == 429 else f"no login at {shop} ({fault}): it takes a shop that runs, with the users of the seed")
+            load.give_up(QUOTA if fault == 429 else f"no login at {shop} ({fault}): it takes a shop that runs, with the users of the seed")
         load.sessions.append(answer.json())
     load.idle.extend(load.sessions)
-
-
-def give_up(why):
-    print(why, file=sys.stderr)
-    sys.exit(1)
 
 
 class Shopper(FastHttpUser):
@@ -140,7 +142,7 @@ class Shopper(FastHttpUser):
                     answer.failure(f"{answer.status_code} {code}" if answer.status_code else f"{answer.error}")
                 took = answer.request_meta["response_time"]
             if answer.status_code == 429:
-                give_up(QUOTA)
+                load.give_up(QUOTA)
             refusal = answer.status_code == 503 and code in REFUSALS
             running = answer.status_code == 409 and code == "idempotency-in-flight"
             unclear = answer.status_code in (0, 502, 503, 504) and not refusal
@@ -253,10 +255,8 @@ def pause(answer, tries):
 
 @events.quitting.add_listener
 def judge(environment, **_):
-    if load is None:
-        return
     print("Thresholds")
-    held = True
+    held = not load.given_up
     for name, keeps, seen, wanted in load.thresholds():
         held = held and keeps
         print(f"  {'held  ' if keeps else 'FAILED'} {name:<9} {seen}, {wanted}")

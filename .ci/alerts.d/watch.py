@@ -1,6 +1,6 @@
 """A Prometheus and an Alertmanager on the files of ops/, a receiver for what they send, and what is read from all three."""
 
-import datetime, http.server, json, os, re, shutil, socket, subprocess, tempfile, threading, time
+import datetime, http.server, json, os, re, shutil, socket, subprocess, sys, tempfile, threading, time
 import urllib.error, urllib.parse, urllib.request
 
 EVERY_S = 5.0  # between two scrapes, and two evaluations
@@ -12,6 +12,8 @@ def program(variable, package, name):
     if not path:
         subprocess.run(["cargo", "build", "--release", "--package", package], check=True)
         path = os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), "release", name)
+    if not os.access(path, os.X_OK):
+        sys.exit(f"there is no program {path}: name one with {variable}, or leave it out and the release build is made")
     return os.path.abspath(path)
 
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use axum::Router;
 use forebay_auth::{SigningKey, State};
-use forebay_embedded::testing::{TestDatabase, database};
+use forebay_embedded::testing::{Template, TestDatabase};
 use forebay_platform::admit::{Admit, TimeLimits};
 use forebay_platform::db::Db;
 use forebay_platform::quota::Quotas;
@@ -15,6 +15,15 @@ use crate::client::{self, Answer, request, send};
 pub(crate) const EMAIL: &str = "ada@shop.example";
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
 
+static MIGRATED: Template = Template::new();
+
+async fn migrate(database: TestDatabase) {
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    forebay_platform::audit::MIGRATOR.run(&mut connection).await.unwrap();
+    forebay_auth::MIGRATOR.run(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
 /// An auth service of its own.
 pub(crate) struct World {
     pub(crate) router: Router,
@@ -26,10 +35,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let database = database().await;
-        let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
-        forebay_platform::audit::MIGRATOR.run(&mut connection).await.unwrap();
-        forebay_auth::MIGRATOR.run(&mut connection).await.unwrap();
+        let database = MIGRATED.database(migrate).await;
         let rules = Rules { mode: Mode::Off, ..Rules::default() };
         let config = Config { rules, acquire_timeout: Duration::from_secs(20), ..Config::named("test") };
         let pool = Pool::connect(database.options(), config).unwrap();

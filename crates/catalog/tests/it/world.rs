@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::response::Parts;
 use forebay_catalog::State;
-use forebay_embedded::testing::{TestDatabase, database};
+use forebay_embedded::testing::{Template, TestDatabase};
 use forebay_platform::admit::{Admit, TimeLimits};
 use forebay_platform::db::Db;
 use forebay_pool::{Config, Mode, Pool, Rules};
@@ -13,6 +13,16 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::client::{Answer, request, send, send_for_text};
 use crate::tokens;
+
+static MIGRATED: Template = Template::new();
+
+async fn migrate(database: TestDatabase) {
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    forebay_platform::audit::MIGRATOR.run(&mut connection).await.unwrap();
+    forebay_catalog::MIGRATOR.run(&mut connection).await.unwrap();
+    sqlx::raw_sql(CATEGORY).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
 
 /// A catalog of its own.
 pub(crate) struct World {
@@ -29,11 +39,8 @@ impl World {
     }
 
     pub(crate) async fn on(products: u32, rules: Rules) -> Self {
-        let database = database().await;
+        let database = MIGRATED.database(migrate).await;
         let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
-        forebay_platform::audit::MIGRATOR.run(&mut connection).await.unwrap();
-        forebay_catalog::MIGRATOR.run(&mut connection).await.unwrap();
-        sqlx::raw_sql(CATEGORY).execute(&mut connection).await.unwrap();
         sqlx::query(PRODUCTS).bind(i64::from(products)).execute(&mut connection).await.unwrap();
         sqlx::raw_sql(SKUS).execute(&mut connection).await.unwrap();
         let config = Config { rules, acquire_timeout: Duration::from_secs(5), ..Config::named("test") };

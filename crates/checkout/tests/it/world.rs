@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use forebay_checkout::{Payments, State};
-use forebay_embedded::testing::{TestDatabase, database};
+use forebay_embedded::testing::{Template, TestDatabase};
 use forebay_platform::admit::{Admit, TimeLimits};
 use forebay_platform::db::Db;
 use forebay_platform::identity::Verifier;
@@ -308,8 +308,9 @@ pub(crate) fn order_body(cart_id: &str, payment: &str) -> Value {
     })
 }
 
-async fn prepared(units: i32) -> TestDatabase {
-    let database = database().await;
+static MIGRATED: Template = Template::new();
+
+async fn migrate(database: TestDatabase) {
     let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
     // Of the catalog only the schema, as the database would have it: one service does not know another's code.
     let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/catalog");
@@ -317,6 +318,12 @@ async fn prepared(units: i32) -> TestDatabase {
     forebay_platform::audit::MIGRATOR.run(&mut connection).await.unwrap();
     forebay_checkout::MIGRATOR.run(&mut connection).await.unwrap();
     sqlx::raw_sql(CATALOG).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+async fn prepared(units: i32) -> TestDatabase {
+    let database = MIGRATED.database(migrate).await;
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
     let stock = "insert into checkout.inventory (sku, on_hand) select 'SKU-' || n, $1 from generate_series(1, 120) n";
     sqlx::query(stock).bind(units).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();

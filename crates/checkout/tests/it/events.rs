@@ -7,6 +7,8 @@ use std::time::Duration;
 use forebay_checkout::events::{Published, Publisher, Rules, Subscribed, SubscriptionError, Subscriptions};
 use forebay_platform::webhook;
 use futures_util::future::join_all;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 use sqlx::Connection as _;
 use time::OffsetDateTime;
@@ -489,12 +491,21 @@ fn rounds(usual: u32) -> u32 {
     std::env::var("FOREBAY_CASES").ok().map_or(usual, |cases| cases.parse().unwrap())
 }
 
+/// `FOREBAY_CASES_SEED`, to draw the same again; who comes first is up to the machine.
+#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
+fn seed() -> u64 {
+    std::env::var("FOREBAY_CASES_SEED").ok().map_or_else(rand::random, |seed| seed.parse().unwrap())
+}
+
 /// Buyers buy, publishers are dropped wherever they are, as by a kill, and the receiver fails, hangs, dies, and takes things
 /// in without saying so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_made_up_or_out_of_order_wherever_a_publisher_is_cut_off() {
+    let (rounds, seed) = (rounds(30), seed());
+    eprintln!("FOREBAY_CASES_SEED={seed} FOREBAY_CASES={rounds}");
+    let (mut moods, mut moments) = (StdRng::seed_from_u64(seed), StdRng::seed_from_u64(seed.wrapping_add(1)));
     let world = Arc::new(World::with(1_000_000).await);
-    let receiver = Receiver::doing(|_| match rand::random_range(0..10) {
+    let receiver = Receiver::doing(move |_| match moods.random_range(0..10) {
         0..5 => OK,
         5 => Act::Answer(500, "", 0),
         6 => Act::Answer(422, "", 10),
@@ -507,7 +518,7 @@ async fn nothing_is_lost_or_made_up_or_out_of_order_wherever_a_publisher_is_cut_
     let pauses = std::iter::repeat_n(soon, 10_000).collect();
     let forever = Rules { pauses, probe_every: soon, ..impatient() };
     subscribe(&world, &receiver, "*").await;
-    for round in 0..rounds(30) {
+    for round in 0..rounds {
         let buying = tokio::spawn({
             let world = Arc::clone(&world);
             async move {
@@ -518,14 +529,15 @@ async fn nothing_is_lost_or_made_up_or_out_of_order_wherever_a_publisher_is_cut_
         // Each as far as it gets, side by side, in a time of its own, so that leases of the dead have ended.
         let publishers = (0..3).map(|_| {
             let (publisher, at) = (Publisher::new(&world.state, forever.clone()), after(i64::from(round) * 30));
-            async move { dropped_after(rand::random_range(0..60), publisher.publish(at)).await }
+            let waits = moments.random_range(0..60);
+            async move { dropped_after(waits, publisher.publish(at)).await }
         });
         join_all(publishers).await;
         buying.await.unwrap();
     }
     receiver.does(|_| OK);
     let publisher = Publisher::new(&world.state, forever);
-    let mut at = after(i64::from(rounds(30)) * 30);
+    let mut at = after(i64::from(rounds) * 30);
     eventually("everything has arrived", async || {
         at += time::Duration::seconds(60);
         publisher.publish(at).await.unwrap();

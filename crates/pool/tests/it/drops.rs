@@ -1,5 +1,5 @@
 //! Futures dropped at random points of acquire, begin, query, commit and rollback. The ordinary run drops 1,000;
-//! `FOREBAY_DROPS=10000` says otherwise. The same against sqlx's own pool is ignored unless asked for by name: it shows
+//! `FOREBAY_DROPS=10000` says otherwise, and `FOREBAY_DROPS_SEED` draws what a run drew again that failed. The same against sqlx's own pool is ignored unless asked for by name: it shows
 //! what is prevented here.
 
 use std::pin::pin;
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use fastrand::Rng;
 use forebay_pool::{Class, Config, Mode, Pool, Rules};
 use futures_util::StreamExt;
 use sqlx::postgres::PgPoolOptions;
@@ -23,9 +24,19 @@ fn rounds() -> u32 {
     wanted.map_or(1_000, |wanted| wanted.parse().expect("FOREBAY_DROPS is a number"))
 }
 
+/// Dice for each task. The seed is printed, and a test that fails shows it; who comes first is up to the machine.
+fn dice() -> impl Iterator<Item = Rng> {
+    #[expect(clippy::disallowed_methods, reason = "a test has no configuration but this")]
+    let wanted = std::env::var("FOREBAY_DROPS_SEED");
+    let seed =
+        wanted.map_or_else(|_| fastrand::u64(..), |wanted| wanted.parse().expect("FOREBAY_DROPS_SEED is a number"));
+    eprintln!("FOREBAY_DROPS_SEED={seed} FOREBAY_DROPS={}", rounds());
+    (0..u64::from(TASKS)).map(move |task| Rng::with_seed(seed.wrapping_add(task)))
+}
+
 /// Drops the future after it has waited so often, or so long; `None` if so.
-async fn cut<F: Future>(future: F) -> Option<F::Output> {
-    let mut waits = fastrand::u32(0..12);
+async fn cut<F: Future>(dice: &mut Rng, future: F) -> Option<F::Output> {
+    let mut waits = dice.u32(0..12);
     let mut future = pin!(future);
     let counted = std::future::poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
@@ -35,7 +46,7 @@ async fn cut<F: Future>(future: F) -> Option<F::Output> {
             Poll::Pending
         }
     });
-    tokio::time::timeout(Duration::from_micros(fastrand::u64(0..5_000)), counted).await.ok().flatten()
+    tokio::time::timeout(Duration::from_micros(dice.u64(0..5_000)), counted).await.ok().flatten()
 }
 
 async fn insert(
@@ -91,10 +102,10 @@ async fn journey(pool: &Pool, id: i64, fate: Fate) -> Result<(), sqlx::Error> {
 }
 
 /// Cuts journeys short, and after each runs a statement that has to be a transaction of its own.
-async fn travel(pool: Pool, from: i64, rounds: u32, finished: Arc<AtomicU32>) {
+async fn travel(pool: Pool, from: i64, rounds: u32, mut dice: Rng, finished: Arc<AtomicU32>) {
     for id in from..from + i64::from(rounds) {
-        let fate = Fate::ALL[fastrand::usize(..Fate::ALL.len())];
-        if let Some(outcome) = cut(journey(&pool, id, fate)).await {
+        let fate = Fate::ALL[dice.usize(..Fate::ALL.len())];
+        if let Some(outcome) = cut(&mut dice, journey(&pool, id, fate)).await {
             outcome.expect("nothing fails by itself");
             finished.fetch_add(1, Ordering::Relaxed);
         }
@@ -123,9 +134,9 @@ async fn futures_dropped_at_random_points_harm_nobody_and_lose_nothing() {
     let site = Site { pool, database };
     sqlx::raw_sql(TABLES).execute(&site.pool).await.expect("done");
     let (share, finished) = (rounds().div_ceil(TASKS), Arc::new(AtomicU32::new(0)));
-    let travels = (0..TASKS).map(|task| {
+    let travels = (0..TASKS).zip(dice()).map(|(task, dice)| {
         let from = i64::from(task * share) + 1;
-        tokio::spawn(travel(site.pool.clone(), from, share, Arc::clone(&finished)))
+        tokio::spawn(travel(site.pool.clone(), from, share, dice, Arc::clone(&finished)))
     });
     for travel in futures_util::future::join_all(travels).await {
         travel.expect("no panic");
@@ -152,7 +163,7 @@ async fn futures_dropped_at_random_points_harm_nobody_and_lose_nothing() {
     }
 }
 
-async fn travel_on_sqlx(pool: PgPool, from: i64, rounds: u32) -> i64 {
+async fn travel_on_sqlx(pool: PgPool, from: i64, rounds: u32, mut dice: Rng) -> i64 {
     let mut succeeded = 0;
     for id in from..from + i64::from(rounds) {
         let journey = async {
@@ -162,7 +173,7 @@ async fn travel_on_sqlx(pool: PgPool, from: i64, rounds: u32) -> i64 {
             if id % 2 == 0 { tx.commit().await } else { tx.rollback().await }
         };
         // That it can fail is part of what is shown.
-        let _outcome = cut(journey).await;
+        let _outcome = cut(&mut dice, journey).await;
         succeeded += i64::from(insert(&pool, 1, id).await.is_ok());
     }
     succeeded
@@ -175,9 +186,9 @@ async fn on_sqlxs_pool_statements_vanish_in_transactions_that_others_began() {
     let pool = PgPoolOptions::new().max_connections(4).connect_with(site.database.options()).await.expect("connects");
     sqlx::raw_sql(TABLES).execute(&pool).await.expect("done");
     let share = rounds().div_ceil(TASKS);
-    let travels = (0..TASKS).map(|task| {
+    let travels = (0..TASKS).zip(dice()).map(|(task, dice)| {
         let from = i64::from(task * share) + 1;
-        tokio::spawn(travel_on_sqlx(pool.clone(), from, share))
+        tokio::spawn(travel_on_sqlx(pool.clone(), from, share, dice))
     });
     let succeeded = futures_util::future::join_all(travels).await.into_iter().map(|travel| travel.expect("no panic"));
     let succeeded: i64 = succeeded.sum();

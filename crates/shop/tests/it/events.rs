@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use fastrand::Rng;
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,13 +22,18 @@ use crate::process::{Shop, eventually, home, run, shop};
 use crate::tls::Authority;
 
 /// Fails in every way for a while, and remembers what it took in, whatever it answered.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Receiver {
     heard: Arc<Mutex<Vec<(Uuid, Uuid)>>>,
     is_well: Arc<Mutex<bool>>,
+    moods: Arc<Mutex<Rng>>,
 }
 
 impl Receiver {
+    fn new(moods: Rng) -> Self {
+        Self { heard: Arc::default(), is_well: Arc::default(), moods: Arc::new(Mutex::new(moods)) }
+    }
+
     /// Where it listens, until the set is dropped.
     async fn listen(&self) -> (String, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -60,7 +66,7 @@ async fn hear(State(receiver): State<Receiver>, headers: HeaderMap, body: String
     let uuid = |value: &Value| value.as_str().unwrap().parse::<Uuid>().unwrap();
     assert_eq!(headers["webhook-id"], event["id"].as_str().unwrap());
     let is_well = *receiver.is_well.lock().unwrap();
-    let mood = if is_well { 9 } else { fastrand::u8(..10) };
+    let mood = if is_well { 9 } else { receiver.moods.lock().unwrap().u8(..10) };
     if mood > 0 {
         receiver.heard.lock().unwrap().push((uuid(&event["data"]["order_id"]), uuid(&event["id"])));
     }
@@ -88,6 +94,12 @@ fn rounds(usual: u32) -> u32 {
     std::env::var("FOREBAY_CASES").ok().map_or(usual, |cases| cases.parse().unwrap())
 }
 
+/// `FOREBAY_CASES_SEED`, to draw the same again; who comes first is up to the machine.
+#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
+fn seed() -> u64 {
+    std::env::var("FOREBAY_CASES_SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap())
+}
+
 #[tokio::test]
 async fn a_shop_that_is_killed_again_and_again_tells_of_every_event_and_of_no_other() {
     let home = home();
@@ -98,9 +110,12 @@ async fn a_shop_that_is_killed_again_and_again_tells_of_every_event_and_of_no_ot
         ("FOREBAY_EVENTS_RETRIES_MS", pauses.as_str()),
         ("FOREBAY_EVENTS_PROBE_MS", "100"),
     ];
-    let receiver = Receiver::default();
+    let (rounds, seed) = (rounds(3), seed());
+    eprintln!("FOREBAY_CASES_SEED={seed} FOREBAY_CASES={rounds}");
+    let mut dice = Rng::with_seed(seed);
+    let receiver = Receiver::new(dice.fork());
     let (url, _serving) = receiver.listen().await;
-    for round in 0..rounds(3) {
+    for round in 0..rounds {
         let shop = Shop::open(home.path(), &settings).await;
         if round == 0 {
             let subscribed = events(&home, &["subscribe", &url]).await;
@@ -113,7 +128,7 @@ async fn a_shop_that_is_killed_again_and_again_tells_of_every_event_and_of_no_ot
         let buyers: JoinSet<_> =
             (0..3).map(|buyer| buy_until_the_end(shop.http.clone(), format!("buyer-{round}-{buyer}"))).collect();
         let before = receiver.heard.lock().unwrap().len();
-        let some = before + fastrand::usize(1..30);
+        let some = before + dice.usize(1..30);
         eventually("some were told of", || async { receiver.heard.lock().unwrap().len() > some }).await;
         shop.send(Signal::KILL);
         buyers.join_all().await;

@@ -161,9 +161,12 @@ mod tests {
         let like_it = || lane.0.lock().waiting.iter().filter(|one| (one.rank, one.sender) == (rank, sender)).count();
         let (before, entering) = (like_it(), Arc::clone(lane));
         let task = tokio::spawn(async move { entering.enter(rank, sender).await });
-        while like_it() == before && !task.is_finished() {
-            tokio::task::yield_now().await;
-        }
+        let coming = async {
+            while like_it() == before && !task.is_finished() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), coming).await.expect("it waits, or has its place");
         task
     }
 

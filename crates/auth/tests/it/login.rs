@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::world::{EMAIL, PASSWORD, World, credentials};
 
@@ -28,18 +31,21 @@ async fn leases_during_a_login(world: &World) -> Vec<u32> {
     let asked = credentials(EMAIL, PASSWORD);
     let login = world.post("login", &asked);
     tokio::pin!(login);
-    let mut out = vec![0];
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut login => {
-                assert_eq!(answer.status, 200);
-                return out;
+    let looking = async {
+        let mut out = vec![0];
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut login => {
+                    assert_eq!(answer.status, 200);
+                    return out;
+                }
+                () = tokio::task::yield_now() => out.push(world.pool.snapshot().leased),
             }
-            () = tokio::task::yield_now() => out.push(world.pool.snapshot().leased),
+            out.dedup();
         }
-        out.dedup();
-    }
+    };
+    timeout(Duration::from_secs(60), looking).await.expect("the login is answered")
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ fn ids(page: &Answer) -> Vec<String> {
 async fn walked(world: &World, user: Uuid, first: &str) -> Vec<Vec<String>> {
     let (mut path, mut pages) = (first.to_owned(), Vec::new());
     loop {
+        assert!(pages.len() < 1_000, "the list has no end");
         let page = asked(world, user, &path).await;
         pages.push(ids(&page));
         let Some(cursor) = page.body["page"]["next_cursor"].as_str() else {

@@ -147,7 +147,8 @@ async fn the_list_pages_through_what_is_short() {
     let world = World::with(5).await;
     world.execute("update checkout.inventory set reserved = 4 where sku in ('SKU-10', 'SKU-11', 'SKU-12')").await;
     let (mut seen, mut next) = (Vec::new(), Some("/v1/admin/inventory?below=2&limit=2".to_owned()));
-    while let Some(path) = next {
+    for _page in 0..1_000 {
+        let Some(path) = next.take() else { break };
         let page = world.admin_gets(&path).await;
         assert_eq!(page.status, 200, "{page:?}");
         for row in page.body["data"].as_array().unwrap() {

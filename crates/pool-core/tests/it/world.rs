@@ -6,6 +6,9 @@ use forebay_pool_core::{
     Return, Rules, ShedReason, Sizer, SlotId, Snapshot, Staffing, Standstill, Usage, WaiterId,
 };
 
+/// More than any test takes: what a test waits for does not come.
+const MOST_STEPS: u32 = 1_000_000;
+
 /// A shell without a database: it carries the ledger's actions out by hand, when a test says so, and keeps its own
 /// naive account of who has what. Each decision is checked against that account as it comes.
 pub(crate) struct World {
@@ -37,6 +40,7 @@ pub(crate) struct World {
     revoke_fails: bool,
     /// The numbers before the call whose decisions are carried out.
     before: Snapshot,
+    steps: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -131,6 +135,7 @@ impl World {
             begun: now,
             inversions: Vec::new(),
             revoke_fails: false,
+            steps: 0,
         };
         world.ledger.handle_timeout(now);
         world.act();
@@ -440,7 +445,9 @@ impl World {
 
     /// Carries out what the ledger decided, checking each decision against the naive account.
     pub(crate) fn act(&mut self) {
+        self.step();
         while let Some(action) = self.ledger.poll_action() {
+            self.step();
             match action {
                 Action::Open(opening) => {
                     self.begun_openings.insert(opening.slot(), self.now);
@@ -462,6 +469,12 @@ impl World {
                 Action::Tell(event) => self.hear(event),
             }
         }
+    }
+
+    /// Each loop of a test does something to the ledger, so that this ends all of them.
+    fn step(&mut self) {
+        self.steps += 1;
+        assert!(self.steps < MOST_STEPS, "it takes for ever: {:?}", self.snapshot());
     }
 
     /// How long somebody of this rank behind so many would wait at most for a connection, if a place is free for it, and one is idle

@@ -5,9 +5,9 @@ use std::time::Duration;
 use forebay_pool::{Class, Config, Lease, Pool, PoolError, Rules, classify};
 use futures_util::StreamExt;
 use sqlx::{Executor, PgConnection};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use crate::{Site, admission, rules};
+use crate::{Site, admission, eventually, rules};
 
 async fn pid(lease: &mut Lease) -> i32 {
     sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut **lease).await.expect("answers")
@@ -82,10 +82,8 @@ async fn without_a_control_connection_the_place_is_kept_until_the_server_has_not
     drop(lease);
     assert_eq!(site.pool.snapshot().quarantined, 1);
     site.until("its place is free", |snapshot| snapshot.open() == 0).await;
-    let end = Instant::now() + Duration::from_secs(5);
-    while is_active(&mut outside, pid).await {
-        assert!(Instant::now() < end, "the server works on");
-    }
+    let noticed = async { while is_active(&mut outside, pid).await {} };
+    timeout(Duration::from_secs(5), noticed).await.expect("the server works on it no more");
 }
 
 #[tokio::test]
@@ -106,15 +104,12 @@ async fn the_control_connection_is_one_of_those_below_the_ceiling() {
     assert_eq!(site.pool.snapshot().ceiling, 4);
     drop(held);
     site.pool.close().await;
-    let end = Instant::now() + Duration::from_secs(20);
-    loop {
+    eventually("it is closed with the pool", async || {
         let left: i64 =
             sqlx::query_scalar(sessions).bind("test control").fetch_one(&mut outside).await.expect("answers");
-        if left == 0 {
-            break;
-        }
-        assert!(Instant::now() < end, "it is closed with the pool");
-    }
+        left == 0
+    })
+    .await;
 }
 
 /// A pool whose server ends statements by itself much later than the pool gives up.
@@ -173,18 +168,11 @@ async fn a_half_read_answer_is_held_idle_and_its_backend_is_ended() {
     site.until("suspected", |snapshot| snapshot.suspects == 1).await;
     site.until("taken back", |snapshot| snapshot.totals.revoked == 1 && snapshot.open() == 0).await;
     // The server has been told before the place is free; the process takes a moment to end.
-    let end = Instant::now() + Duration::from_secs(20);
-    loop {
-        let left: i64 = sqlx::query_scalar("select count(*) from pg_stat_activity where pid = $1")
-            .bind(pid)
-            .fetch_one(&mut outside)
-            .await
-            .expect("answers");
-        if left == 0 {
-            break;
-        }
-        assert!(Instant::now() < end, "its backend lives on");
-    }
+    let gone = "select not exists (select from pg_stat_activity where pid = $1)";
+    eventually("its backend has ended", async || {
+        sqlx::query_scalar(gone).bind(pid).fetch_one(&mut outside).await.expect("answers")
+    })
+    .await;
     let error = loop {
         match rows.next().await.expect("it did not end") {
             Ok(_) => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use forebay_pool::{AcquireError, Admission, Class, Config, PoolError, ShedReason, TxOptions, classify};
 use sqlx::Executor as _;
 
-use crate::{Site, admission, rules};
+use crate::{Site, admission, eventually, rules};
 
 /// A request whose time has run out since it came in.
 fn late() -> Admission {
@@ -39,9 +39,10 @@ async fn nothing_runs_beside(site: &Site) {
     let mut outside = site.outside().await;
     let busy = "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep%' \
                 and pid <> pg_backend_pid()";
-    while sqlx::query_scalar::<_, i64>(busy).fetch_one(&mut outside).await.expect("answers") > 0 {
-        tokio::task::yield_now().await;
-    }
+    eventually("nothing runs", async || {
+        sqlx::query_scalar::<_, i64>(busy).fetch_one(&mut outside).await.expect("answers") == 0
+    })
+    .await;
 }
 
 fn is_too_late(error: &sqlx::Error) -> bool {

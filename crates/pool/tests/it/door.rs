@@ -69,6 +69,7 @@ pub(crate) async fn fill(site: &Site) -> (Vec<forebay_pool::Lease>, Vec<tokio::t
 async fn crowd(site: &Site) -> Vec<tokio::task::JoinHandle<()>> {
     let mut waiting = Vec::new();
     while site.pool.admit(&admission(Class::Normal)).is_ok() {
+        assert!(waiting.len() < 10_000, "the queue has no bound");
         let acquire = site.pool.acquire(&admission(Class::Normal));
         waiting.push(tokio::spawn(async move { drop(acquire.await) }));
         tokio::task::yield_now().await;

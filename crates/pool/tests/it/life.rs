@@ -3,7 +3,7 @@ use std::time::Duration;
 use forebay_pool::{AcquireError, Class, Config, Pool, Resize, Rules, ServerRole};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Postgres};
 
-use crate::{Site, admission, rules};
+use crate::{Site, admission, eventually, rules};
 
 #[tokio::test]
 async fn the_minimum_is_opened_without_anybody_asking() {
@@ -81,12 +81,10 @@ async fn close_refuses_newcomers_and_waits_for_the_last_lease() {
     let lease = site.pool.acquire(&admission(Class::Normal)).await.expect("free");
     let pool = site.pool.clone();
     let closing = tokio::spawn(async move { pool.close().await });
-    loop {
-        match site.pool.acquire(&admission(Class::Normal)).await {
-            Err(AcquireError::Closed { .. }) => break,
-            _ => tokio::task::yield_now().await,
-        }
-    }
+    eventually("newcomers are refused", async || {
+        matches!(site.pool.acquire(&admission(Class::Normal)).await, Err(AcquireError::Closed { .. }))
+    })
+    .await;
     assert!(!closing.is_finished());
     drop(lease);
     closing.await.expect("closed");
@@ -175,19 +173,11 @@ async fn a_pool_that_nobody_holds_any_more_leaves_no_session_behind() {
     let mut outside = site.outside().await;
     let Site { pool, database } = site;
     drop(pool);
-    let end = tokio::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        let left: i64 = sqlx::query_scalar(
-            "select count(*) from pg_stat_activity where application_name = 'test' and datname = current_database()",
-        )
-        .fetch_one(&mut outside)
-        .await
-        .expect("answers");
-        if left == 0 {
-            break;
-        }
-        assert!(tokio::time::Instant::now() < end, "{left} sessions are left");
-    }
+    let left = "select count(*) from pg_stat_activity where application_name = 'test' and datname = current_database()";
+    eventually("no session is left", async || {
+        sqlx::query_scalar::<_, i64>(left).fetch_one(&mut outside).await.expect("answers") == 0
+    })
+    .await;
     drop(database);
 }
 

@@ -34,7 +34,10 @@ use std::time::Duration;
 
 use forebay_embedded::testing::{TestDatabase, database};
 use forebay_pool::{Admission, Class, Config, Pool, Rules, Snapshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+/// How long anything may take before a test says that it never comes.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// A pool on a database of its own. The database lives as long as the value.
 struct Site {
@@ -61,7 +64,7 @@ impl Site {
 
     /// Waits until the pool's numbers are as they should be.
     async fn until(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + LIMIT;
         loop {
             let snapshot = self.pool.snapshot();
             if holds(&snapshot) {
@@ -71,6 +74,16 @@ impl Site {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// Asks again and again until the answer is yes, and no longer than anything may take.
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(timeout(LIMIT, asking).await.is_ok(), "not within {LIMIT:?}: {what}");
 }
 
 fn rules() -> Rules {

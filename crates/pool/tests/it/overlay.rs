@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tower::ServiceExt;
 
-use crate::admission;
+use crate::{LIMIT, admission};
 
 /// How often sqlx was asked, seen from its own hooks.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +55,7 @@ fn config() -> Config {
 }
 
 async fn until(pool: &Watched, what: &str, holds: impl Fn(&Snapshot) -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + LIMIT;
     while !holds(&pool.snapshot()) {
         assert!(Instant::now() < end, "still not so: {what}; {:?}", pool.snapshot());
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -70,6 +70,7 @@ async fn fill(pool: &Watched) -> (Vec<Checkout>, Vec<tokio::task::JoinHandle<()>
     }
     let mut waiting = Vec::new();
     while pool.admit(&admission(Class::Normal)).is_ok() {
+        assert!(waiting.len() < 10_000, "the queue has no bound");
         let acquire = pool.acquire(&admission(Class::Normal));
         waiting.push(tokio::spawn(async move { drop(acquire.await) }));
         tokio::task::yield_now().await;

@@ -6,7 +6,7 @@ use forebay_pool::{Class, Config, Mode, Pool, Resize, Rules, Sample, Sizer, Sizi
 use futures_util::StreamExt;
 use sqlx::{Connection, Executor, PgConnection};
 
-use crate::{Site, admission, rules};
+use crate::{Site, admission, eventually, rules};
 
 /// Keeps the limit, wants to know of locks, and notes the most that it was told.
 #[derive(Debug)]
@@ -76,7 +76,10 @@ async fn locks_that_sessions_of_others_wait_for_are_not_the_pools() {
     }
     let waiting =
         "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut holder).await.expect("it is told") < 3 {}
+    eventually("three wait for a lock", async || {
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut holder).await.expect("it is told") >= 3
+    })
+    .await;
 
     let seen = Arc::new(Mutex::new(None));
     let config = Config { rules: Rules { mode: Mode::Off, initial_limit: 1, ..rules() }, ..Config::named("test") };

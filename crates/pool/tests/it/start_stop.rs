@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Executor, PgConnection};
 
-use crate::{Site, admission, rules};
+use crate::{Site, admission, eventually, rules};
 
 #[tokio::test]
 async fn a_pool_is_ready_when_its_minimum_is_open() {
@@ -207,17 +207,9 @@ async fn a_drain_waits_for_those_who_come_back_and_names_those_who_do_not() {
         matches!(classify(&error), Some(PoolError::Revoked { .. }))
     });
     let mut outside = site.outside().await;
-    loop {
-        let runs: bool = sqlx::query_scalar(
-            "select exists (select from pg_stat_activity where query = 'select pg_sleep(4)' and state = 'active')",
-        )
-        .fetch_one(&mut outside)
-        .await
-        .expect("answers");
-        if runs {
-            break;
-        }
-    }
+    let runs = "select exists (select from pg_stat_activity where query = 'select pg_sleep(4)' and state = 'active')";
+    eventually("the statement runs", async || sqlx::query_scalar(runs).fetch_one(&mut outside).await.expect("answers"))
+        .await;
     let drained = pool.drain(Duration::from_millis(50)).await;
     assert_eq!((drained.late.len(), drained.open), (2, 0), "{drained:?}");
     assert!(drained.late.iter().any(|holder| holder.site.line() == line && holder.class == Class::Critical));

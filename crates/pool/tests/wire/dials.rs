@@ -5,8 +5,9 @@ use std::time::Duration;
 use forebay_pool::{AcquireError, Admission, Class, Resize, Rules};
 use forebay_wire::{Connection, Dials, Kind, Side};
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
-use crate::{PLACES, Site, admission, answer, eventually, rules, so};
+use crate::{LIMIT, PLACES, Site, admission, answer, eventually, rules, so};
 
 impl Site {
     async fn dials(&self, dials: Dials) {
@@ -15,12 +16,15 @@ impl Site {
 
     /// Asks until the pool says that there is no hope at all.
     async fn is_unavailable(&self) -> AcquireError {
-        loop {
-            match self.pool.acquire(&admission()).await.expect_err("nobody can connect") {
-                AcquireError::Timeout(_) => {}
-                error => return error,
+        let asking = async {
+            loop {
+                match self.pool.acquire(&admission()).await.expect_err("nobody can connect") {
+                    AcquireError::Timeout(_) => {}
+                    error => return error,
+                }
             }
-        }
+        };
+        timeout(LIMIT, asking).await.unwrap_or_else(|_| panic!("it hopes on: {:?}", self.pool.snapshot()))
     }
 }
 
@@ -122,7 +126,7 @@ async fn a_caller_that_gives_up_during_a_slow_handshake_destroys_nothing() {
     site.dials(Dials::Delay(Duration::from_millis(150))).await;
     let soon = Admission::within(Class::Normal, Duration::from_millis(20));
     site.pool.acquire(&soon).await.expect_err("too soon");
-    drop(tokio::time::timeout(Duration::from_millis(20), site.pool.acquire(&admission())).await);
+    drop(timeout(Duration::from_millis(20), site.pool.acquire(&admission())).await);
     let snapshot = site.until("what was begun is idle", |snapshot| snapshot.idle >= 1 && snapshot.opening == 0).await;
     assert_eq!((snapshot.totals.open_failed, snapshot.totals.closed), (0, 0));
     site.is_at_full_strength().await;

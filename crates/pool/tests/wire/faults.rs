@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use forebay_pool::{Config, PoolError, classify};
 use forebay_wire::{Connection, Dials, Flow, Side};
+use tokio::time::timeout;
 
-use crate::{Site, answer, config, eventually, pid_of, rules, so, trusting, wary};
+use crate::{LIMIT, Site, answer, config, eventually, pid_of, rules, so, trusting, wary};
 
 /// Through a sieve: what the pool hands out answers, since it was checked.
 async fn serves_without_an_error(site: &Site) {
@@ -109,13 +110,11 @@ async fn a_connection_that_breaks_during_commit_leaves_the_outcome_unknown() {
     let broken = async {
         eventually("COMMIT has left", || so(connection.is_busy())).await;
         let mut outside = site.outside().await;
-        loop {
-            let stored: i64 =
-                sqlx::query_scalar("select count(*) from t").fetch_one(&mut outside).await.expect("answers");
-            if stored == 1 {
-                break;
-            }
-        }
+        let stored = async {
+            let count = "select count(*) from t";
+            while sqlx::query_scalar::<_, i64>(count).fetch_one(&mut outside).await.expect("answers") == 0 {}
+        };
+        timeout(LIMIT, stored).await.expect("the server commits");
         connection.reset();
     };
     let (answer, ()) = tokio::join!(committing, broken);
@@ -206,7 +205,7 @@ async fn a_future_dropped_in_a_black_hole_gives_its_place_back() {
         let pid = pid_of(&mut lease).await;
         let connection = site.proxy.connection_to(pid).expect("it goes through the proxy");
         connection.set_flow(side, Flow::Swallow);
-        let cut = tokio::time::timeout(Duration::from_millis(20), answer(&mut lease)).await;
+        let cut = timeout(Duration::from_millis(20), answer(&mut lease)).await;
         assert!(cut.is_err(), "its answer never comes");
         drop(lease);
         site.is_at_full_strength().await;

@@ -9,9 +9,10 @@ use forebay_pool::{Admission, Class, Config};
 use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tokio::time::timeout;
 
 use crate::{
-    PLACES, Site, admission, answer, config, eventually, options_of, pid_of, rules, shared, so, trusting, wary,
+    LIMIT, PLACES, Site, admission, answer, config, eventually, options_of, pid_of, rules, shared, so, trusting, wary,
 };
 
 async fn say(connection: &mut PgConnection, sql: String) {
@@ -178,7 +179,7 @@ async fn a_server_that_is_killed_and_started_again_is_used_again() {
     kill_process(fragile.postmaster(), Signal::KILL).expect("it lives");
     fragile.server.ended().await;
     // Its sessions notice a moment later.
-    while answer(&mut held).await.is_ok() {}
+    timeout(LIMIT, async { while answer(&mut held).await.is_ok() {} }).await.expect("it notices");
     drop(held);
     let soon = Admission::within(Class::Normal, Duration::from_millis(300));
     site.pool.acquire(&soon).await.expect_err("there is no server");
@@ -258,11 +259,14 @@ async fn a_server_told_to_refuse_writes_is_asked_for_its_role_and_keeps_its_conn
     say(&mut outside, "alter system set default_transaction_read_only = on".to_owned()).await;
     say(&mut outside, "select pg_reload_conf()".to_owned()).await;
     let refused = async || sqlx::query("insert into t values (1)").execute(&site.pool).await.err();
-    let code = loop {
-        if let Some(error) = refused().await {
-            break error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned());
+    let first = async {
+        loop {
+            if let Some(error) = refused().await {
+                return error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned());
+            }
         }
     };
+    let code = timeout(LIMIT, first).await.expect("writes are refused");
     assert_eq!(code.as_deref(), Some("25006"));
     for _ in 0..20 {
         refused().await.expect("every write is");
@@ -274,9 +278,7 @@ async fn a_server_told_to_refuse_writes_is_asked_for_its_role_and_keeps_its_conn
         say(&mut outside, undo.to_owned()).await;
     }
     say(&mut outside, "select pg_reload_conf()".to_owned()).await;
-    while refused().await.is_some() {
-        tokio::task::yield_now().await;
-    }
+    timeout(LIMIT, async { while refused().await.is_some() {} }).await.expect("writes are taken again");
     drop(site.pool.acquire(&admission()).await.expect("free"));
     site.is_at_full_strength().await;
     fragile.server.shutdown().await.expect("it stops");

@@ -184,7 +184,12 @@ impl Scene {
             }
             Target::Backend => {
                 let mut session = shop.database().await;
-                while !kill(self.a_backend(&shop, dice).await) {}
+                let (mut tries, mut killed) = (0, false);
+                while !killed {
+                    assert!(tries < 100, "each that was found had ended");
+                    killed = kill(self.a_backend(&shop, dice).await);
+                    tries += 1;
+                }
                 // Until it notices it lets people in, and then it ends all sessions.
                 let ended = timeout(LIMIT, sqlx::query("SELECT pg_sleep(600)").execute(&mut session)).await;
                 ended.expect("Postgres notices").expect_err("and ends all sessions");

@@ -184,6 +184,7 @@ impl Strict {
             let begun = Self::admission(Duration::from_millis(100));
             begun.begin();
             let Ok(mut lease) = self.db.acquire(&begun).await else { break };
+            assert!(held.len() < 1_000, "the pool has no bound");
             // Its time may have run out meanwhile.
             sqlx::query("SELECT 1").execute(&mut lease.conn()).await.ok();
             held.push(lease);

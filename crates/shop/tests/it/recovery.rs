@@ -5,11 +5,12 @@ use rustix::process::Signal;
 use serde_json::json;
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::{
     admins::Administrator,
     client::Http,
-    process::{Shop, eventually, home, nobody_left},
+    process::{LIMIT, Shop, eventually, home, nobody_left},
     reconcile::reconcile,
 };
 
@@ -106,9 +107,12 @@ async fn a_kill_in_mid_load_loses_and_doubles_nothing() {
     let buyers: Vec<_> = buyers.collect();
     drop(bought);
     let mut answered = Vec::new();
-    while answered.len() < 25 {
-        answered.push(orders.recv().await.expect("buyers buy"));
-    }
+    let buying = async {
+        while answered.len() < 25 {
+            answered.push(orders.recv().await.expect("buyers buy"));
+        }
+    };
+    timeout(LIMIT, buying).await.expect("25 orders are confirmed");
     shop.send(Signal::KILL);
     join_all(buyers).await;
     while let Some(order) = orders.recv().await {
@@ -184,9 +188,12 @@ async fn a_kill_in_the_middle_of_refunds_loses_and_doubles_none() {
     let givers: Vec<_> = (0..4).map(give).collect();
     drop(given);
     let mut answered = Vec::new();
-    while answered.len() < 20 {
-        answered.push(refunds.recv().await.expect("refunds are given"));
-    }
+    let giving = async {
+        while answered.len() < 20 {
+            answered.push(refunds.recv().await.expect("refunds are given"));
+        }
+    };
+    timeout(LIMIT, giving).await.expect("20 refunds are confirmed");
     shop.send(Signal::KILL);
     join_all(givers).await;
     while let Some(refund) = refunds.recv().await {

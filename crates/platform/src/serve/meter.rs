@@ -24,7 +24,8 @@ pub(super) fn describe_metrics() {
 }
 
 /// What is refused before a route has its say, and by each alike: who asks, how much at once, in what form.
-const ALIKE: [StatusCode; 12] = [
+const ALIKE: [StatusCode; 13] = [
+    StatusCode::BAD_REQUEST,
     StatusCode::UNAUTHORIZED,
     StatusCode::FORBIDDEN,
     StatusCode::METHOD_NOT_ALLOWED,
@@ -111,7 +112,11 @@ impl Meter {
         self.durations[outcome as usize].record(took);
         // As many of these as there are routes and methods would say nothing more.
         let route = if ALIKE.contains(&status) { "any" } else { route };
-        let method = if status == StatusCode::METHOD_NOT_ALLOWED { "_OTHER" } else { method };
+        let method = match method {
+            _ if status == StatusCode::METHOD_NOT_ALLOWED => "_OTHER",
+            "HEAD" => "GET",
+            method => method,
+        };
         self.with(method, route, status, outcome, |answers| {
             answers.requests.increment(1);
             answers.time.increment(took);

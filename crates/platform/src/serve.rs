@@ -242,6 +242,10 @@ impl Measurement {
 
 impl Drop for Measurement {
     fn drop(&mut self) {
+        // The handler's panic comes through here on its way to become an answer.
+        if std::thread::panicking() {
+            (self.status, self.error) = (StatusCode::INTERNAL_SERVER_ERROR, Some(Code::Internal.as_str()));
+        }
         if let Some(path) = self.path.take() {
             self.log(&path);
         }
@@ -372,7 +376,8 @@ mod tests {
         for wrong in ["/things/1", "/never"] {
             router().oneshot(Request::delete(wrong).body(Body::empty()).unwrap()).await.unwrap();
         }
-        router().oneshot(Request::head("/panics").body(Body::empty()).unwrap()).await.unwrap();
+        get_path("/panics").await;
+        router().oneshot(Request::head("/things/1").body(Body::empty()).unwrap()).await.unwrap();
         let request = Request::get("/never").body(Body::empty()).unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(1), router().oneshot(request)).await.is_err());
         let text = metrics.render();
@@ -389,6 +394,7 @@ mod tests {
             assert!(text.contains(labels), "{labels}\n{text}");
         }
         assert!(!text.contains("/things/{id}\",status=\"405\"") && !text.contains("method=\"HEAD\""), "{text}");
+        assert!(!text.contains(r#"route="/panics",status="499""#), "{text}");
         // Other tests of this process may have a request under way.
         let deadline = Instant::now() + Duration::from_secs(20);
         while !metrics.render().contains("http_server_active_requests{service=\"test\"} 0") {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Each crate with those of ours that it may depend on, development aside.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("pool-core", &[]),
     ("embedded", &[]),
     ("pool", &["pool-core"]),
@@ -16,7 +16,8 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("storefront", &["platform"]),
     ("shop", &["catalog", "auth", "checkout", "storefront", "platform", "pool", "embedded"]),
     ("wire", &[]),
-    ("races", &["pool-core", "races-sqlx", "races-stream", "races-tokio"]),
+    ("races", &["pool-core", "races-rand", "races-sqlx", "races-stream", "races-tokio"]),
+    ("races-rand", &[]),
     ("races-sqlx", &["races-tokio"]),
     ("races-stream", &[]),
     ("races-tokio", &[]),

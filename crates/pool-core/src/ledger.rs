@@ -7,7 +7,7 @@ use crate::estimate::Estimate;
 use crate::peaks::Peaks;
 use crate::queue::{Checks, Queue, Waiter};
 use crate::slots::{Hold, Phase, Slots};
-use crate::{Action, CloseReason, Event, Refusal, Rules, Sizer, SlotId, Snapshot, Totals, Usage, WaiterId};
+use crate::{Action, CloseReason, Event, Mode, Refusal, Rules, Sizer, SlotId, Snapshot, Totals, Usage, WaiterId};
 
 mod bounds;
 mod calendar;
@@ -137,19 +137,19 @@ impl Ledger {
         {
             return Acquired::Leased(slot);
         }
-        let mut budget = match self.let_in(now, &ask) {
-            Ok(budget) => budget,
-            Err(refusal) => return Acquired::Refused(refusal),
-        };
-        let rank = Rank::of(ask.class, ask.continuation);
-        if self.queue.len() >= self.rules.queue_capacity as usize {
-            self.make_room(now, rank);
-            budget = self.patience(now, &ask, rank);
+        if let Err(refusal) = self.admit(now, ask) {
+            return Acquired::Refused(refusal);
         }
+        let rank = Rank::of(ask.class, ask.continuation);
+        self.make_room(now, rank);
         if self.queue.is_empty() {
             self.estimate.on_first_waiter(now);
         }
-        let until = budget.map_or(ask.latest, |budget| ask.latest.min(now + budget * 2));
+        // Where only a connection is missing, and not a place, its class's budget does not bound the wait.
+        let in_line = self.slots.counts().live() > 0 && self.arrival(now, rank).is_none();
+        let guarded = self.rules.mode == Mode::Enforce && !ask.continuation && in_line;
+        let patience = if guarded { now + self.budget(ask.class, self.burst(now, rank)) * 2 } else { ask.latest };
+        let until = ask.latest.min(patience);
         let waiter = Waiter {
             class: ask.class,
             rank,
@@ -188,11 +188,7 @@ impl Ledger {
     /// # Errors
     /// The refusal that `acquire` would give now. It is counted.
     pub fn admit(&mut self, now: Instant, ask: Ask) -> Result<(), Refusal> {
-        self.let_in(now, &ask).map(drop)
-    }
-
-    fn let_in(&mut self, now: Instant, ask: &Ask) -> Result<Option<Duration>, Refusal> {
-        let answer = self.door(now, ask);
+        let answer = self.door(now, &ask);
         if answer.is_err() {
             self.open_missing(now);
         }
@@ -328,23 +324,6 @@ impl Ledger {
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         self.closed
-    }
-
-    /// Whether anybody waits.
-    ///
-    /// ```
-    /// use std::time::{Duration, Instant};
-    /// use forebay_pool_core::{Ask, Class, Fixed, Ledger, Rules};
-    ///
-    /// let now = Instant::now();
-    /// let mut ledger = Ledger::new(Rules::default(), Box::new(Fixed), now);
-    /// assert!(!ledger.is_waited_for());
-    /// ledger.acquire(now, Ask::new(Class::Normal, now + Duration::from_secs(1)));
-    /// assert!(ledger.is_waited_for(), "no connection is open yet");
-    /// ```
-    #[must_use]
-    pub const fn is_waited_for(&self) -> bool {
-        !self.queue.is_empty()
     }
 
     /// The pool in numbers.

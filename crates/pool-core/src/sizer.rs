@@ -2,6 +2,7 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 mod knee;
+mod numbers;
 mod staffing;
 
 pub use knee::Knee;

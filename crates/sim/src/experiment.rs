@@ -19,6 +19,7 @@ mod herd;
 mod incident;
 mod map;
 pub mod onset;
+mod parts;
 mod priority;
 mod regret;
 mod slower;
@@ -44,6 +45,12 @@ pub struct Findings {
 }
 
 impl Experiment {
+    /// Over how many seeds its numbers are, if nobody says otherwise.
+    #[must_use]
+    pub fn seeds(&self) -> u64 {
+        if self.name == ABLATION.name { 4 } else { 20 }
+    }
+
     /// Runs it.
     #[must_use]
     pub fn run(&self, lab: &Lab) -> Report {
@@ -78,6 +85,10 @@ pub const ALL: [Experiment; 14] = [
     },
     Experiment { name: "e13-ablation", question: "which part earns what?", run: ablation::run },
 ];
+
+/// What each part of the sizer is worth. It takes about as long as all others together, and is not among them.
+pub const ABLATION: Experiment =
+    Experiment { name: "ablation", question: "what is each part of the sizer worth?", run: parts::run };
 
 /// The most that the default machine can do, in statements of 10 ms a second.
 pub const CAPACITY: f64 = 1_330.0;

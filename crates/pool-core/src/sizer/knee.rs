@@ -1,7 +1,10 @@
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::numbers::Numbers;
 use super::{Sample, Sizer, Staffing, Target};
 
+#[cfg(feature = "ablation")]
+mod ablation;
 mod retreat;
 mod slope;
 mod window;
@@ -44,6 +47,7 @@ use window::{Finding, Window};
 /// ```
 #[derive(Debug, Default)]
 pub struct Knee {
+    numbers: &'static Numbers,
     demand: Staffing,
     /// The logarithm of the cap; `None` until the first tick.
     cap: Option<f64>,
@@ -91,20 +95,11 @@ impl Course {
 }
 
 impl Knee {
-    /// The elasticity at which more leases are not worth it any more.
-    const TARGET: f64 = 0.1;
-    /// The elasticity above which doubling pays.
-    const STEEP: f64 = 0.5;
-    /// The farthest that the cap moves at once, but for doubling, as a logarithm.
-    const STRIDE: f64 = 0.4;
-    /// The share of lock waits from which on it does not grow.
-    const LOCKED: f64 = 0.3;
-    /// By how much a share of lock waits above that raises the elasticity that is wanted.
-    const PRICE_OF_LOCKS: f64 = 0.3;
-    /// What was found longer ago than this says little.
-    const STALE: Duration = Duration::from_secs(10);
-    /// After so long it looks again whether the way that is barred is still the one to go.
-    const HELD: Duration = Duration::from_mins(1);
+    /// By other numbers.
+    #[cfg(feature = "ablation")]
+    fn by(numbers: &'static Numbers) -> Self {
+        Self { numbers, demand: Staffing::new(numbers), slope: Slope::new(numbers), ..Self::default() }
+    }
 
     /// The limit while the present course is tried, of `room` at most.
     fn setting(&self, room: u32) -> u32 {
@@ -130,7 +125,7 @@ impl Knee {
         if window.is_bad(self.before.as_ref()) {
             return self.retreat(now, &window, sample);
         }
-        let retreated = self.retreated.filter(|_| Self::too_many_locked(sample) == 0.0);
+        let retreated = self.retreated.filter(|_| self.too_many_locked(sample) == 0.0);
         if let Some(cap) = retreated.and_then(|retreat| retreat.way_back(now, &window)) {
             self.before = Some(window);
             return self.come_back(cap);
@@ -151,12 +146,12 @@ impl Knee {
     }
 
     fn begin(&mut self, now: Instant, sample: &Sample) -> Window {
-        if self.last.is_some_and(|last| now.saturating_duration_since(last.at) > Self::STALE) {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last.at) > self.numbers.stale) {
             self.last = None;
             self.slope.doubt();
         }
         self.retreated = self.retreated.filter(|retreat| !retreat.is_forgotten(now));
-        Window::new(now, sample.hold)
+        Window::new(self.numbers, now, sample.hold)
     }
 
     fn learn(&mut self, finding: Option<Finding>) {
@@ -170,29 +165,33 @@ impl Knee {
     }
 
     /// The share of lock waits above that at which it does not grow any more.
-    fn too_many_locked(sample: &Sample) -> f64 {
-        sample.lock_waits.map_or(0.0, |share| share - Self::LOCKED).max(0.0)
+    fn too_many_locked(&self, sample: &Sample) -> f64 {
+        sample.lock_waits.map_or(0.0, |share| share - self.numbers.locked).max(0.0)
     }
 
     /// Moves the cap, and says what to try next.
     fn choose(&mut self, now: Instant, sample: &Sample) {
         let top = f64::from(sample.room.max(1)).ln();
-        let too_many_locked = Self::too_many_locked(sample);
-        let (locked, target) = (too_many_locked > 0.0, Self::TARGET + Self::PRICE_OF_LOCKS * too_many_locked);
+        let too_many_locked = self.too_many_locked(sample);
+        let (locked, target) =
+            (too_many_locked > 0.0, self.numbers.target + self.numbers.price_of_locks * too_many_locked);
         let cap = self.cap.unwrap_or(0.0);
         let barred_above = locked || cap >= top;
-        let climbing = self.course == Course::Climb || self.slope.certainly_above(Self::STEEP);
-        if climbing && self.slope.mean() > Self::STEEP && !barred_above {
+        let climbing = self.course == Course::Climb || self.slope.certainly_above(self.numbers.steep);
+        if climbing && self.slope.mean() > self.numbers.steep && !barred_above {
             self.course = Course::Climb;
-            return self.go(std::f64::consts::LN_2, top);
+            return self.go(self.numbers.double.ln(), top);
         }
-        let step = self.slope.step_to(target).clamp(-Self::STRIDE, Self::STRIDE);
+        let step = self.slope.step_to(target).clamp(-self.numbers.stride, self.numbers.stride);
         let barred = if step > 0.0 { barred_above } else { cap <= 0.0 };
         if !barred {
             self.go(step, top);
         }
-        let clear = self.slope.is_clear_of(target, if self.course == Course::Hold { 2.0 } else { 3.0 });
-        let long_ago = |since| now.saturating_duration_since(since) > Self::HELD;
+        let clear = self.slope.is_clear_of(
+            target,
+            if self.course == Course::Hold { self.numbers.still_clear } else { self.numbers.clear },
+        );
+        let long_ago = |since| now.saturating_duration_since(since) > self.numbers.held;
         self.course = match self.course {
             _ if barred && clear && !self.holding.is_some_and(long_ago) => Course::Hold,
             Course::More | Course::Retreat => Course::Less,
@@ -215,7 +214,7 @@ impl Knee {
     /// More than the leases that go on are needed for anything else to be done.
     fn rise_above(&mut self, going_on: u32) {
         self.cap = self.cap.map(|cap| cap.max(f64::from(going_on).ln()));
-        (self.window, self.last, self.slope, self.course) = (None, None, Slope::steep(), Course::More);
+        (self.window, self.last, self.slope, self.course) = (None, None, Slope::steep(self.numbers), Course::More);
     }
 
     /// Fewer, by half of the share that is cut off: where all of it is, each of half as many is done in half the time, so that
@@ -223,13 +222,13 @@ impl Knee {
     /// finished; from then on throughput tells.
     fn retreat(&mut self, now: Instant, window: &Window, sample: &Sample) {
         let cap = self.cap.unwrap_or(0.0);
-        let first = self.retreated.unwrap_or_else(|| Retreat::new(now, cap, self.slope, self.before));
+        let first = self.retreated.unwrap_or_else(|| Retreat::new(self.numbers, now, cap, self.slope, self.before));
         self.retreated = Some(first.because_of(now, window));
         (self.window, self.before) = (None, Some(*window));
         (self.last, self.slope, self.course) =
-            (window.finding(sample.spread), Slope::unknown(Self::TARGET), Course::Retreat);
+            (window.finding(sample.spread), Slope::unknown(self.numbers, self.numbers.target), Course::Retreat);
         let in_force = cap.min(f64::from(sample.room.max(1)).ln());
-        self.cap = Some((in_force + (1.0 - 0.5 * window.cut()).ln()).max(0.0));
+        self.cap = Some((in_force + (1.0 - self.numbers.retreat * window.cut()).ln()).max(0.0));
     }
 
     /// To this cap; once it is where it was, there is nothing more to come back to.
@@ -244,7 +243,7 @@ impl Knee {
 
     /// The cap is not in use. If it went down some time ago, nothing speaks for it any more.
     fn rest(&mut self, now: Instant, sample: &Sample) {
-        let is_over = |retreat: &Retreat| retreat.is_over(now) && sample.interrupted == 0 && !sample.standing;
+        let is_over = |retreat: &Retreat| retreat.is_rested(now) && sample.interrupted == 0 && !sample.standing;
         if let Some(retreat) = self.retreated.filter(is_over) {
             self.come_back(retreat.cap);
         }
@@ -263,17 +262,18 @@ impl Sizer for Knee {
     fn tick(&mut self, now: Instant, sample: &Sample) -> Target {
         let demand = self.demand.tick(now, sample);
         if let Some(retreat) = self.retreated
-            && self.ticked.is_some_and(|last| now.saturating_duration_since(last) > Self::STALE)
+            && self.ticked.is_some_and(|last| now.saturating_duration_since(last) > self.numbers.absent)
         {
             self.come_back(retreat.cap);
         }
         self.ticked = Some(now);
-        self.cap.get_or_insert_with(|| f64::from(sample.floor.max(1)).ln() + std::f64::consts::LN_2);
+        self.cap.get_or_insert_with(|| f64::from(sample.floor.max(1)).ln() + self.numbers.begin.ln());
         let setting = self.setting(sample.room);
-        let in_use = sample.used >= 0.9 * f64::from(setting);
+        let in_use = sample.used >= self.numbers.in_use * f64::from(setting);
         // Suspects come and go, and move what there is room for; the limit follows with this tick.
         let is_moved = std::mem::replace(&mut self.room, sample.room) != sample.room;
-        let in_force = sample.limit.abs_diff(setting) <= if is_moved { setting / 16 } else { 0 };
+        let in_force = sample.limit.abs_diff(setting)
+            <= if is_moved { whole((f64::from(setting) * self.numbers.moved).floor()) } else { 0 };
         // A guess is in use before anything is known of it, and not all the time.
         let guessed = self.guesses();
         if let Some(window) = &mut self.window

@@ -1,5 +1,6 @@
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::numbers::Numbers;
 use super::{Sample, Sizer, Target};
 
 /// Gives the traffic what it needs, by square-root staffing: for an offered load of R Erlang, `R + 2 sqrt(R) + 1` leases
@@ -11,6 +12,7 @@ use super::{Sample, Sizer, Target};
 /// set a ceiling.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Staffing {
+    numbers: &'static Numbers,
     offered: f64,
     calm: Option<Calm>,
 }
@@ -25,23 +27,25 @@ struct Calm {
 }
 
 impl Staffing {
-    const WINDOW: Duration = Duration::from_secs(10);
-    const STEP: Duration = Duration::from_secs(1);
-    const WEIGHT: f64 = 1.0 / 3.0;
+    #[cfg(feature = "ablation")]
+    pub(super) const fn new(numbers: &'static Numbers) -> Self {
+        Self { numbers, offered: 0.0, calm: None }
+    }
 
     /// How many leases this load needs.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of the type")]
     fn needed(&mut self, sample: &Sample) -> u32 {
-        self.offered += (sample.offered - self.offered) * Self::WEIGHT;
-        let needed = self.offered + 2.0 * self.offered.max(0.0).sqrt() + 1.0;
+        self.offered += (sample.offered - self.offered) * self.numbers.weight;
+        let needed = self.offered + self.numbers.safety * self.offered.max(0.0).sqrt() + self.numbers.spare;
         needed.ceil().clamp(1.0, f64::from(u32::MAX)) as u32
     }
 
     /// The calm in which nothing more was needed: what was is remembered for at least one window, at most two.
     fn calm(&mut self, now: Instant, needed: u32) -> &mut Calm {
-        let fresh = Calm { since: now, needed: [0, needed], next_step: now + Self::WINDOW };
+        let window = self.numbers.calm;
+        let fresh = Calm { since: now, needed: [0, needed], next_step: now + window };
         let calm = self.calm.get_or_insert(fresh);
-        if now.saturating_duration_since(calm.since) >= Self::WINDOW {
+        if now.saturating_duration_since(calm.since) >= window {
             (calm.since, calm.needed) = (now, [calm.needed[1], needed]);
         }
         calm.needed[1] = calm.needed[1].max(needed);
@@ -60,7 +64,7 @@ impl Sizer for Staffing {
 impl Staffing {
     fn choose(&mut self, now: Instant, sample: &Sample) -> Target {
         let needed = self.needed(sample);
-        let most = sample.limit.saturating_add((sample.limit / 4).max(1));
+        let most = sample.limit.saturating_add(share_of(sample.limit, self.numbers.growth));
         let reason = match sample {
             Sample { standing: true, .. } => "standing_queue",
             Sample { refused: 1.., .. } => "refusals",
@@ -72,13 +76,20 @@ impl Staffing {
             let limit = if reason == "demand" { needed.min(most) } else { most };
             return Target { limit, reason };
         }
+        let every = self.numbers.shrink_every;
         let calm = self.calm(now, needed);
         let most_needed = calm.needed[0].max(calm.needed[1]);
         if now < calm.next_step || most_needed >= sample.limit {
             return Target { limit: sample.limit, reason: "steady" };
         }
-        calm.next_step = now + Self::STEP;
-        let step = (sample.limit / 10).max(1);
+        calm.next_step = now + every;
+        let step = share_of(sample.limit, self.numbers.shrink);
         Target { limit: (sample.limit - step).max(most_needed), reason }
     }
+}
+
+/// So much of a limit, but one at the least.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "smaller than a limit, and not negative")]
+fn share_of(limit: u32, share: f64) -> u32 {
+    ((f64::from(limit) * share) as u32).max(1)
 }

@@ -1,3 +1,4 @@
+use super::super::numbers::Numbers;
 use super::Finding;
 
 /// What is known of the elasticity at the cap: a mean, and how uncertain it is.
@@ -7,6 +8,7 @@ use super::Finding;
 /// crosstalk. Half of the latter is taken, and as much is added to what is uncertain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slope {
+    numbers: &'static Numbers,
     mean: f64,
     variance: f64,
     /// How much more findings differ than the spread of hold times explains, squared.
@@ -18,20 +20,14 @@ pub(super) struct Slope {
 impl Default for Slope {
     /// Until something else is known, twice as many do twice the work.
     fn default() -> Self {
-        Self { mean: 1.0, variance: Self::DOUBTFUL, noise: 1.0, doubted: false }
+        Self::new(Default::default())
     }
 }
 
 impl Slope {
-    const DOUBTFUL: f64 = 0.25;
-    /// What is added to the variance from one finding to the next, since databases change.
-    const DRIFT: f64 = 0.003;
-    /// The least difference of two limits, as a logarithm, that says anything.
-    const APART: f64 = 0.05;
-    /// Differences as large as this are not confused with a change of something else.
-    const FAR: f64 = 0.6;
-    /// Squared standard deviations from which on a finding does not fit.
-    const STRANGE: f64 = 9.0;
+    pub(super) const fn new(numbers: &'static Numbers) -> Self {
+        Self { numbers, mean: numbers.expected, variance: numbers.doubtful, noise: 1.0, doubted: false }
+    }
 
     pub(super) const fn mean(&self) -> f64 {
         self.mean
@@ -39,25 +35,26 @@ impl Slope {
 
     /// How far beside the cap to try, as a logarithm: farther while little is known.
     pub(super) fn dither(&self) -> f64 {
-        (0.5 * self.variance.sqrt()).clamp(0.12, 0.25)
+        (self.numbers.dither * self.variance.sqrt())
+            .clamp(self.numbers.dither_least, self.numbers.dither_most.max(self.numbers.dither_least))
     }
 
     /// Of a place where nothing was measured: `mean` is no more than a beginning.
-    pub(super) fn unknown(mean: f64) -> Self {
-        Self { mean, ..Self::default() }
+    pub(super) fn unknown(numbers: &'static Numbers, mean: f64) -> Self {
+        Self { mean, ..Self::new(numbers) }
     }
 
     /// As steep as it gets: below, nothing was done at all.
-    pub(super) fn steep() -> Self {
-        Self { mean: 1.2, variance: 0.03, ..Self::default() }
+    pub(super) fn steep(numbers: &'static Numbers) -> Self {
+        Self { mean: numbers.mean_most, variance: numbers.steep_variance, ..Self::new(numbers) }
     }
 
     pub(super) const fn doubt(&mut self) {
-        self.variance = self.variance.max(Self::DOUBTFUL);
+        self.variance = self.variance.max(self.numbers.doubtful);
     }
 
     pub(super) fn certainly_above(&self, bound: f64) -> bool {
-        self.mean - 1.5 * self.variance.sqrt() > bound
+        self.mean - self.numbers.certain * self.variance.sqrt() > bound
     }
 
     /// Whether it is known on which side of this it lies, with so many standard deviations.
@@ -70,11 +67,11 @@ impl Slope {
     /// shortens it.
     pub(super) fn step_to(&self, target: f64) -> f64 {
         let off = self.mean - target;
-        1.5 * off * off * off / (off * off + self.variance)
+        self.numbers.step * off * off * off / (off * off + self.variance)
     }
 
     fn bend(&self) -> f64 {
-        -0.5 * (1.0 - self.mean * self.mean).max(0.0)
+        -self.numbers.bend * (1.0 - self.mean * self.mean).max(0.0)
     }
 
     /// The cap moves.
@@ -92,29 +89,31 @@ impl Slope {
         let expected = self.mean + self.bend() * (between - cap);
         let surprise = to.throughput - from.throughput - expected * apart;
         let scatter = self.noise * (from.variance + to.variance);
-        self.variance += if apart.abs() < Self::APART { Self::DRIFT / 3.0 } else { Self::DRIFT };
+        self.variance += if apart.abs() < self.numbers.apart { self.numbers.drift_near } else { self.numbers.drift };
         let strange = surprise * surprise / (scatter + self.variance * apart * apart);
-        self.noise = (self.noise * (15.0 + strange.min(Self::STRANGE)) / 16.0).clamp(1.0, 25.0);
-        if strange > Self::STRANGE {
-            if !self.doubted && apart.abs() < Self::FAR {
+        self.noise = (self.noise * ((self.numbers.noise_over - 1.0) + strange.min(self.numbers.strange))
+            / self.numbers.noise_over)
+            .clamp(1.0, self.numbers.noise_most);
+        if strange > self.numbers.strange {
+            if !self.doubted && apart.abs() < self.numbers.far {
                 self.doubted = true;
                 self.doubt();
                 return false;
             }
-            self.variance = self.variance.max(1.0);
+            self.variance = self.variance.max(self.numbers.believed);
         }
         self.doubted = false;
-        if apart.abs() >= Self::APART {
-            self.correct(surprise / apart, scatter / (apart * apart), apart.abs() < Self::FAR);
+        if apart.abs() >= self.numbers.apart {
+            self.correct(surprise / apart, scatter / (apart * apart), apart.abs() < self.numbers.far);
         }
         true
     }
 
     /// Where each window is compared with the one before and the one after it, it counts twice: so half as much each time.
     fn correct(&mut self, off: f64, uncertain: f64, alternating: bool) {
-        let uncertain = if alternating { 2.0 * uncertain } else { uncertain };
+        let uncertain = if alternating { self.numbers.alternating * uncertain } else { uncertain };
         let gain = self.variance / (self.variance + uncertain);
-        self.mean = (self.mean + gain * off).clamp(-2.0, 1.2);
+        self.mean = (self.mean + gain * off).clamp(self.numbers.mean_least, self.numbers.mean_most);
         self.variance *= 1.0 - gain;
     }
 }

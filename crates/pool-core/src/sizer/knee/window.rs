@@ -1,10 +1,12 @@
 use std::time::{Duration, Instant};
 
+use super::super::numbers::Numbers;
 use crate::Sample;
 
 /// A stretch of time in which one limit is in force and in use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
+    numbers: &'static Numbers,
     /// Until then, what began before is still ending.
     settled: Instant,
     /// When it was last looked at.
@@ -17,16 +19,9 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The beat of the ledger.
-    const TICK: Duration = Duration::from_millis(20);
-    const LONG: Duration = Duration::from_secs(10);
-    const LONGEST: Duration = Duration::from_mins(1);
-    /// The fewest leases given back that say anything.
-    const LEAST: u32 = 5;
-
-    pub(super) fn new(now: Instant, hold: Duration) -> Self {
-        let settled = now + hold.clamp(Self::TICK, Duration::from_secs(1));
-        Self { settled, last: now, counted: Duration::ZERO, used: 0.0, completed: 0, interrupted: 0 }
+    pub(super) fn new(numbers: &'static Numbers, now: Instant, hold: Duration) -> Self {
+        let settled = now + hold.min(numbers.settle_most).max(numbers.settle_least);
+        Self { numbers, settled, last: now, counted: Duration::ZERO, used: 0.0, completed: 0, interrupted: 0 }
     }
 
     /// Adds what happened since the last tick, once what was before has settled.
@@ -62,22 +57,22 @@ impl Window {
 
     /// Whether the share that is cut off can be told at all.
     fn tells(&self) -> bool {
-        self.seen() >= 10.0
+        self.seen() >= self.numbers.tells
     }
 
     /// Whether next to nothing is finished.
     pub(super) fn is_in_vain(&self) -> bool {
-        self.tells() && self.cut() > 0.95
+        self.tells() && self.cut() > self.numbers.vain
     }
 
     /// Whether so few are finished that there should be fewer at once: next to none, or much more are cut off than before, by a
     /// seventh and three standard deviations of the difference of two shares.
     pub(super) fn is_bad(&self, before: Option<&Self>) -> bool {
         let is_worse = |before: &Self| {
-            let chance = 1.5 * (self.seen().recip() + before.seen().recip()).sqrt();
-            self.tells() && self.cut() - before.cut() > 0.15 + chance
+            let chance = self.numbers.chance * (self.seen().recip() + before.seen().recip()).sqrt();
+            self.tells() && self.cut() - before.cut() > self.numbers.worse + chance
         };
-        self.seen() >= 30.0 && self.is_in_vain() || before.is_some_and(is_worse)
+        self.seen() >= self.numbers.vain_seen && self.is_in_vain() || before.is_some_and(is_worse)
     }
 
     /// How long a lease is held, in seconds, by Little's law.
@@ -98,30 +93,38 @@ impl Window {
     /// Whether it is long enough to see what doubling or halving has brought. After two hold times, between 100 and 500 ms, it must do,
     /// whatever was seen: where leases do not come back there is nothing to see.
     pub(super) fn shows_much(&self, sample: &Sample) -> bool {
-        let enough = self.completed >= 40 && self.counted >= sample.hold * 2;
-        self.counted >= 2 * Self::TICK
-            && (enough || self.counted >= (sample.hold * 2).clamp(5 * Self::TICK, 25 * Self::TICK))
+        let enough = f64::from(self.completed) >= self.numbers.much
+            && self.counted >= sample.hold.mul_f64(self.numbers.much_holds);
+        self.counted >= self.numbers.much_least
+            && (enough
+                || self.counted
+                    >= sample
+                        .hold
+                        .mul_f64(self.numbers.much_holds)
+                        .min(self.numbers.must_most)
+                        .max(self.numbers.must_least))
     }
 
     /// Whether it is long enough to see what a few more or less bring. Ten seconds must do, or a minute where
     /// leases come back, but so seldom that they say nothing yet.
     pub(super) fn shows_a_little(&self, sample: &Sample) -> bool {
-        let wanted = (150.0 * (1.0 + sample.spread)).min(4_000.0);
-        let enough = f64::from(self.completed) >= wanted && self.counted >= sample.hold * 5;
-        let few = (1..Self::LEAST).contains(&self.completed);
-        let must_do = self.counted >= if few { Self::LONGEST } else { Self::LONG };
-        self.counted >= 5 * Self::TICK && enough || must_do
+        let wanted = (self.numbers.little * (1.0 + sample.spread)).min(self.numbers.little_most);
+        let enough =
+            f64::from(self.completed) >= wanted && self.counted >= sample.hold.mul_f64(self.numbers.little_holds);
+        let few = self.completed >= 1 && f64::from(self.completed) < self.numbers.least;
+        let must_do = self.counted >= if few { self.numbers.longest } else { self.numbers.long };
+        self.counted >= self.numbers.little_least && enough || must_do
     }
 
     /// What it shows; `None` where next to nothing was given back.
     pub(super) fn finding(&self, spread: f64) -> Option<Finding> {
         let counted = self.counted.as_secs_f64();
         let completed = f64::from(self.completed);
-        (self.completed >= Self::LEAST && counted > 0.0 && self.used > 0.0).then(|| Finding {
+        (f64::from(self.completed) >= self.numbers.least && counted > 0.0 && self.used > 0.0).then(|| Finding {
             at: self.last,
             leases: self.leases(),
             throughput: (completed / counted).ln(),
-            variance: spread.max(0.5) / completed,
+            variance: spread.max(self.numbers.spread_least) / completed,
         })
     }
 }

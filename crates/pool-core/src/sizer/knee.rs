@@ -243,7 +243,7 @@ impl Knee {
 
     /// The cap is not in use. If it went down some time ago, nothing speaks for it any more.
     fn rest(&mut self, now: Instant, sample: &Sample) {
-        let is_over = |retreat: &Retreat| retreat.is_rested(now) && sample.interrupted == 0 && !sample.standing;
+        let is_over = |retreat: &Retreat| retreat.is_over(now) && sample.interrupted == 0 && !sample.standing;
         if let Some(retreat) = self.retreated.filter(is_over) {
             self.come_back(retreat.cap);
         }
@@ -262,12 +262,12 @@ impl Sizer for Knee {
     fn tick(&mut self, now: Instant, sample: &Sample) -> Target {
         let demand = self.demand.tick(now, sample);
         if let Some(retreat) = self.retreated
-            && self.ticked.is_some_and(|last| now.saturating_duration_since(last) > self.numbers.absent)
+            && self.ticked.is_some_and(|last| now.saturating_duration_since(last) > self.numbers.over)
         {
             self.come_back(retreat.cap);
         }
         self.ticked = Some(now);
-        self.cap.get_or_insert_with(|| f64::from(sample.floor.max(1)).ln() + self.numbers.begin.ln());
+        self.cap.get_or_insert_with(|| f64::from(sample.floor.max(1)).ln() + self.numbers.double.ln());
         let setting = self.setting(sample.room);
         let in_use = sample.used >= self.numbers.in_use * f64::from(setting);
         // Suspects come and go, and move what there is room for; the limit follows with this tick.

@@ -82,9 +82,7 @@ numbers! {
     /// The share by which it does.
     shrink: f64 = 0.1;
 
-    /// How many times the initial limit is the first guess.
-    begin: f64 = 2.0;
-    /// By what the cap is multiplied while that pays.
+    /// By what the initial limit is multiplied for the first guess, and that again while it pays.
     double: f64 = 2.0;
     /// The elasticity above which doubling pays.
     steep: f64 = 0.5;
@@ -160,9 +158,9 @@ numbers! {
     much_holds: f64 = 2.0;
     /// The least time that does.
     much_least: Duration = Duration::from_millis(40);
-    /// The least time that must do, whatever was given back.
-    must_least: Duration = Duration::from_millis(100);
-    /// The most.
+    /// The least time that must do, whatever was given back, and the least that shows what a few more bring.
+    brief: Duration = Duration::from_millis(100);
+    /// The most time that must do.
     must_most: Duration = Duration::from_millis(500);
     /// Leases given back that show what a few more bring, over `1 + cv²`.
     little: f64 = 150.0;
@@ -170,8 +168,6 @@ numbers! {
     little_most: f64 = 4_000.0;
     /// Hold times that do.
     little_holds: f64 = 5.0;
-    /// The least time that does.
-    little_least: Duration = Duration::from_millis(100);
     /// The time that must do.
     long: Duration = Duration::from_secs(10);
     /// The same where some leases come back, but fewer than say anything.
@@ -195,22 +191,15 @@ numbers! {
     retreat: f64 = 0.5;
     /// After so long the past says little of the present.
     forgotten: Duration = Duration::from_mins(1);
-    /// After so long the cap may be what it was, where leases are held no longer than they were.
+    /// After so long the cap may be what it was, where it is not used up, nobody came, or leases are held no longer than they were.
     over: Duration = Duration::from_secs(10);
-    /// The same where it is not used up.
-    rested: Duration = Duration::from_secs(10);
-    /// The same where nobody came.
-    absent: Duration = Duration::from_secs(10);
     /// The least way that it comes back at once, as a logarithm.
     worth: f64 = 0.4;
     /// The fewest leases that show that it may.
     back_least: f64 = 20.0;
     /// How much more than before may be cut off then.
     back_slack: f64 = 0.05;
-    /// How many times as fast as in the worst of it leases come back then.
+    /// How many times as fast as in the worst of it leases come back then, and are held for as much shorter; and how many times as many
+    /// are tried where they are held no longer than before.
     faster: f64 = 2.0;
-    /// For what share of the time as in the worst of it they would be held there.
-    back_hold: f64 = 0.5;
-    /// How many times as many are tried where they are held no longer than before.
-    back_twice: f64 = 2.0;
 }

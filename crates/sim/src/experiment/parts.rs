@@ -76,7 +76,7 @@ fn without() -> Vec<Variant> {
         Variant::blind("blind for lock waits", |sample| sample.lock_waits = None),
         Variant::blind("blind for leases that go on", |sample| sample.going_on = 0),
         Variant::blind("blind for what is cut off", |sample| sample.interrupted = 0),
-        Variant::of("no way back", &[("worth", NEVER), ("rested", NEVER), ("absent", NEVER)]),
+        Variant::of("no way back", &[("worth", NEVER), ("over", NEVER)]),
     ]
 }
 

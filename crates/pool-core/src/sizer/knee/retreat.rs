@@ -44,10 +44,6 @@ impl Retreat {
         now.saturating_duration_since(self.last) > self.numbers.over
     }
 
-    pub(super) fn is_rested(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.last) > self.numbers.rested
-    }
-
     /// The logarithm of the cap to come back to, once no more is cut off than before. Where leases come back twice as fast as in the
     /// worst of it, that is as many as would be held for half as long as then, were each held for longer in proportion to their
     /// number. Some time later it is twice as many, up to what was in use before, for as long as they are held no longer than then.
@@ -57,9 +53,9 @@ impl Retreat {
             return None;
         }
         let is_faster = self.numbers.faster * window.pace() < self.pace;
-        let as_fast = is_faster.then(|| window.leases() + (self.numbers.back_hold * self.hold / window.hold()).ln());
+        let as_fast = is_faster.then(|| window.leases() + (self.hold / (self.numbers.faster * window.hold())).ln());
         let is_usual = |before: &Window| self.is_over(now) && window.hold() <= before.hold();
-        let twice = window.leases() + self.numbers.back_twice.ln();
+        let twice = window.leases() + self.numbers.faster.ln();
         let as_usual = self.before.filter(is_usual).map(|before| before.leases().min(twice));
         let to = [as_fast, as_usual].into_iter().flatten().fold(f64::MIN, f64::max).min(self.cap);
         (to > window.leases() + self.numbers.worth).then_some(to)

@@ -98,11 +98,7 @@ impl Window {
         self.counted >= self.numbers.much_least
             && (enough
                 || self.counted
-                    >= sample
-                        .hold
-                        .mul_f64(self.numbers.much_holds)
-                        .min(self.numbers.must_most)
-                        .max(self.numbers.must_least))
+                    >= sample.hold.mul_f64(self.numbers.much_holds).min(self.numbers.must_most).max(self.numbers.brief))
     }
 
     /// Whether it is long enough to see what a few more or less bring. Ten seconds must do, or a minute where
@@ -113,7 +109,7 @@ impl Window {
             f64::from(self.completed) >= wanted && self.counted >= sample.hold.mul_f64(self.numbers.little_holds);
         let few = self.completed >= 1 && f64::from(self.completed) < self.numbers.least;
         let must_do = self.counted >= if few { self.numbers.longest } else { self.numbers.long };
-        self.counted >= self.numbers.little_least && enough || must_do
+        self.counted >= self.numbers.brief && enough || must_do
     }
 
     /// What it shows; `None` where next to nothing was given back.

@@ -5,11 +5,11 @@ use super::{Sample, Sizer, Staffing, Target};
 
 #[cfg(feature = "ablation")]
 mod ablation;
-mod retreat;
+mod fuse;
 mod slope;
 mod window;
 
-use retreat::Retreat;
+use fuse::Fuse;
 use slope::Slope;
 use window::{Finding, Window};
 
@@ -32,8 +32,8 @@ use window::{Finding, Window};
 ///   A window that fits nothing is left out at first: something else may have changed.
 /// - It moves the farther the more `e` is off, less where that is uncertain, and stops trying where the direction is clear and the
 ///   way barred.
-/// - What is cut off because nobody would wait for it any longer is no work done. Where much more of it is than before, the cap goes
-///   down at once, by half of the share: a database that has become so slow that it finishes nothing in time may finish half as
+/// - What is cut off because nobody would wait for it any longer is no work done. Where much more of it is than before, a fuse brings the
+///   cap down at once, by half of the share: a database that has become so slow that it finishes nothing in time may finish half as
 ///   much at once. When leases are held for a short time again, or for as long as before, it goes back to where it was.
 /// - Where leases that go on and on, such as reports, have all places, since fewer are tried or fewer are left, it goes up at once.
 /// - While much of what the database runs waits for locks, it does not grow, and asks more of a lease: an `e` of 0.3 where nearly all of
@@ -55,14 +55,10 @@ pub struct Knee {
     slope: Slope,
     window: Option<Window>,
     last: Option<Finding>,
-    /// The last window, which tells what share of leases is cut off.
-    before: Option<Window>,
-    /// From where it went back, until it is there again.
-    retreated: Option<Retreat>,
+    fuse: Fuse,
     /// Since when nothing has been tried.
     holding: Option<Instant>,
-    ticked: Option<Instant>,
-    /// What there was room for then.
+    /// What there was room for at the last tick.
     room: u32,
 }
 
@@ -98,7 +94,13 @@ impl Knee {
     /// By other numbers.
     #[cfg(feature = "ablation")]
     fn by(numbers: &'static Numbers) -> Self {
-        Self { numbers, demand: Staffing::new(numbers), slope: Slope::new(numbers), ..Self::default() }
+        Self {
+            numbers,
+            demand: Staffing::new(numbers),
+            slope: Slope::new(numbers),
+            fuse: Fuse::new(numbers),
+            ..Self::default()
+        }
     }
 
     /// The limit while the present course is tried, of `room` at most.
@@ -122,12 +124,13 @@ impl Knee {
         if self.leaves_no_place(sample) {
             return self.rise_above(sample.going_on);
         }
-        if window.is_bad(self.before.as_ref()) {
+        if self.fuse.blows(&window) {
             return self.retreat(now, &window, sample);
         }
-        let retreated = self.retreated.filter(|_| self.too_many_locked(sample) == 0.0);
-        if let Some(cap) = retreated.and_then(|retreat| retreat.way_back(now, &window)) {
-            self.before = Some(window);
+        if self.too_many_locked(sample) == 0.0
+            && let Some(cap) = self.fuse.way_back(now, &window)
+        {
+            self.fuse.saw(window);
             return self.come_back(cap);
         }
         let over = match self.course {
@@ -139,7 +142,7 @@ impl Knee {
                 return self.retreat(now, &window, sample);
             }
             self.window = None;
-            self.before = Some(window);
+            self.fuse.saw(window);
             self.learn(window.finding(sample.spread));
             self.choose(now, sample);
         }
@@ -150,7 +153,7 @@ impl Knee {
             self.last = None;
             self.slope.doubt();
         }
-        self.retreated = self.retreated.filter(|retreat| !retreat.is_forgotten(now));
+        self.fuse.forget(now);
         Window::new(self.numbers, now, sample.hold)
     }
 
@@ -217,36 +220,23 @@ impl Knee {
         (self.window, self.last, self.slope, self.course) = (None, None, Slope::steep(self.numbers), Course::More);
     }
 
-    /// Fewer, by half of the share that is cut off: where all of it is, each of half as many is done in half the time, so that
-    /// somebody may still wait for it. (DCTCP's law: Alizadeh et al., SIGCOMM 2010.) It goes on for as long as next to nothing is
-    /// finished; from then on throughput tells.
+    /// Fewer at once, because so much is cut off. It goes on for as long as next to nothing is finished; from then on throughput tells.
     fn retreat(&mut self, now: Instant, window: &Window, sample: &Sample) {
         let cap = self.cap.unwrap_or(0.0);
-        let first = self.retreated.unwrap_or_else(|| Retreat::new(self.numbers, now, cap, self.slope, self.before));
-        self.retreated = Some(first.because_of(now, window));
-        (self.window, self.before) = (None, Some(*window));
+        let step = self.fuse.blow(now, cap, self.slope, window);
+        self.window = None;
         (self.last, self.slope, self.course) =
             (window.finding(sample.spread), Slope::unknown(self.numbers, self.numbers.target), Course::Retreat);
         let in_force = cap.min(f64::from(sample.room.max(1)).ln());
-        self.cap = Some((in_force + (1.0 - self.numbers.retreat * window.cut()).ln()).max(0.0));
+        self.cap = Some((in_force + step).max(0.0));
     }
 
-    /// To this cap; once it is where it was, there is nothing more to come back to.
+    /// To this cap, to which it has come back.
     fn come_back(&mut self, cap: f64) {
         (self.window, self.last) = (None, None);
         (self.cap, self.course) = (Some(cap), Course::More);
-        if let Some(retreat) = self.retreated.take_if(|retreat| cap >= retreat.cap) {
-            self.slope = retreat.slope;
-        }
+        self.slope = self.fuse.reaches(cap).unwrap_or(self.slope);
         self.slope.doubt();
-    }
-
-    /// The cap is not in use. If it went down some time ago, nothing speaks for it any more.
-    fn rest(&mut self, now: Instant, sample: &Sample) {
-        let is_over = |retreat: &Retreat| retreat.is_over(now) && sample.interrupted == 0 && !sample.standing;
-        if let Some(retreat) = self.retreated.filter(is_over) {
-            self.come_back(retreat.cap);
-        }
     }
 
     fn go(&mut self, step: f64, top: f64) {
@@ -254,19 +244,16 @@ impl Knee {
         let to = (cap + step).clamp(0.0, top);
         self.slope.shift(to - cap);
         self.cap = Some(to);
-        self.retreated = self.retreated.filter(|retreat| to < retreat.cap);
+        self.fuse.reaches(to);
     }
 }
 
 impl Sizer for Knee {
     fn tick(&mut self, now: Instant, sample: &Sample) -> Target {
         let demand = self.demand.tick(now, sample);
-        if let Some(retreat) = self.retreated
-            && self.ticked.is_some_and(|last| now.saturating_duration_since(last) > self.numbers.over)
-        {
-            self.come_back(retreat.cap);
+        if let Some(cap) = self.fuse.tick(now) {
+            self.come_back(cap);
         }
-        self.ticked = Some(now);
         self.cap.get_or_insert_with(|| f64::from(sample.floor.max(1)).ln() + self.numbers.double.ln());
         let setting = self.setting(sample.room);
         let in_use = sample.used >= self.numbers.in_use * f64::from(setting);
@@ -286,8 +273,8 @@ impl Sizer for Knee {
         self.window = self.window.filter(|_| in_force && (in_use || guessed));
         if in_force && in_use {
             self.watch(now, sample);
-        } else if in_force {
-            self.rest(now, sample);
+        } else if in_force && let Some(cap) = self.fuse.rests(now, sample) {
+            self.come_back(cap);
         }
         let setting = self.setting(sample.room);
         if demand.limit < setting { demand } else { Target { limit: setting, reason: self.course.reason() } }

@@ -120,6 +120,8 @@ impl House {
                 biased;
                 () = &mut shutdown => return,
                 Some(ended) = self.tasks.join_next_with_id() => self.note_end(ended),
+                // Who comes no more says nothing of the last of them.
+                () = self.complaint.falls_due() => self.complain(),
                 accepted = poll_fn(&mut accept) => match accepted {
                     Ok((stream, peer)) => self.let_in(stream, peer).await,
                     Err(error) => self.note_failure(&error).await,
@@ -188,6 +190,10 @@ impl House {
     /// Ends at once what nobody works for, and waits for the rest.
     async fn drain(mut self, limit: Duration) -> Drained {
         self.shared.draining.store(true, Ordering::Release);
+        if self.complaint.is_untold() {
+            self.complaint.last = None;
+            self.complain();
+        }
         let deadline = Instant::now() + limit;
         loop {
             for open in self.open.values_mut().filter(|open| open.ended.is_none()) {
@@ -263,6 +269,20 @@ struct Complaint {
     displaced: u64,
     refused: u64,
     failure: Option<String>,
+}
+
+impl Complaint {
+    const fn is_untold(&self) -> bool {
+        self.displaced > 0 || self.refused > 0 || self.failure.is_some()
+    }
+
+    /// Ends when it is time to tell what is untold; never where nothing is.
+    async fn falls_due(&self) {
+        match self.last {
+            Some(last) if self.is_untold() => sleep_until(last + LOG_EVERY).await,
+            _ => std::future::pending().await,
+        }
+    }
 }
 
 /// Answers 503 and closes. A client that is told comes back when it should; one that is only closed tries again at once. Nobody

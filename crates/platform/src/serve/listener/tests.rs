@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use axum::{
     body::Body,
     extract::ConnectInfo,
@@ -13,7 +15,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{extract, telemetry::Metrics};
+use crate::{extract, security::tests::Sink, telemetry::Metrics};
 
 /// Nothing here should take so long, also on a machine that does other things.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -278,6 +280,36 @@ async fn a_bound_that_is_met_is_told_once_a_second() {
     reader.read_to_string(&mut said).unwrap();
     assert_eq!(said.lines().count(), 2, "{said}");
     assert!(said.contains("displaced=1 ") && said.contains("displaced=999 "), "{said}");
+}
+
+/// What a listener says until `then` is over, and in all, where `burst` were displaced one after another and nobody comes after them.
+async fn said_of(burst: u64, then: Duration) -> [String; 2] {
+    let written = Arc::<Mutex<Vec<u8>>>::default();
+    let sink = Arc::clone(&written);
+    let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Sink(Arc::clone(&sink))).finish();
+    let _until_the_end = tracing::subscriber::set_default(log);
+    let said = || String::from_utf8(written.lock().unwrap().clone()).unwrap();
+    let mut house = House::new("told", router(), patient());
+    for _ in 0..burst {
+        house.complaint.displaced += 1;
+        house.complain();
+    }
+    house.receive(|_| Poll::Pending, sleep(then)).await;
+    let meanwhile = said();
+    assert_eq!(house.drain(Duration::ZERO).await, Drained::Complete);
+    [meanwhile, said()]
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_of_a_burst_are_told_though_nobody_comes_after_them() {
+    let lines = |[meanwhile, all]: &[String; 2]| (meanwhile.lines().count(), all.lines().count());
+    let later = said_of(1000, LOG_EVERY * 10).await;
+    assert!(lines(&later) == (2, 2) && later[0].contains("displaced=999 "), "{later:?}");
+    let at_the_end = said_of(1000, LOG_EVERY / 2).await;
+    assert!(lines(&at_the_end) == (1, 2) && at_the_end[1].contains("displaced=999 "), "{at_the_end:?}");
+    let told = said_of(1, LOG_EVERY * 10).await;
+    assert_eq!(lines(&told), (1, 1), "what was told is not told again: {told:?}");
+    assert_eq!(lines(&said_of(0, LOG_EVERY * 10).await), (0, 0));
 }
 
 #[tokio::test]

@@ -139,6 +139,58 @@ pub struct Bin {
     pub gauge: Gauge,
 }
 
+/// How an attempt of a visit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With an answer.
+    Answered,
+    /// The pool gave no connection.
+    Refused,
+    /// The client had waited for long enough.
+    Left,
+}
+
+/// One attempt of a visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// Which of the scenario's kinds.
+    pub kind: u32,
+    /// When it was sent.
+    pub at: Duration,
+    /// When it ended.
+    pub end: Duration,
+    /// How.
+    pub ending: Ending,
+}
+
+/// One request of a visit, when it was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The visit's place in the load.
+    pub visit: u32,
+    /// Which of the scenario's kinds.
+    pub kind: u32,
+    /// When it was first sent.
+    pub at: Duration,
+    /// When it was over.
+    pub end: Duration,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// How the last one ended.
+    pub ending: Ending,
+}
+
+/// What became of the users of [`crate::scenario::Load::Visits`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Visited {
+    /// All attempts by when they ended.
+    pub tries: Vec<Try>,
+    /// All requests by when they were over.
+    pub asked: Vec<Asked>,
+    /// Visits that were not over at the end.
+    pub unfinished: Vec<u32>,
+}
+
 /// Everything that was measured in one run.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -151,6 +203,10 @@ pub struct Record {
     pub opened: u64,
     /// Good answers over the whole run, by the scenario's kinds.
     pub good: Vec<u64>,
+    /// Leases of holders who never give back that were taken from them.
+    pub taken_back: u64,
+    /// What became of each visit, where there were visits.
+    pub visited: Visited,
 }
 
 impl Record {
@@ -165,6 +221,8 @@ impl Record {
             most_sessions: 0,
             opened: 0,
             good: Vec::new(),
+            taken_back: 0,
+            visited: Visited::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What happens in a run, as data.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_pool_core::Class;
@@ -18,6 +19,8 @@ pub enum Step {
     HotRow(Length),
     /// The application works while it holds the connection.
     Think(Length),
+    /// Whoever asked has the answer now; what comes after it keeps nobody but the connection.
+    Answer,
     /// The connection is never given back.
     Keep,
 }
@@ -58,6 +61,23 @@ pub enum Load {
         /// How many.
         users: u32,
     },
+    /// Users of whom each comes once and sends one request after another, until one of them fails: what becomes of each is in
+    /// [`crate::measure::Record::visited`].
+    Visits {
+        /// In order of arrival.
+        visits: Arc<[Visit]>,
+        /// How long a user thinks between an answer and the next request.
+        think: Duration,
+    },
+}
+
+/// A user who comes once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// When.
+    pub at: Duration,
+    /// What is asked for, one after another: indices of the scenario's kinds.
+    pub kinds: Vec<u32>,
 }
 
 /// Something that changes at a moment.

@@ -28,6 +28,8 @@ enum Event {
     Change(usize),
     /// The next request of an open load.
     Arrive,
+    /// The next request of the visit with this index, of which so many are over.
+    Ask { visit: u32, asked: u32 },
     /// A client sends its request again.
     Again(Caller),
     /// A client has waited long enough for this attempt.
@@ -113,7 +115,7 @@ struct World<'a> {
 pub fn run(scenario: &Scenario, pool: &mut dyn Pool, seed: u64) -> Record {
     let arrivals = match &scenario.load {
         Load::Open { profile, burstiness } => Some(Arrivals::new(profile.clone(), *burstiness)),
-        Load::Closed { .. } => None,
+        Load::Closed { .. } | Load::Visits { .. } => None,
     };
     let mut world = World {
         scenario,
@@ -148,9 +150,10 @@ impl World<'_> {
             self.at(*at, Event::Change(index));
         }
         self.at(Record::BIN, Event::Sample);
-        match self.scenario.load {
+        match &self.scenario.load {
             Load::Open { .. } => self.expect_arrival(),
-            Load::Closed { users } => (0..users).for_each(|_| self.arrive()),
+            Load::Closed { users } => (0..*users).for_each(|_| self.arrive()),
+            Load::Visits { .. } => self.expect_visit(0),
         }
     }
 
@@ -193,6 +196,7 @@ impl World<'_> {
                 self.arrive();
                 self.expect_arrival();
             }
+            Event::Ask { visit, asked } => self.visit(visit, asked),
             Event::Again(caller) => self.send_again(caller),
             Event::Impatient(caller) => self.lose_patience(caller),
             Event::Thought { work, serial } => self.thought(work, serial),

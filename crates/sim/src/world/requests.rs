@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use super::{Event, World};
 use crate::client::{Client, Pause};
-use crate::measure::USER_PATIENCE;
+use crate::measure::{Asked, Ending, Try, USER_PATIENCE};
 use crate::pool::{Ask, Caller};
 use crate::scenario::{Abandoned, Kind, Load};
 
@@ -25,6 +25,16 @@ pub(super) struct Request {
     pub(super) waits: bool,
     /// It takes a connection and keeps it; such are no users.
     pub(super) holder: bool,
+    /// Whose it is in a load of visits: the visit's index, and how many requests of it came before.
+    visit: Option<(u32, u32)>,
+}
+
+impl Request {
+    /// Somebody who asks for the first time.
+    const fn new(kind: u32, client: Client, seed: u64, now: Duration) -> Self {
+        let (begun, sent) = (now, now);
+        Self { kind, client, seed, begun, sent, made: 0, refused: 0, waits: false, holder: false, visit: None }
+    }
 }
 
 /// Everybody who wants something. An index is used again, an attempt's number under it never.
@@ -72,21 +82,54 @@ impl World<'_> {
     pub(super) fn arrive(&mut self) {
         let kind = self.draw_kind();
         let client = self.scenario.clients.draw(&mut self.arriving);
-        let request = Request {
-            kind,
-            client,
-            seed: self.arriving.random(),
-            begun: self.now,
-            sent: self.now,
-            made: 0,
-            refused: 0,
-            waits: false,
-            holder: false,
-        };
+        let request = Request::new(kind, client, self.arriving.random(), self.now);
+        self.admit(request);
+    }
+
+    fn admit(&mut self, request: Request) {
+        let kind = request.kind;
         self.record.note(self.now, self.scenario.kinds[kind as usize].class, |tally| tally.requests += 1);
         self.record.bin(self.now).requests += 1;
         let index = self.requests.insert(request);
         self.send(index);
+    }
+
+    pub(super) fn expect_visit(&mut self, visit: u32) {
+        let Load::Visits { visits, .. } = &self.scenario.load else { return };
+        if let Some(next) = visits.get(visit as usize) {
+            self.at(next.at, Event::Ask { visit, asked: 0 });
+        }
+    }
+
+    /// A user of the load comes, or has thought.
+    pub(super) fn visit(&mut self, visit: u32, asked: u32) {
+        let Load::Visits { visits, .. } = &self.scenario.load else { return };
+        if asked == 0 {
+            self.expect_visit(visit + 1);
+        }
+        let Some(kind) = visits[visit as usize].kinds.get(asked as usize).copied() else { return };
+        let client = self.scenario.clients.draw(&mut self.arriving);
+        // By its place in the load, so that under every pool it is the same work.
+        let seed = u64::from(visit) << 32 | u64::from(asked);
+        let request = Request::new(kind, client, seed, self.now);
+        self.admit(Request { visit: Some((visit, asked)), ..request });
+    }
+
+    pub(super) fn note_try(&mut self, request: &Request, ending: Ending) {
+        if request.visit.is_some() {
+            let Request { kind, sent: at, .. } = *request;
+            self.record.visited.tries.push(Try { kind, at, end: self.now, ending });
+        }
+    }
+
+    /// The user of a visit has the answer and thinks, or has given up.
+    fn go_on_visiting(&mut self, request: &Request, ending: Ending) {
+        let Some((visit, asked)) = request.visit else { return };
+        let Request { kind, begun: at, made: attempts, .. } = *request;
+        self.record.visited.asked.push(Asked { visit, kind, at, end: self.now, attempts, ending });
+        if let (Load::Visits { think, .. }, Ending::Answered) = (&self.scenario.load, ending) {
+            self.after(*think, Event::Ask { visit, asked: asked + 1 });
+        }
     }
 
     /// Somebody who takes a connection and keeps it. It asks until it gets one.
@@ -97,8 +140,7 @@ impl World<'_> {
             pause: Pause::Fixed(again.unwrap_or(Duration::from_millis(100))),
         };
         let kind = self.least_important_kind();
-        let (begun, sent) = (self.now, self.now);
-        let request = Request { kind, client, seed: 0, begun, sent, made: 0, refused: 0, waits: false, holder: true };
+        let request = Request { holder: true, ..Request::new(kind, client, 0, self.now) };
         let index = self.requests.insert(request);
         self.send(index);
     }
@@ -154,45 +196,47 @@ impl World<'_> {
     pub(super) fn refuse(&mut self, caller: Caller, told: Option<Duration>) {
         let Some(request) = self.requests.of(caller).filter(|request| request.waits) else { return };
         request.refused += 1;
+        let request = *request;
+        self.note_try(&request, Ending::Refused);
         if !request.holder {
             let class = self.scenario.kinds[request.kind as usize].class;
             self.record.note(self.now, class, |tally| tally.refused += 1);
             self.record.bin(self.now).refused += 1;
         }
-        self.try_again(caller, told);
+        self.try_again(caller, told, Ending::Refused);
     }
 
     pub(super) fn lose_patience(&mut self, caller: Caller) {
-        if self.requests.of(caller).is_none_or(|request| !request.waits) {
-            return;
-        }
+        let Some(request) = self.requests.of(caller).filter(|request| request.waits).copied() else { return };
+        self.note_try(&request, Ending::Left);
         if self.scenario.abandoned != Abandoned::GoesOn {
             self.pool.leave(self.now, caller, &mut self.orders);
         }
         if self.scenario.abandoned == Abandoned::IsCutOff {
             self.cut_off(caller);
         }
-        self.try_again(caller, None);
+        self.try_again(caller, None, Ending::Left);
     }
 
     /// The attempt came to nothing.
-    pub(super) fn try_again(&mut self, caller: Caller, told: Option<Duration>) {
+    pub(super) fn try_again(&mut self, caller: Caller, told: Option<Duration>, ending: Ending) {
         let Some(request) = self.requests.of(caller) else { return };
         request.waits = false;
         match request.client.pause(request.made, told, &mut self.clients) {
             Some(pause) => self.after(pause, Event::Again(caller)),
-            None => self.finish(caller, false),
+            None => self.finish(caller, ending),
         }
     }
 
     /// The user has an answer, or has given up.
-    pub(super) fn finish(&mut self, caller: Caller, answered: bool) {
+    pub(super) fn finish(&mut self, caller: Caller, ending: Ending) {
         let Some(request) = self.requests.remove(caller.index) else { return };
         if request.holder {
             return;
         }
-        let content = answered && self.now - request.begun <= USER_PATIENCE;
+        let content = ending == Ending::Answered && self.now - request.begun <= USER_PATIENCE;
         self.conclude_request(&request, content);
+        self.go_on_visiting(&request, ending);
         if matches!(self.scenario.load, Load::Closed { .. }) {
             self.at(self.now, Event::Arrive);
         }
@@ -212,6 +256,7 @@ impl World<'_> {
     pub(super) fn conclude(&mut self) {
         let open: Vec<Request> = self.requests.all().filter(|request| !request.holder).copied().collect();
         for request in open {
+            self.record.visited.unfinished.extend(request.visit.map(|(visit, _)| visit));
             if self.scenario.end - request.begun > USER_PATIENCE {
                 self.conclude_request(&request, false);
             }

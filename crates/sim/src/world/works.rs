@@ -5,6 +5,7 @@ use rand::SeedableRng;
 use super::{Event, World};
 use crate::chance::Chance;
 use crate::database::Job;
+use crate::measure::Ending;
 use crate::pool::{Caller, Lease};
 use crate::scenario::Step;
 
@@ -20,10 +21,19 @@ pub(super) struct Work {
     /// The work of the statement that waits for the hot row's lock.
     waiting: Option<Duration>,
     has_row: bool,
-    /// It never gives back by itself.
-    keeps: bool,
-    /// It has run its statement and only holds now.
-    holding: bool,
+    holder: Holder,
+    /// Whoever asked has the answer.
+    answered: bool,
+}
+
+/// Whether a work never gives back by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    No,
+    /// It runs its statement first.
+    Soon,
+    /// It only holds.
+    Now,
 }
 
 /// All leases that are out.
@@ -72,7 +82,8 @@ impl World<'_> {
             self.begin_work(Work::wasted(caller, lease));
             return;
         };
-        let work = Work { chance: Chance::seed_from_u64(seed), keeps: holder, ..Work::wasted(caller, lease) };
+        let holder = if holder { Holder::Soon } else { Holder::No };
+        let work = Work { chance: Chance::seed_from_u64(seed), holder, ..Work::wasted(caller, lease) };
         self.begin_work(work);
     }
 
@@ -96,7 +107,7 @@ impl World<'_> {
     fn go_on(&mut self, index: u32) {
         let Some(work) = self.works.get(index) else { return };
         let steps = &self.scenario.kinds[work.caller.kind as usize].steps;
-        let step = if work.keeps { work.step_of_holder() } else { steps.get(work.next).copied() };
+        let step = if work.keeps() { work.step_of_holder() } else { steps.get(work.next).copied() };
         work.next += 1;
         let Work { serial, lease, .. } = *work;
         match step {
@@ -119,7 +130,13 @@ impl World<'_> {
                 let length = length.draw(&mut work.chance);
                 self.after(length, Event::Thought { work: index, serial });
             }
-            Some(Step::Keep) => work.holding = true,
+            Some(Step::Answer) => {
+                work.answered = true;
+                let caller = work.caller;
+                self.answer(caller);
+                self.go_on(index);
+            }
+            Some(Step::Keep) => work.holder = Holder::Now,
             None => self.end_work(index),
         }
     }
@@ -148,7 +165,9 @@ impl World<'_> {
     fn end_work(&mut self, index: u32) {
         let Some(work) = self.works.remove(index) else { return };
         self.unlock(&work);
-        self.answer(work.caller);
+        if !work.answered {
+            self.answer(work.caller);
+        }
         self.pool.give_back(self.now, work.lease, &mut self.orders);
     }
 
@@ -168,9 +187,11 @@ impl World<'_> {
         };
         if !request.holder {
             let latency = self.now - request.sent;
+            let request = *request;
+            self.note_try(&request, Ending::Answered);
             self.record.note_answer(self.now, request.kind, kind, latency);
         }
-        self.finish(caller, true);
+        self.finish(caller, Ending::Answered);
     }
 
     /// Its connection was taken away while its application held it.
@@ -178,19 +199,24 @@ impl World<'_> {
         let Some(index) = self.works.find(|work| work.lease == lease) else { return };
         let Some(work) = self.works.remove(index) else { return };
         self.unlock(&work);
-        if !work.keeps {
+        if work.keeps() {
+            self.record.taken_back += 1;
+        } else {
             self.record.note(self.now, self.scenario.kinds[work.caller.kind as usize].class, |tally| tally.lost += 1);
         }
         match self.requests.of(work.caller) {
-            Some(request) if request.holder && request.client.attempts < u32::MAX => self.finish(work.caller, false),
-            Some(_) => self.try_again(work.caller, None),
+            Some(request) if request.holder && request.client.attempts < u32::MAX => {
+                self.finish(work.caller, Ending::Left);
+            }
+            Some(_) if work.answered => {}
+            Some(_) => self.try_again(work.caller, None, Ending::Refused),
             None => {}
         }
     }
 
     /// Its client has left, and the server notices.
     pub(super) fn cut_off(&mut self, caller: Caller) {
-        let Some(index) = self.works.find(|work| work.caller == caller && !work.keeps) else { return };
+        let Some(index) = self.works.find(|work| work.caller == caller && !work.keeps()) else { return };
         let Some(work) = self.works.remove(index) else { return };
         self.database.cancel(self.now, index);
         self.unlock(&work);
@@ -199,7 +225,7 @@ impl World<'_> {
     }
 
     pub(super) fn end_leaks(&mut self) {
-        while let Some(index) = self.works.find(|work| work.holding) {
+        while let Some(index) = self.works.find(|work| work.holder == Holder::Now) {
             self.end_work(index);
         }
     }
@@ -217,9 +243,13 @@ impl Work {
             chance: Chance::seed_from_u64(seed),
             waiting: None,
             has_row: false,
-            keeps: false,
-            holding: false,
+            holder: Holder::No,
+            answered: false,
         }
+    }
+
+    fn keeps(&self) -> bool {
+        self.holder != Holder::No
     }
 
     fn step_of_holder(&self) -> Option<Step> {

@@ -8,3 +8,4 @@ mod repeatable;
 mod short;
 mod size;
 mod utilisation;
+mod visits;

@@ -39,6 +39,16 @@ pub enum Arm {
 }
 
 impl Arm {
+    /// Its name on the command line and in scenarios.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::Stock60 => "stock60",
+            Self::Resilient => "resilient",
+        }
+    }
+
     /// Its name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {

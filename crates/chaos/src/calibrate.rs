@@ -9,7 +9,7 @@ use crate::arm::Arm;
 use crate::calibration::{Calibration, LEGACY_POOL, Measured, base_hold_s, capacity};
 use crate::client::{Ask, Caller};
 use crate::clock::Clock;
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, RETRIES};
 use crate::measure::{errors, mean};
 use crate::play::{PlayError, Theatre};
 use crate::recorder::Recorder;
@@ -80,7 +80,8 @@ async fn run(stage: &Stage, rate: f64, seconds: f64, seed: u64, name: &str) -> R
     let admin = Caller::new(stage.child.ports.admin);
     let granted_before = granted(&admin).await;
     let recorder = Recorder::new(Instant::now() + Duration::from_millis(100));
-    let crowd = Crowd { caller: Caller::new(stage.child.ports.http), prepared, recorder: recorder.clone() };
+    let crowd =
+        Crowd { caller: Caller::new(stage.child.ports.http), prepared, recorder: recorder.clone(), retries: RETRIES };
     tokio::select! {
         () = crowd.play(&schedule, Duration::from_secs(10)) => {}
         () = watch_pool(&admin, &recorder) => {}
@@ -105,13 +106,17 @@ async fn run(stage: &Stage, rate: f64, seconds: f64, seed: u64, name: &str) -> R
 fn steady(rate: f64, window: Window) -> Scenario {
     let phase = Phase { name: "steady".to_owned(), window, load: Load::PerSecond(rate) };
     Scenario {
-        kind: Kind::Incident,
+        name: "steady".to_owned(),
+        kind: Kind::Marked,
         clock: Clock::new(0.0, 1.0),
         phases: vec![phase],
         holders: None,
+        slowdown: None,
         action: None,
         baseline: window,
         judged: window,
+        retries: RETRIES,
+        marks: Vec::new(),
     }
 }
 

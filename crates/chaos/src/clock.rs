@@ -23,6 +23,12 @@ impl Clock {
         Self { origin_s, speed }
     }
 
+    /// A clock that shows so many minutes after midnight, 2:30 at the latest, as the play begins.
+    #[must_use]
+    pub fn beginning_at(minute: u32, speed: f64) -> Self {
+        Self::new((ALERT_MINUTE - f64::from(minute)) * 60.0 / speed, speed)
+    }
+
     /// The second of play at which the clock shows `hour:minute`.
     #[must_use]
     pub fn at(&self, hour: u32, minute: u32) -> f64 {

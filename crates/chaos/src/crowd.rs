@@ -11,7 +11,7 @@ use crate::record::{Attempt, Done, Reply};
 use crate::recorder::Recorder;
 use crate::schedule::{Journey, Schedule, Step, THINK_S};
 
-/// How often a 5xx or a time-out is sent again, at once.
+/// How often a 5xx or a time-out is sent again, at once, where a scenario does not say.
 pub const RETRIES: u32 = 3;
 /// How long a client waits before it asks again for the answer to a request that still runs.
 const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(250);
@@ -27,6 +27,8 @@ pub struct Crowd {
     pub prepared: Arc<Prepared>,
     /// Where they are written down.
     pub recorder: Recorder,
+    /// How often a 5xx or a time-out is sent again, at once.
+    pub retries: u32,
 }
 
 impl Crowd {
@@ -83,7 +85,7 @@ impl Crowd {
                 }
                 _ if reply.is_error() => {
                     failures += 1;
-                    failures <= RETRIES
+                    failures <= self.retries
                 }
                 _ => false,
             };

@@ -13,7 +13,8 @@ use forebay_chaos::drive::{self, DriveError, PATIENCE, PUNCTUAL, Plan};
 use forebay_chaos::play::{PlayError, Theatre};
 use forebay_chaos::progress::Progress;
 use forebay_chaos::replay::{self, Options, Programme, ReplayError};
-use forebay_chaos::scenario::{FASTEST, QUICK_SPEED};
+use forebay_chaos::scenario::filed::{Filed, ScenarioError};
+use forebay_chaos::scenario::{FASTEST, QUICK_SPEED, listing};
 use forebay_chaos::stop::Stop;
 
 /// There is nothing to judge.
@@ -34,8 +35,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Plays the outage of the postmortem on both pools. Exit code: 0 held, 1 verdict failed, 2 invalid run,
-    /// 3 the machine lacks something, 130 interrupted.
+    /// 3 there is no such scenario or the machine lacks something, 130 interrupted.
     Replay(ReplayArgs),
+    /// Plays a scenario: the same as `replay --scenario`.
+    Run(RunArgs),
+    /// Lists the scenarios, or with --check says what is wrong with one.
+    Scenarios(ScenariosArgs),
     /// Puts a steady load on a running shop through its public address, reads every order back, and judges what clients
     /// saw. Exit code: 0 held, 1 verdict failed, 2 the run proves nothing, 3 there is no such shop or the machine lacks
     /// something, 130 interrupted before there was a verdict. Ctrl-C ends the load early, and it is judged.
@@ -47,6 +52,37 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct ReplayArgs {
+    /// What to play: a scenario's name, as `scenarios` lists them, or its file.
+    #[arg(long, default_value = "incident", value_name = "NAME|FILE")]
+    scenario: String,
+    /// Play the controls instead: each cause of the incident left out once.
+    #[arg(long, conflicts_with_all = ["scenario", "arm"])]
+    controls: bool,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+#[derive(Args, Debug)]
+struct RunArgs {
+    /// What to play: a scenario's name, as `scenarios` lists them, or its file.
+    #[arg(value_name = "NAME|FILE")]
+    scenario: String,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+#[derive(Args, Debug)]
+struct ScenariosArgs {
+    /// Check these files and say all that is wrong with them, with line and column. Exit code: 0 all can be played, 1 not all.
+    #[arg(long)]
+    check: bool,
+    /// Files instead of the scenarios that come along.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct HowArgs {
     /// Shorter base and tail, at twenty times the postmortem's speed unless --speed says otherwise.
     #[arg(long)]
     quick: bool,
@@ -56,12 +92,6 @@ struct ReplayArgs {
     /// Seconds of the postmortem per second of play, 1 to 20. Service times and time-outs stay real. [default: 15]
     #[arg(long, value_parser = speed)]
     speed: Option<f64>,
-    /// What to play.
-    #[arg(long, value_enum, default_value = "incident")]
-    scenario: Programme,
-    /// Play the controls instead: each cause of the incident left out once.
-    #[arg(long, conflicts_with_all = ["scenario", "arm"])]
-    controls: bool,
     /// Play one arm alone.
     #[arg(long, value_enum)]
     arm: Option<Arm>,
@@ -152,10 +182,19 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 impl ReplayArgs {
-    fn options(self) -> Options {
-        let Self { quick, seed, speed, scenario, controls, arm, after: after_s, out, .. } = self;
+    fn programme(&self) -> Result<Programme, ScenarioError> {
+        if self.controls {
+            return Ok(Programme::Controls);
+        }
+        Filed::open(&self.scenario).map(|filed| Programme::Scenario(Box::new(filed)))
+    }
+}
+
+impl HowArgs {
+    fn options(self, programme: Programme) -> Options {
+        let Self { quick, seed, speed, arm, after: after_s, out, .. } = self;
         Options {
-            programme: if controls { Programme::Controls } else { scenario },
+            programme,
             seed,
             speed: speed.unwrap_or(if quick { QUICK_SPEED } else { 15.0 }),
             quick,
@@ -177,9 +216,23 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, 1),
         },
-        Command::Replay(args) => runtime.block_on(replay(args.admin_port, args.options())),
+        Command::Scenarios(args) => scenarios(&args),
+        Command::Replay(args) => match args.programme() {
+            Ok(programme) => runtime.block_on(replay(args.how.admin_port, args.how.options(programme))),
+            Err(error) => fail(&error, ENVIRONMENT),
+        },
+        Command::Run(RunArgs { scenario, how }) => match Filed::open(&scenario) {
+            Ok(filed) => runtime.block_on(replay(how.admin_port, how.options(Programme::Scenario(Box::new(filed))))),
+            Err(error) => fail(&error, ENVIRONMENT),
+        },
         Command::Drive(args) => runtime.block_on(drive(&args.plan())),
     }
+}
+
+fn scenarios(args: &ScenariosArgs) -> ExitCode {
+    let listing = listing::of(&args.files, args.check);
+    listing.lines.iter().for_each(|line| Progress::default().line(line));
+    ExitCode::from(u8::from(!listing.is_sound))
 }
 
 async fn drive(plan: &Plan) -> ExitCode {

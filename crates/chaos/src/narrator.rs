@@ -68,7 +68,7 @@ impl Narrator {
             at += EVERY_S;
         }
         tellings.sort_by(|a, b| a.0.total_cmp(&b.0));
-        progress.line(format!("\n{} on {}", scenario.kind.name().to_uppercase(), arm.name().to_uppercase()));
+        progress.line(format!("\n{} on {}", scenario.name.to_uppercase(), arm.name().to_uppercase()));
         Self {
             progress,
             scenario: scenario.clone(),
@@ -135,7 +135,7 @@ impl Narrator {
 
     fn face(&self, at: f64) -> String {
         match self.scenario.kind {
-            Kind::Leak | Kind::Overload => format!("{:.0} s", at - self.scenario.clock.origin_s),
+            Kind::Marked => format!("{:.0} s", at - self.scenario.clock.origin_s),
             _ => self.scenario.clock.face(at),
         }
     }

@@ -94,7 +94,7 @@ async fn on_stage(
     schedule: &Arc<Schedule>,
     stage: &Stage,
 ) -> Result<(Recorder, Correctness), PlayError> {
-    let run = format!("{:?}-{arm:?}", scenario.kind);
+    let run = format!("{}-{arm:?}", scenario.name);
     let prepared = Arc::new(stage.prepare(schedule.needs, &run).await?);
     let caller = Caller::new(stage.child.ports.http);
     warm_up(&caller, &prepared).await;
@@ -107,7 +107,8 @@ async fn on_stage(
         postgres_pid: stage.postgres_pid(),
     };
     let sampler = Sampler::start(&subject, &recorder);
-    let crowd = Crowd { caller, prepared: Arc::clone(&prepared), recorder: recorder.clone() };
+    let crowd =
+        Crowd { caller, prepared: Arc::clone(&prepared), recorder: recorder.clone(), retries: scenario.retries };
     let director = Director::new(stage, scenario, arm, &recorder);
     let narrator = Narrator::new(theatre.progress, scenario, arm, schedule, &recorder);
     let narrating = narrator.start();

@@ -4,8 +4,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Sockets that the incident needs at once in one process, with room to spare.
 const INCIDENT_FILES: u64 = 8_192;
-/// The same for 1,500 requests a second that wait six seconds each.
+/// The same for what a scenario may ask beyond that: 1,500 requests a second that wait six seconds each.
 const OVERLOAD_FILES: u64 = 16_384;
+/// Above this a scenario asks for more than the incident does.
+const MANY_PER_SECOND: f64 = 500.0;
 
 /// Why the replay cannot start here.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +35,13 @@ pub enum PreflightError {
     Postgres(#[from] forebay_embedded::StartError),
 }
 
-/// Raises the limit of open files as far as it goes and checks what cannot be raised. Children inherit it.
+/// Raises the limit of open files as far as it goes and checks what cannot be raised, for a play that sends so many requests a second
+/// at most. Children inherit it.
 ///
 /// # Errors
 /// See [`PreflightError`].
-pub fn check(overload: bool) -> Result<(), PreflightError> {
-    let needed = if overload { OVERLOAD_FILES } else { INCIDENT_FILES };
+pub fn check(requests_per_second: f64) -> Result<(), PreflightError> {
+    let needed = if requests_per_second > MANY_PER_SECOND { OVERLOAD_FILES } else { INCIDENT_FILES };
     raise_open_files(needed)?;
     check_ports(needed)?;
     forebay_embedded::find_programs()?;

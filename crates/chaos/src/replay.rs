@@ -11,27 +11,23 @@ use crate::play::{PlayError, Theatre, play};
 use crate::postmortem::sentences;
 use crate::preflight::{self, PreflightError};
 use crate::report::{METHOD, Report, SCHEMA_VERSION, table};
+use crate::scenario::filed::Filed;
 use crate::scenario::{QUICK_SPEED, Scenario};
 use crate::schedule::Schedule;
 use crate::summary::Summary;
-use crate::verdict::{Verdict, controls, incident, sequels};
+use crate::verdict::{Verdict, controls, incident, stated};
 
 /// What to play.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Programme {
-    /// The postmortem on legacy and ours.
-    Incident,
-    /// Holders that keep coming and never give back, on three arms.
-    Leak,
-    /// 1,500 requests a second, on three arms.
-    Overload,
+    /// A scenario, on the arms that it names.
+    Scenario(Box<Filed>),
     /// Each cause of the incident left out once.
-    #[value(skip)]
     Controls,
 }
 
-/// Requests a second of the overload.
-const OVERLOAD_PER_SECOND: f64 = 1_500.0;
+/// More than legacy's capacity is on any machine: ten leases of 45 ms.
+const MOST_CAPACITY: f64 = 222.0;
 
 /// How to play it.
 #[derive(Clone, Debug)]
@@ -57,6 +53,12 @@ pub struct Options {
 /// Why a run has no verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
+    /// The scenario wants what nothing here can do.
+    #[error("{0} cannot be played for real: {1}")]
+    Unplayable(String, &'static str),
+    /// None of the scenario's arms is the one that was asked for.
+    #[error("{0} is not played on {1}: it names {2}")]
+    NoSuchArm(String, &'static str, String),
     /// The machine.
     #[error(transparent)]
     Preflight(#[from] PreflightError),
@@ -74,12 +76,8 @@ impl Options {
     pub fn plays(&self) -> Vec<(Scenario, Arm)> {
         let (speed, quick) = (self.speed, self.quick);
         let on = |scenario: Scenario, arms: &[Arm]| arms.iter().map(|arm| (scenario.clone(), *arm)).collect::<Vec<_>>();
-        let plays = match self.programme {
-            Programme::Incident => on(Scenario::incident(speed, quick), &[Arm::Legacy, Arm::Resilient]),
-            Programme::Leak => on(Scenario::leak(), &[Arm::Legacy, Arm::Stock60, Arm::Resilient]),
-            Programme::Overload => {
-                on(Scenario::overload(OVERLOAD_PER_SECOND), &[Arm::Legacy, Arm::Stock60, Arm::Resilient])
-            }
+        let plays = match &self.programme {
+            Programme::Scenario(filed) => on(filed.scenario(speed, quick), &filed.arms),
             Programme::Controls => vec![
                 (Scenario::spike_alone(QUICK_SPEED), Arm::Legacy),
                 (Scenario::holders_alone(QUICK_SPEED), Arm::Legacy),
@@ -92,11 +90,45 @@ impl Options {
     }
 
     fn judge(&self, plays: &[Summary]) -> Verdict {
-        match self.programme {
-            Programme::Incident => incident::judge(plays),
+        match &self.programme {
+            Programme::Scenario(filed) if filed.is_postmortem() => incident::judge(plays),
+            Programme::Scenario(_) => stated::judge(plays),
             Programme::Controls => controls::judge(plays),
-            Programme::Leak | Programme::Overload => sequels::judge(plays),
         }
+    }
+
+    /// Whether there is anything to play, and all of it can be.
+    fn playable(&self) -> Result<(), ReplayError> {
+        let Programme::Scenario(filed) = &self.programme else { return Ok(()) };
+        if let Some(why) = filed.only_virtual() {
+            return Err(ReplayError::Unplayable(filed.name.clone(), why));
+        }
+        match self.arm.filter(|arm| !filed.arms.contains(arm)) {
+            Some(arm) => {
+                let named: Vec<&str> = filed.arms.iter().map(|arm| arm.key()).collect();
+                Err(ReplayError::NoSuchArm(filed.name.clone(), arm.key(), named.join(", ")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What the report calls it.
+    fn name(&self) -> &str {
+        match &self.programme {
+            Programme::Scenario(filed) => &filed.name,
+            Programme::Controls => "controls",
+        }
+    }
+
+    fn tells_the_postmortem(&self) -> bool {
+        matches!(&self.programme, Programme::Scenario(filed) if filed.is_postmortem())
+    }
+
+    /// The most requests a second that any of the plays sends.
+    fn peak(&self) -> f64 {
+        let plays = self.plays();
+        let phases = plays.iter().flat_map(|(scenario, _)| &scenario.phases);
+        phases.map(|phase| phase.load.requests_per_second(MOST_CAPACITY)).fold(0.0, f64::max)
     }
 }
 
@@ -106,11 +138,12 @@ impl Options {
 /// See [`ReplayError`].
 pub async fn run(options: &Options, theatre: &Theatre) -> Result<Verdict, ReplayError> {
     let began = time::OffsetDateTime::now_utc();
-    preflight::check(options.programme == Programme::Overload)?;
+    options.playable()?;
+    preflight::check(options.peak())?;
     let host = Host::here();
     let Options { seed, speed, .. } = options;
     let progress = theatre.progress;
-    progress.line(format!("replay: {:?}, seed {seed}, speed {speed}x, {} cores", options.programme, host.cores));
+    progress.line(format!("replay: {}, seed {seed}, speed {speed}x, {} cores", options.name(), host.cores));
     let calibration = calibrate(theatre, *seed).await?;
     tell_calibration(theatre, &calibration);
     let mut plays = Vec::new();
@@ -132,7 +165,7 @@ pub async fn run(options: &Options, theatre: &Theatre) -> Result<Verdict, Replay
         method: METHOD.to_vec(),
         calibration,
         verdict,
-        postmortem: if options.programme == Programme::Incident { sentences(&plays) } else { Vec::new() },
+        postmortem: if options.tells_the_postmortem() { sentences(&plays) } else { Vec::new() },
         plays,
     };
     let files = report.write(&options.out)?;

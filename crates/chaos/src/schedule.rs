@@ -219,6 +219,7 @@ pub fn mean_length() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::shipped;
 
     fn bytes(seed: u64) -> Vec<u8> {
         serde_json::to_vec(&Schedule::draw(&Scenario::incident(15.0, false), 212.0, seed)).expect("plain data")
@@ -247,7 +248,7 @@ mod tests {
 
     #[test]
     fn arrivals_are_in_order_and_no_two_orders_share_a_cart() {
-        let schedule = Schedule::draw(&Scenario::overload(1500.0), 200.0, 7);
+        let schedule = Schedule::draw(&shipped::named("overload").scenario(1.0, false), 200.0, 7);
         assert!(schedule.journeys.windows(2).all(|pair| pair[0].at <= pair[1].at));
         let mut orders: Vec<u32> = schedule
             .journeys

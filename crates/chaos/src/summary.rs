@@ -14,6 +14,7 @@ use crate::correctness::Correctness;
 use crate::marks::{Mark, legacy, resilient};
 use crate::measure::{self, Share, Users, mean};
 use crate::record::{LimitMove, PoolSample, Recording, Refusal, Reply};
+use crate::scenario::bound::Measure;
 use crate::scenario::{Kind, Scenario, Window};
 use crate::schedule::{Operation, Schedule};
 
@@ -176,6 +177,17 @@ pub struct Summary {
     pub left_behind: Vec<String>,
     /// Second by second.
     pub seconds: Vec<Second>,
+    /// What a scenario's file can set bounds to.
+    pub measured: Vec<Measured>,
+}
+
+/// The value of one measure.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Measured {
+    /// Which.
+    pub measure: Measure,
+    /// None where there was nothing to measure.
+    pub value: Option<f64>,
 }
 
 impl Summary {
@@ -219,6 +231,9 @@ impl Summary {
             correctness,
             left_behind,
             seconds: seconds(recording, scenario),
+            measured: Measure::ALL
+                .map(|measure| Measured { measure, value: measure.value(schedule, recording, scenario) })
+                .to_vec(),
             scenario: scenario.clone(),
         }
     }
@@ -234,6 +249,12 @@ impl Summary {
             if all == 0 { 100.0 } else { bad as f64 * 100.0 / all as f64 }
         };
         inside.windows(10).map(share).fold(0.0, f64::max)
+    }
+
+    /// The value of a measure.
+    #[must_use]
+    pub fn measured(&self, measure: Measure) -> Option<f64> {
+        self.measured.iter().find(|one| one.measure == measure).and_then(|one| one.value)
     }
 
     /// The share of users affected, in percent.
@@ -269,15 +290,10 @@ fn marks(arm: Arm, scenario: &Scenario, schedule: &Schedule, recording: &Recordi
     match (arm, scenario.kind) {
         (Arm::Legacy, Kind::Incident) => legacy::all(schedule, recording, scenario),
         (Arm::Resilient, Kind::Incident) => resilient::all(schedule, recording, scenario),
-        (Arm::Resilient, Kind::Leak) => vec![
-            resilient::affected(schedule, recording, scenario),
-            resilient::peak(schedule, recording, scenario),
-            resilient::taken_back(recording),
-        ],
-        (Arm::Resilient, Kind::Overload) => vec![
-            resilient::refused_at_the_door(recording, scenario.judged),
-            resilient::refused_from_the_queue(recording, scenario.judged),
-        ],
+        (_, Kind::Marked) => {
+            let of_arm = scenario.marks.iter().filter(|bound| bound.arm == arm);
+            of_arm.filter_map(|bound| bound.mark(schedule, recording, scenario)).collect()
+        }
         _ => Vec::new(),
     }
 }

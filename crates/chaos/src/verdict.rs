@@ -2,7 +2,7 @@
 
 pub mod controls;
 pub mod incident;
-pub mod sequels;
+pub mod stated;
 
 use serde::Serialize;
 
@@ -92,7 +92,7 @@ impl Verdict {
             self.sink(Outcome::Invalid, "nothing was played: this programme has no such arm".to_owned());
         }
         for play in plays {
-            let name = format!("{} on {}", play.scenario.kind.name(), play.arm.name());
+            let name = format!("{} on {}", play.scenario.name, play.arm.name());
             for fault in play.faults() {
                 self.sink(Outcome::Invalid, format!("{name}: {fault}"));
             }

@@ -79,7 +79,7 @@ pub fn accepted(recording: &Recording, window: Window) -> Mark {
 }
 
 /// What the shop serves in its critical class.
-const fn is_critical(operation: Operation) -> bool {
+pub(crate) const fn is_critical(operation: Operation) -> bool {
     matches!(operation, Operation::Order | Operation::Refresh)
 }
 
@@ -132,15 +132,24 @@ pub fn alerts(recording: &Recording, scenario: &Scenario) -> Mark {
     )
 }
 
+fn named_holder(recording: &Recording) -> Option<&String> {
+    let mut sites = recording.pool.iter().flat_map(|sample| &sample.holders);
+    sites.find(|site| site.contains("report_job") || site.contains("fault/job.rs"))
+}
+
+fn revoked(recording: &Recording) -> u64 {
+    recording.pool.iter().map(|sample| sample.revoked).max().unwrap_or(0)
+}
+
+/// How many leases were taken back, where an idle holder was named by its call site.
+pub(crate) fn named_and_taken_back(recording: &Recording) -> Option<f64> {
+    named_holder(recording).map(|_| revoked(recording) as f64)
+}
+
 /// Idle holders are named by call site, and their places come back.
 #[must_use]
 pub fn taken_back(recording: &Recording) -> Mark {
-    let named = recording
-        .pool
-        .iter()
-        .flat_map(|sample| &sample.holders)
-        .find(|site| site.contains("report_job") || site.contains("fault/job.rs"));
-    let revoked = recording.pool.iter().map(|sample| sample.revoked).max().unwrap_or(0);
+    let (named, revoked) = (named_holder(recording), revoked(recording));
     let learned = recording.faults.iter().map(|sample| sample.taken_back).max().unwrap_or(0);
     let site = named.map_or("nobody", String::as_str);
     Mark::new(

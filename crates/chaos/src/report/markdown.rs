@@ -60,7 +60,7 @@ fn write_page(page: &mut String, report: &Report) -> std::fmt::Result {
 }
 
 fn write_play(page: &mut String, play: &Summary) -> std::fmt::Result {
-    writeln!(page, "\n## {} on {}\n", play.scenario.kind.name(), play.arm.name())?;
+    writeln!(page, "\n## {} on {}\n", play.scenario.name, play.arm.name())?;
     if !play.marks.is_empty() {
         let rows = play.marks.iter().map(|mark| {
             vec![mark.clock.clone(), mark.says.to_owned(), mark.evidence.clone(), sign(Some(mark.held)).to_owned()]

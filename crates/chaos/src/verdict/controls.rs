@@ -60,7 +60,7 @@ fn worst_at_the_end(play: &Summary) -> f64 {
 /// Judges the controls. One that does not show what it should means that the replay proves less than it says.
 #[must_use]
 pub fn judge(plays: &[Summary]) -> Verdict {
-    let columns = plays.iter().map(|play| format!("{} on {}", play.scenario.kind.name(), play.arm.name())).collect();
+    let columns = plays.iter().map(|play| format!("{} on {}", play.scenario.name, play.arm.name())).collect();
     let expectations: Vec<Expectation> = plays.iter().map(|play| expectation(play, plays)).collect();
     let mut rows: Vec<Row> = expectations.iter().enumerate().map(|(n, one)| row(n, one, plays.len())).collect();
     rows.extend([correctness_row(plays), leftovers_row(plays)]);

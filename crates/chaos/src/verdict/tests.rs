@@ -5,8 +5,10 @@ use crate::arm::Arm;
 use crate::correctness::Correctness;
 use crate::measure::Share;
 use crate::record::Recording;
-use crate::scenario::Scenario;
+use crate::scenario::bound::Measure;
+use crate::scenario::{Scenario, shipped};
 use crate::schedule::{Needs, Schedule};
+use crate::summary::Measured;
 
 /// A play of which nothing is wrong: the marks hold and `affected` of 100 users are affected.
 fn play(arm: Arm, scenario: &Scenario, affected: usize) -> Summary {
@@ -18,7 +20,16 @@ fn play(arm: Arm, scenario: &Scenario, affected: usize) -> Summary {
     play.recovery_s = Some(20.0);
     play.orders_lost = Share { part: affected, total: 100 };
     play.marks.iter_mut().for_each(|mark| mark.held = true);
+    let (affected, goodput) = (play.users.affected.percent(), play.goodput.percent());
+    measured(&mut play, Measure::UsersAffected, affected);
+    measured(&mut play, Measure::Goodput, goodput);
+    measured(&mut play, Measure::HoldersTakenBack, 1.0);
     play
+}
+
+fn measured(play: &mut Summary, measure: Measure, value: f64) {
+    play.measured.retain(|one| one.measure != measure);
+    play.measured.push(Measured { measure, value: Some(value) });
 }
 
 fn incident_plays() -> Vec<Summary> {
@@ -65,11 +76,11 @@ fn wrong_data_or_leftovers_fail_in_any_arm() {
 
 #[test]
 fn a_leak_that_a_pool_of_sixty_survives_shows_nothing() {
-    let leak = Scenario::leak();
+    let leak = shipped::named("leak").scenario(1.0, false);
     let plays = |of_60, ours| vec![play(Arm::Stock60, &leak, of_60), play(Arm::Resilient, &leak, ours)];
-    assert_eq!(sequels::judge(&plays(40, 0)).outcome, Outcome::Held);
-    assert_eq!(sequels::judge(&plays(4, 0)).outcome, Outcome::Invalid);
-    assert_eq!(sequels::judge(&plays(40, 9)).outcome, Outcome::Failed);
+    assert_eq!(stated::judge(&plays(40, 0)).outcome, Outcome::Held);
+    assert_eq!(stated::judge(&plays(4, 0)).outcome, Outcome::Invalid);
+    assert_eq!(stated::judge(&plays(40, 9)).outcome, Outcome::Failed);
 }
 
 #[test]
@@ -87,21 +98,31 @@ fn a_control_that_contradicts_the_story_makes_the_run_invalid() {
 #[test]
 fn a_programme_of_which_nothing_was_played_proves_nothing() {
     assert_eq!(incident::judge(&[]).outcome, Outcome::Invalid);
-    assert_eq!(sequels::judge(&[]).outcome, Outcome::Invalid);
+    assert_eq!(stated::judge(&[]).outcome, Outcome::Invalid);
 }
 
 #[test]
 fn under_overload_ours_must_be_better_than_a_pool_of_sixty_and_not_only_quick() {
-    let overload = Scenario::overload(1_500.0);
-    let plays = |of_60, ours| {
+    let overload = shipped::named("overload").scenario(1.0, false);
+    let plays = |of_60: f64, ours: f64| {
         let mut plays = vec![play(Arm::Stock60, &overload, 0), play(Arm::Resilient, &overload, 0)];
         for (play, bought) in plays.iter_mut().zip([of_60, ours]) {
-            play.prompt = Share { part: bought, total: 100 };
+            measured(play, Measure::GoodputWithin1s, bought);
         }
         plays
     };
-    let worse = sequels::judge(&plays(60, 50));
-    assert!(worse.reasons.iter().any(|reason| reason.starts_with("goodput within 1 s")), "{:?}", worse.reasons);
-    let better = sequels::judge(&plays(50, 60));
-    assert!(!better.reasons.iter().any(|reason| reason.starts_with("goodput within 1 s")), "{:?}", better.reasons);
+    let worse = stated::judge(&plays(60.0, 50.0));
+    assert!(worse.reasons.iter().any(|reason| reason.contains("goodput within 1 s")), "{:?}", worse.reasons);
+    let better = stated::judge(&plays(50.0, 60.0));
+    assert!(!better.reasons.iter().any(|reason| reason.contains("goodput within 1 s")), "{:?}", better.reasons);
+}
+
+#[test]
+fn a_mark_that_compares_with_an_arm_that_was_not_played_is_not_judged_and_one_of_ours_is() {
+    let leak = shipped::named("leak").scenario(1.0, false);
+    let verdict = stated::judge(&[play(Arm::Resilient, &leak, 0)]);
+    assert_eq!(verdict.outcome, Outcome::Held, "{:?}", verdict.reasons);
+    let mut unnamed = play(Arm::Resilient, &leak, 0);
+    unnamed.measured.retain(|one| one.measure != Measure::HoldersTakenBack);
+    assert_eq!(stated::judge(&[unnamed]).outcome, Outcome::Failed);
 }

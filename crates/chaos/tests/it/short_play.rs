@@ -15,13 +15,17 @@ use crate::program;
 fn calm(seconds: f64) -> Scenario {
     let window = Window::new(0.0, seconds);
     Scenario {
+        name: "calm".to_owned(),
         kind: Kind::HoldersAlone,
         clock: Clock::new(0.0, 1.0),
         phases: vec![Phase { name: "calm".to_owned(), window, load: Load::PerSecond(40.0) }],
         holders: None,
+        slowdown: None,
         action: None,
         baseline: window,
         judged: window,
+        retries: 3,
+        marks: Vec::new(),
     }
 }
 

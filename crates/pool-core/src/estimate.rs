@@ -37,9 +37,12 @@ impl Estimate {
     }
 
     pub(crate) fn hold(&self) -> Duration {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "to the nearest nanosecond")]
-        let nanos = (self.hold * 1e9 + 0.5) as u64;
-        Duration::from_nanos(nanos)
+        Duration::from_nanos(self.hold_nanos())
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "to the nearest nanosecond")]
+    fn hold_nanos(&self) -> u64 {
+        (self.hold * 1e9 + 0.5) as u64
     }
 
     /// Whether enough leases came back for the mean to be more than what was assumed.
@@ -54,15 +57,24 @@ impl Estimate {
     }
 
     pub(crate) fn on_release(&mut self, now: Instant, held: Duration) {
-        self.known = (self.known + 1).min(Self::LONG);
-        let (held, known) = (held.as_secs_f64(), f64::from(self.known));
-        let passed = now.saturating_duration_since(self.released).as_secs_f64();
-        let least = 1.0 / f64::from(Self::SHORT);
-        let weight =
-            if self.known > Self::SHORT { (passed / Self::MEMORY).clamp(1.0 / known, least) } else { 1.0 / known };
+        const SHARES: (f64, f64) = (1.0 / Estimate::SHORT as f64, 1.0 / Estimate::LONG as f64);
+        let held = held.as_secs_f64();
+        // Almost always it is known for long, and nothing is divided.
+        let share = if self.known == Self::LONG {
+            SHARES.1
+        } else {
+            self.known += 1;
+            1.0 / f64::from(self.known)
+        };
+        let weight = if self.known > Self::SHORT {
+            let passed = now.saturating_duration_since(self.released).as_secs_f64();
+            (passed / Self::MEMORY).clamp(share, SHARES.0)
+        } else {
+            share
+        };
         self.hold += (held - self.hold) * weight;
-        self.moments.0 += (held - self.moments.0) / known;
-        self.moments.1 += (held * held - self.moments.1) / known;
+        self.moments.0 += (held - self.moments.0) * share;
+        self.moments.1 += (held * held - self.moments.1) * share;
         self.released = now;
     }
 
@@ -75,22 +87,35 @@ impl Estimate {
         self.released = standstill.since(self.released);
     }
 
-    /// How long the last of `waiters` would wait, when `servers` connections come back one after another.
-    pub(crate) fn wait(&self, now: Instant, waiters: usize, servers: u32, stalled_possible: bool) -> Duration {
+    /// How fast connections come back; where somebody waits for it, a stall is seen.
+    pub(crate) fn pace(&self, now: Instant, stalled_possible: bool) -> Pace {
         let silent = if stalled_possible { now.saturating_duration_since(self.released) } else { Duration::ZERO };
-        let hold = if silent > Self::LEAST_WAIT { self.hold().max(silent) } else { self.hold() };
-        let nanos = u64::try_from(hold.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(nanos.saturating_mul(waiters as u64) / u64::from(servers.max(1)))
+        let hold = self.hold_nanos();
+        let stalled = if silent > Self::LEAST_WAIT { u64::try_from(silent.as_nanos()).unwrap_or(u64::MAX) } else { 0 };
+        Pace { nanos: hold.max(stalled) }
     }
 
     /// How long a class may wait: as long as a burst may bring, or at least what keeps `servers` busy, which two waiters do.
     /// Whoever stands behind more of them waits for longer, and nobody is served sooner for it. `whole` is for a whole
     /// burst, of which `burst` is the share that may be waited for; it bounds both.
     pub(crate) fn budget(&self, class: Class, burst: f64, servers: u32, whole: Duration) -> Duration {
-        let two_come_back = self.hold() * 2 / servers.max(1);
+        let two_come_back = Duration::from_nanos(self.hold_nanos().saturating_mul(2) / u64::from(servers.max(1)));
         let standing = two_come_back.clamp(Self::LEAST_WAIT, Self::STANDING_WAIT).min(whole);
         let bursting = if burst < 1.0 { whole.mul_f64(burst) } else { whole };
         class.patience(bursting.max(standing))
+    }
+}
+
+/// The time after which each of the connections that serve comes back, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    nanos: u64,
+}
+
+impl Pace {
+    /// How long the last of `waiters` would wait, when `servers` connections come back one after another.
+    pub(crate) fn wait(self, waiters: usize, servers: u32) -> Duration {
+        Duration::from_nanos(self.nanos.saturating_mul(waiters as u64) / u64::from(servers.max(1)))
     }
 }
 
@@ -121,7 +146,7 @@ mod tests {
             now += Duration::from_micros(1);
             estimate.on_release(now, Duration::from_micros(if nth == 4_990 { 4_000 } else { 8 }));
         }
-        let wait = estimate.wait(now + Duration::from_micros(50), 1_000, 8, true);
+        let wait = estimate.pace(now + Duration::from_micros(50), true).wait(1_000, 8);
         assert!(wait < Estimate::LEAST_WAIT, "{wait:?}");
     }
 
@@ -145,7 +170,7 @@ mod tests {
         let start = Instant::now();
         let estimate = Estimate::new(start);
         let later = start + Duration::from_secs(2);
-        assert_eq!(estimate.wait(later, 5, 10, false), Duration::from_millis(5));
-        assert_eq!(estimate.wait(later, 5, 10, true), Duration::from_secs(1));
+        assert_eq!(estimate.pace(later, false).wait(5, 10), Duration::from_millis(5));
+        assert_eq!(estimate.pace(later, true).wait(5, 10), Duration::from_secs(1));
     }
 }

@@ -7,7 +7,7 @@ use crate::estimate::Estimate;
 use crate::peaks::Peaks;
 use crate::queue::{Checks, Queue, Waiter};
 use crate::slots::{Hold, Phase, Slots};
-use crate::{Action, CloseReason, Event, Mode, Refusal, Rules, Sizer, SlotId, Snapshot, Totals, Usage, WaiterId};
+use crate::{Action, CloseReason, Event, Refusal, Rules, Sizer, SlotId, Snapshot, Totals, Usage, WaiterId};
 
 mod bounds;
 mod calendar;
@@ -137,19 +137,19 @@ impl Ledger {
         {
             return Acquired::Leased(slot);
         }
-        if let Err(refusal) = self.admit(now, ask) {
-            return Acquired::Refused(refusal);
-        }
+        let mut budget = match self.let_in(now, &ask) {
+            Ok(budget) => budget,
+            Err(refusal) => return Acquired::Refused(refusal),
+        };
         let rank = Rank::of(ask.class, ask.continuation);
-        self.make_room(now, rank);
+        if self.queue.len() >= self.rules.queue_capacity as usize {
+            self.make_room(now, rank);
+            budget = self.patience(now, &ask, rank);
+        }
         if self.queue.is_empty() {
             self.estimate.on_first_waiter(now);
         }
-        // Where only a connection is missing, and not a place, its class's budget does not bound the wait.
-        let in_line = self.slots.counts().live() > 0 && self.arrival(now, rank).is_none();
-        let guarded = self.rules.mode == Mode::Enforce && !ask.continuation && in_line;
-        let patience = if guarded { now + self.budget(ask.class, self.burst(now, rank)) * 2 } else { ask.latest };
-        let until = ask.latest.min(patience);
+        let until = budget.map_or(ask.latest, |budget| ask.latest.min(now + budget * 2));
         let waiter = Waiter {
             class: ask.class,
             rank,
@@ -188,7 +188,11 @@ impl Ledger {
     /// # Errors
     /// The refusal that `acquire` would give now. It is counted.
     pub fn admit(&mut self, now: Instant, ask: Ask) -> Result<(), Refusal> {
-        let answer = self.door(now, &ask);
+        self.let_in(now, &ask).map(drop)
+    }
+
+    fn let_in(&mut self, now: Instant, ask: &Ask) -> Result<Option<Duration>, Refusal> {
+        let answer = self.door(now, ask);
         if answer.is_err() {
             self.open_missing(now);
         }

@@ -6,13 +6,25 @@ use crate::class::Rank;
 use crate::command::Ask;
 use crate::{Action, Class, Mode, Refusal, Rules, ShedReason, Sizing, WaiterId};
 
+/// What somebody who is not served at once can expect.
+#[derive(Clone, Copy, Debug)]
+enum Outlook {
+    /// It waits as long as it may.
+    Unbounded,
+    /// It stands in line, no longer than its class may.
+    InLine { budget: Duration },
+    /// It would be of no use.
+    Shut(ShedReason),
+}
+
 /// Who is let in, and how many places there are to be let into.
 ///
 /// Nobody is shed for whom a place is free and a connection is idle, checked, being opened, or may be opened; only where that
 /// comes after its deadline, or where the queue is full. Who waits then waits as long as it may. Openings are expected to
 /// come below the ceiling and until they have failed five times in a row.
 impl Ledger {
-    pub(super) fn door(&mut self, now: Instant, ask: &Ask) -> Result<(), Refusal> {
+    /// Says how long whoever is let in may wait for what its class allows, if that bounds its wait.
+    pub(super) fn door(&mut self, now: Instant, ask: &Ask) -> Result<Option<Duration>, Refusal> {
         if self.closed {
             return Err(Refusal::Closed);
         }
@@ -30,16 +42,28 @@ impl Ledger {
             self.openings.on_asked(now);
         }
         if !at_once && self.queue.len() >= self.rules.queue_capacity as usize {
-            return self.when_full(now, ask, rank);
+            return self.when_full(now, ask, rank).map(|()| None);
         }
-        match (self.shed_reason(now, ask, rank, self.burst(now, rank)), self.rules.mode) {
-            (Some(reason), Mode::Enforce) => Err(self.shed(now, ask.class, rank, reason)),
-            (Some(_), Mode::ReportOnly) => {
+        if at_once || self.rules.mode == Mode::Off {
+            return Ok(None);
+        }
+        match (self.outlook(now, ask, rank, self.burst(now, rank)), self.rules.mode) {
+            (Outlook::Shut(reason), Mode::Enforce) => Err(self.shed(now, ask.class, rank, reason)),
+            (Outlook::Shut(_), _) => {
                 self.totals.would_shed += 1;
-                Ok(())
+                Ok(None)
             }
-            _ => Ok(()),
+            (Outlook::InLine { budget }, Mode::Enforce) => Ok(Some(budget)),
+            (Outlook::InLine { .. } | Outlook::Unbounded, _) => Ok(None),
         }
+    }
+
+    /// The same for somebody for whom another one has given way: it is in already.
+    pub(super) fn patience(&self, now: Instant, ask: &Ask, rank: Rank) -> Option<Duration> {
+        // Where only a connection is missing, and not a place, its class's budget does not bound the wait.
+        let in_line = self.slots.counts().live() > 0 && self.arrival(now, rank).is_none();
+        let guarded = self.rules.mode == Mode::Enforce && !ask.continuation && in_line;
+        guarded.then(|| self.budget(ask.class, self.burst(now, rank)))
     }
 
     /// Why a newcomer of this class would be shed however late its deadline is, if it would be. As long as nothing happens
@@ -57,7 +81,10 @@ impl Ledger {
         let full = !self.is_served_at_once(rank) && self.queue.len() >= self.rules.queue_capacity as usize;
         match full {
             true => self.queue.youngest_below(rank).is_none().then_some(ShedReason::QueueFull),
-            false => self.shed_reason(now, &ask, rank, burst),
+            false => match self.outlook(now, &ask, rank, burst) {
+                Outlook::Shut(reason) => Some(reason),
+                Outlook::InLine { .. } | Outlook::Unbounded => None,
+            },
         }
     }
 
@@ -123,11 +150,8 @@ impl Ledger {
         Err(self.shed(now, ask.class, rank, ShedReason::QueueFull))
     }
 
-    /// Lets the youngest of the least important waiters give way, where the queue is full.
+    /// Lets the youngest of the least important waiters give way.
     pub(super) fn make_room(&mut self, now: Instant, rank: Rank) {
-        if self.queue.len() < self.rules.queue_capacity as usize {
-            return;
-        }
         let Some(waiter) = self.queue.youngest_below(rank) else { return };
         self.note(now);
         let gone = self.queue.remove(waiter).expect("it waits");
@@ -141,18 +165,22 @@ impl Ledger {
     }
 
     /// A free place is no queue: who has one waits for a connection only, and is refused only when that comes after its deadline.
-    fn shed_reason(&self, now: Instant, ask: &Ask, rank: Rank, burst: f64) -> Option<ShedReason> {
+    fn outlook(&self, now: Instant, ask: &Ask, rank: Rank, burst: f64) -> Outlook {
         if ask.continuation || self.is_served_at_once(rank) || self.slots.counts().live() == 0 {
-            return None;
+            return Outlook::Unbounded;
         }
+        let left = ask.deadline.saturating_duration_since(now);
         if let Some(arrival) = self.arrival(now, rank) {
-            return (now + arrival > ask.deadline).then_some(ShedReason::Deadline);
+            return if arrival > left { Outlook::Shut(ShedReason::Deadline) } else { Outlook::Unbounded };
         }
-        let wait = self.wait_in_line(now, rank);
-        if wait > self.budget(ask.class, burst) {
-            return Some(ShedReason::PredictedWait);
+        let (wait, budget) = (self.wait_in_line(now, rank), self.budget(ask.class, burst));
+        if wait > budget {
+            Outlook::Shut(ShedReason::PredictedWait)
+        } else if wait.saturating_add(self.estimate.hold()) > left {
+            Outlook::Shut(ShedReason::Deadline)
+        } else {
+            Outlook::InLine { budget }
         }
-        (now + wait + self.estimate.hold() > ask.deadline).then_some(ShedReason::Deadline)
     }
 
     pub(super) fn shed(&mut self, now: Instant, class: Class, rank: Rank, reason: ShedReason) -> Refusal {
@@ -204,10 +232,8 @@ impl Ledger {
         let places = most.saturating_sub(counts.in_use());
         let nth = self.queue.ahead_of(rank) + 1;
         let alive = counts.live() - counts.suspect;
-        let saturated = places == 0 && !self.queue.is_empty();
-        let line = |places: u32, servers: u32| {
-            self.estimate.wait(now, nth.saturating_sub(places as usize), servers, saturated)
-        };
+        let pace = self.estimate.pace(now, places == 0 && !self.queue.is_empty());
+        let line = |places: u32, servers: u32| pace.wait(nth.saturating_sub(places as usize), servers);
         let coming = counts.idle + counts.checking + counts.opening;
         // Those that are open may be sooner than one that is still to be opened.
         let with_these = line(places.min(coming), most.min(alive).max(1));
@@ -225,7 +251,7 @@ impl Ledger {
     /// How long background work would wait for a place of its share.
     fn wait_for_share(&self, now: Instant) -> Duration {
         let waiters = (self.queue.of(Rank::Background) + 1).saturating_sub(self.share_left() as usize);
-        self.estimate.wait(now, waiters, self.share(), false)
+        self.estimate.pace(now, false).wait(waiters, self.share())
     }
 
     pub(super) fn budget(&self, class: Class, burst: f64) -> Duration {

@@ -19,10 +19,10 @@ impl Ledger {
             if let Some(slot) = self.ready(now, self.queue.home_of_head(rank)) {
                 self.grant_head_of(now, slot, rank);
             } else if !self.check_for_somebody(now) {
+                self.make_room_for_the_new(now, rank);
                 break;
             }
         }
-        self.make_room_for_the_new(now);
         self.open_missing(now);
     }
 
@@ -65,14 +65,12 @@ impl Ledger {
     }
 
     /// Whoever met dead connections twice waits for a new one. Where no more may exist, one that was not used for long
-    /// gives way to it.
-    fn make_room_for_the_new(&mut self, now: Instant) {
+    /// gives way to it. Whoever of this rank is next has found none that is ready.
+    fn make_room_for_the_new(&mut self, now: Instant, rank: Rank) {
         let counts = self.slots.counts();
         let full = counts.open() >= self.ceiling() && counts.opening + counts.closing + counts.checking == 0;
         if full
-            && let Some(rank) = self.next_rank()
             && self.queue.is_exhausted(rank)
-            && self.ready(now, self.queue.home_of_head(rank)).is_none()
             && let Some((slot, _)) = self.slots.coldest()
         {
             self.discard(now, slot, CloseReason::Unwell);

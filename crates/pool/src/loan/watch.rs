@@ -148,9 +148,10 @@ impl Loan {
         Duration::from_nanos(self.idle.load(Ordering::Relaxed))
     }
 
+    /// Only its holder says so: nobody else adds to it meanwhile.
     pub(super) fn was_idle(&self, since: Instant, now: Instant) {
         let idle = now.saturating_duration_since(since);
-        self.idle.fetch_add(nanos(idle), Ordering::Relaxed);
+        self.idle.store(self.idle.load(Ordering::Relaxed).saturating_add(nanos(idle)), Ordering::Relaxed);
     }
 
     /// Gives back what the connection's buffers have beyond their usual size, unless a statement runs on it.

@@ -330,6 +330,23 @@ impl Ledger {
         self.closed
     }
 
+    /// Whether anybody waits.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use forebay_pool_core::{Ask, Class, Fixed, Ledger, Rules};
+    ///
+    /// let now = Instant::now();
+    /// let mut ledger = Ledger::new(Rules::default(), Box::new(Fixed), now);
+    /// assert!(!ledger.is_waited_for());
+    /// ledger.acquire(now, Ask::new(Class::Normal, now + Duration::from_secs(1)));
+    /// assert!(ledger.is_waited_for(), "no connection is open yet");
+    /// ```
+    #[must_use]
+    pub const fn is_waited_for(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// The pool in numbers.
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> Snapshot {

@@ -1,6 +1,7 @@
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
@@ -73,8 +74,8 @@ pub(crate) enum Told {
 }
 
 impl Caller {
-    fn new(borrower: Borrower, waker: &Waker) -> Self {
-        Self { borrower, answer: Mutex::new(Answer::Pending(waker.clone())) }
+    fn new(borrower: Borrower, waker: &Waker) -> Arc<Self> {
+        Arc::new(Self { borrower, answer: Mutex::new(Answer::Pending(waker.clone())) })
     }
 
     /// Tells it the end of its wait; says whom to wake.
@@ -156,6 +157,8 @@ impl Acquire {
             return Poll::Ready(Err(shared.nowhere(admission)));
         };
         let borrower = Borrower::here(admission, site);
+        // Whoever probably has to wait makes its cell before: others wait for the lock meanwhile.
+        let mut cell = shared.crowded.load(Ordering::Relaxed).then(|| Caller::new(borrower, waker));
         let (mut nested, mut met) = (None, None);
         let answer = shared.with(now, |state| {
             met = (!span.is_disabled()).then(|| state.snapshot(now));
@@ -165,7 +168,8 @@ impl Acquire {
                     Poll::Ready(Ok(()))
                 }
                 Acquired::Waiting(id) => {
-                    let place = Place { id, caller: Arc::new(Caller::new(borrower, waker)) };
+                    let caller = cell.take().unwrap_or_else(|| Caller::new(borrower, waker));
+                    let place = Place { id, caller };
                     state.enlist(&place);
                     nested = state.note_nested(borrower);
                     *step = Step::Waiting { place, since: now };

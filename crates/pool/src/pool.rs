@@ -1,5 +1,6 @@
 use std::fmt;
 use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) statements: Statements,
     /// Whether it matters where a caller is polled.
     pub(crate) unsure: Unsure,
+    /// Whether somebody waited after the last change: the next one probably will. Nothing else follows from it.
+    pub(crate) crowded: AtomicBool,
     waits: Counts,
     since: Instant,
     state: Mutex<State>,
@@ -99,6 +102,10 @@ impl Shared {
             state.refused = self.threshold.follow(&state.ledger, now, state.refused);
         }
         let wake_driver = driver::arm(&mut state, now);
+        let crowded = state.ledger.is_waited_for();
+        if crowded != self.crowded.load(Ordering::Relaxed) {
+            self.crowded.store(crowded, Ordering::Relaxed);
+        }
         drop(state);
         if wake_driver {
             self.alarm.notify_waiters();
@@ -296,6 +303,7 @@ impl Pool {
             effects: Effects::default(),
             statements: Statements::default(),
             unsure: Unsure::default(),
+            crowded: AtomicBool::new(false),
             waits: Counts::default(),
             since: now,
             state: Mutex::new(state),

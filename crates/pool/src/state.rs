@@ -203,7 +203,7 @@ impl State {
 
     /// When to look again, now that somebody with this deadline has a lease: soon, and when it passes.
     fn next_look(now: Instant, deadline: Instant, planned: Option<Instant>) -> Instant {
-        let soon = planned.unwrap_or(now + Self::LOOK_EVERY);
+        let soon = planned.unwrap_or_else(|| now + Self::LOOK_EVERY);
         if deadline > now { soon.min(deadline) } else { soon }
     }
 

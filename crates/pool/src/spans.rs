@@ -8,13 +8,23 @@ use std::time::Duration;
 use forebay_pool_core::{Class, Snapshot};
 use tracing::Span;
 use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
 
 use crate::{AcquireError, Failure};
 
 pub(crate) const TARGET: &str = "forebay_pool::span";
 
+/// Whether nobody records anything of this level. The macro would make a list of all values even then, where the crate `log` is
+/// to be told of spans.
+fn are_off() -> bool {
+    LevelFilter::current() < LevelFilter::DEBUG
+}
+
 /// The wait for a connection.
 pub(crate) fn acquire(pool: &str, class: Class, site: &Location<'_>) -> Span {
+    if are_off() {
+        return Span::none();
+    }
     tracing::debug_span!(
         target: TARGET,
         "db.acquire",
@@ -59,6 +69,9 @@ pub(crate) fn refused(span: &Span, error: &AcquireError) {
 
 /// A statement, by what it does. Its text and its parameters are not on it.
 pub(crate) fn statement(pool: &str, summary: &str) -> Span {
+    if are_off() {
+        return Span::none();
+    }
     tracing::debug_span!(
         target: TARGET,
         "db.statement",

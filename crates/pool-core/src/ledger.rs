@@ -459,12 +459,18 @@ impl Ledger {
     }
 
     /// Adds up what was in use and what was asked for, before anything changes that says how much that is, or how much there may be.
+    /// Costs a comparison where that was done at this moment.
+    #[inline]
     fn note(&mut self, now: Instant) {
+        if now > self.noted_at {
+            self.add_up(now);
+        }
+    }
+
+    #[inline(never)]
+    fn add_up(&mut self, now: Instant) {
         let in_use = self.slots.counts().in_use();
         self.peaks.note(now, in_use);
-        if now <= self.noted_at {
-            return;
-        }
         let (nanos, level) = (self.unnoted(now), self.level());
         self.used.add(&level, nanos);
         let times = |count: u32| nanos.saturating_mul(u64::from(count));

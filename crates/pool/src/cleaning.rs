@@ -16,7 +16,7 @@ use crate::statement::Trace;
 /// How the connection of a place is closed.
 #[derive(Debug)]
 pub(crate) enum Closing {
-    Politely(Session),
+    Politely(Box<Session>),
     /// It is out of reach, or broken, and its backend may still work.
     Backend(Backend),
     /// It is gone.
@@ -55,7 +55,7 @@ pub(crate) async fn clean(shared: Arc<Shared>, id: JobId, taken: Taken) {
     drop(unwanted);
 }
 
-async fn purify(shared: &Shared, soiled: Soiled) -> (Option<Session>, Health) {
+async fn purify(shared: &Shared, soiled: Soiled) -> (Option<Box<Session>>, Health) {
     let Soiled { mut session, answer, in_transaction, trace, read_only } = soiled;
     let backend = session.backend;
     let work = async {
@@ -148,7 +148,7 @@ async fn end(shared: &Shared, backend: Backend) {
 }
 
 /// A polite close that takes too long is a closed socket instead.
-pub(crate) async fn close_politely(shared: &Shared, session: Session) {
+pub(crate) async fn close_politely(shared: &Shared, session: Box<Session>) {
     let _polite = timeout(shared.config.close_timeout, session.connection.close()).await;
 }
 

@@ -91,7 +91,8 @@ pub(crate) struct Backend {
 /// When a backend began, as a number; of a row of `pg_stat_get_activity`.
 pub(crate) const STARTED: &str = "(extract(epoch from backend_start) * 1000000)::bigint";
 
-/// An open connection, and the backend at its other end, to which a cancel is addressed.
+/// An open connection, and the backend at its other end, to which a cancel is addressed. It lies in a box: it changes hands several
+/// times a lease.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) connection: PgConnection,
@@ -113,7 +114,7 @@ impl Session {
         options: PgConnectOptions,
         settings: Vec<(String, String)>,
         wanted: ServerRole,
-    ) -> Result<Self, sqlx::Error> {
+    ) -> Result<Box<Self>, sqlx::Error> {
         let choice = dialer.addresses.choose(&options).await?;
         let mark = format!("{:016x}", rand::random::<u64>());
         let mut connection = dialer.dial(choice.of(options), &settings, &mark).await?;
@@ -132,14 +133,14 @@ impl Session {
             _ => {
                 dialer.prepare(&mut connection, &settings).await?;
                 choice.opened();
-                Ok(Self {
+                Ok(Box::new(Self {
                     connection,
                     backend,
                     way,
                     commits: dialer.commits(way),
                     residue: Residue::default(),
                     home: Handle::current().id(),
-                })
+                }))
             }
         }
     }

@@ -50,7 +50,7 @@ impl Lease {
 /// ```
 #[derive(Debug)]
 pub struct Detached {
-    held: Option<(Session, Berth)>,
+    held: Option<(Box<Session>, Berth)>,
 }
 
 impl Detached {

@@ -40,7 +40,7 @@ pub(crate) struct Errands {
 #[derive(Debug)]
 pub(crate) enum Task {
     Open { id: JobId, limit: Duration },
-    Check { id: JobId, session: Session, checkup: Checkup },
+    Check { id: JobId, session: Box<Session>, checkup: Checkup },
     Clean { id: JobId, taken: Taken },
     Close { id: JobId, closing: Closing },
     LookAtLocks,
@@ -85,58 +85,70 @@ impl Task {
     }
 }
 
-/// Takes the ledger's actions one by one: what the lock protects is done here, the rest becomes an errand.
-pub(crate) fn decide(state: &mut State, now: Instant, errands: &mut Errands) {
-    while let Some(action) = state.ledger.poll_action() {
-        match action {
-            Action::Open(opening) => {
-                // A standstill would be noticed by nobody else.
-                state.look_by(now + State::LOOK_EVERY);
-                state.open(opening);
-            }
-            Action::Check { slot, limit, role } => state.check(slot, Checkup { limit, role }),
-            Action::Clean(slot) => {
-                if let Some(taken) = state.take_soiled(slot) {
-                    state.clean(slot, taken);
-                }
-            }
-            Action::Close { slot, .. } => {
-                if let Some(closing) = state.take_to_close(slot) {
-                    state.close(slot, closing);
-                }
-            }
-            Action::Grant { waiter, slot } => {
-                let caller = state.call(waiter).expect("the ledger grants only to those who wait");
-                let loan = state.lend(slot, caller.borrower, now);
-                errands.wake(caller.tell(Told::Granted(loan)));
-            }
-            Action::Refuse { waiter, refusal } => {
-                if let Some(caller) = state.call(waiter) {
-                    errands.wake(caller.tell(Told::Refused(refusal)));
-                }
-            }
-            Action::Observe(slot) => {
-                if let Some(activity) = state.loan(slot).map(|loan| loan.activity(now)) {
-                    state.ledger.observed(now, slot, activity);
-                }
-            }
-            Action::Revoke(slot) => revoke(state, now, slot, errands),
-            Action::LookAtLocks => state.unhoused.push(Task::LookAtLocks),
-            Action::Tell(event) => {
-                let holder = match event {
-                    Event::Suspected { slot, .. } | Event::Cleared { slot } => {
-                        state.loan(slot).map(|loan| loan.holder(now))
-                    }
-                    _ => None,
-                };
-                state.history.note(now, event, holder.clone());
-                errands.tell.push((event, holder));
-            }
-        }
+/// Takes the ledger's actions one by one: what the lock protects is done here, the rest becomes an errand. Almost every acquire and
+/// release that finds nobody waiting leaves none.
+pub(crate) fn decide(state: &mut State, now: Instant) -> Option<Errands> {
+    let mut next = state.ledger.poll_action();
+    if next.is_none() && !state.owes_errands() {
+        return None;
+    }
+    let mut errands = Errands::default();
+    while let Some(action) = next {
+        carry_out(state, now, action, &mut errands);
+        next = state.ledger.poll_action();
     }
     errands.wake_too.append(&mut state.to_wake);
     errands.tasks.append(&mut state.unhoused);
     errands.drained = state.is_wound_up();
+    Some(errands)
+}
+
+fn carry_out(state: &mut State, now: Instant, action: Action, errands: &mut Errands) {
+    match action {
+        Action::Open(opening) => {
+            // A standstill would be noticed by nobody else.
+            state.look_by(now + State::LOOK_EVERY);
+            state.open(opening);
+        }
+        Action::Check { slot, limit, role } => state.check(slot, Checkup { limit, role }),
+        Action::Clean(slot) => {
+            if let Some(taken) = state.take_soiled(slot) {
+                state.clean(slot, taken);
+            }
+        }
+        Action::Close { slot, .. } => {
+            if let Some(closing) = state.take_to_close(slot) {
+                state.close(slot, closing);
+            }
+        }
+        Action::Grant { waiter, slot } => {
+            let caller = state.call(waiter).expect("the ledger grants only to those who wait");
+            let loan = state.lend(slot, caller.borrower, now);
+            errands.wake(caller.tell(Told::Granted(loan)));
+        }
+        Action::Refuse { waiter, refusal } => {
+            if let Some(caller) = state.call(waiter) {
+                errands.wake(caller.tell(Told::Refused(refusal)));
+            }
+        }
+        Action::Observe(slot) => {
+            if let Some(activity) = state.loan(slot).map(|loan| loan.activity(now)) {
+                state.ledger.observed(now, slot, activity);
+            }
+        }
+        Action::Revoke(slot) => revoke(state, now, slot, errands),
+        Action::LookAtLocks => state.unhoused.push(Task::LookAtLocks),
+        Action::Tell(event) => {
+            let holder = match event {
+                Event::Suspected { slot, .. } | Event::Cleared { slot } => {
+                    state.loan(slot).map(|loan| loan.holder(now))
+                }
+                _ => None,
+            };
+            state.history.note(now, event, holder.clone());
+            errands.tell.push((event, holder));
+        }
+    }
 }
 
 fn revoke(state: &mut State, now: Instant, slot: SlotId, errands: &mut Errands) {
@@ -176,12 +188,6 @@ pub(crate) fn arm(state: &mut State, now: Instant) -> bool {
 }
 
 impl Errands {
-    /// As it is after almost every acquire and release that found nobody waiting.
-    fn is_empty(&self) -> bool {
-        let Self { wake, wake_too, tasks, tell, revoked, drained } = self;
-        !drained && wake.is_none() && wake_too.is_empty() && tasks.is_empty() && tell.is_empty() && revoked.is_empty()
-    }
-
     fn wake(&mut self, waker: Option<Waker>) {
         if self.wake.is_none() {
             self.wake = waker;
@@ -191,9 +197,6 @@ impl Errands {
     }
 
     pub(crate) fn run(self, shared: &Arc<Shared>) {
-        if self.is_empty() {
-            return;
-        }
         let Self { wake, wake_too, tasks, tell, revoked, drained } = self;
         for waker in wake.into_iter().chain(wake_too) {
             waker.wake();
@@ -336,7 +339,7 @@ async fn run_opening(shared: Arc<Shared>, id: JobId, limit: Duration) {
     }
 }
 
-fn opened(shared: &Arc<Shared>, id: JobId, session: Session) {
+fn opened(shared: &Arc<Shared>, id: JobId, session: Box<Session>) {
     let now = now();
     shared.control.warm();
     let unwanted = shared.with(now, |state| {
@@ -376,7 +379,7 @@ async fn look_at_locks_of(shared: Arc<Shared>) {
     }
 }
 
-async fn run_check(shared: Arc<Shared>, id: JobId, mut session: Session, checkup: Checkup) {
+async fn run_check(shared: Arc<Shared>, id: JobId, mut session: Box<Session>, checkup: Checkup) {
     let mut silent = Health::OutOfReach;
     let asking = async {
         if !shared.hears(session.home).await {

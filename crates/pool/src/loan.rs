@@ -116,7 +116,7 @@ struct Desk {
 #[derive(Debug)]
 enum Place {
     Here {
-        session: Session,
+        session: Box<Session>,
         since: Instant,
     },
     /// A statement has it. Its turn as it was seen last, and since when it is so.
@@ -155,7 +155,7 @@ pub(crate) enum Answer {
 /// A connection that must be cleaned before anyone else may have it.
 #[derive(Debug)]
 pub(crate) struct Soiled {
-    pub(crate) session: Session,
+    pub(crate) session: Box<Session>,
     /// Where it was not read to its end, the statement may still run.
     pub(crate) answer: Answer,
     /// Whether a transaction is open: ROLLBACK elsewhere would write a warning into the server's log.
@@ -184,12 +184,12 @@ struct Before {
 /// How a loan ended.
 #[derive(Debug)]
 pub(crate) enum Returned {
-    Clean(Session),
+    Clean(Box<Session>),
     Dirty(Soiled),
     /// The same, and the server was cut off in the middle of a statement, by the holder or by its own time limit.
     Interrupted(Soiled),
     /// Clean, but the server's time limit ended a statement.
-    TimedOut(Session),
+    TimedOut(Box<Session>),
     /// The connection is of no use; its backend may not know.
     Broken,
 }
@@ -251,7 +251,7 @@ impl Loan {
         slot: SlotId,
         borrower: Borrower,
         acquired: Instant,
-        session: Session,
+        session: Box<Session>,
         limit: Option<Duration>,
     ) -> Self {
         let backend = session.backend;

@@ -22,7 +22,7 @@ use crate::config::Settings;
 use crate::connect::{Dialer, Session};
 use crate::control::Control;
 use crate::detached::Tenants;
-use crate::driver::{self, Errands};
+use crate::driver;
 use crate::history::Happening;
 use crate::homes::Unsure;
 use crate::loan::{Borrower, Loan, Returned, Soiled, Taken};
@@ -92,12 +92,11 @@ impl Shared {
 
     /// Changes the state under the lock, carries out what the ledger decided, and the rest after the unlock.
     pub(crate) fn with<T>(self: &Arc<Self>, now: Instant, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut errands = Errands::default();
         let mut state = self.lock();
         state.notice_standstill(now);
         self.threshold.tell(&mut state.ledger, now);
         let value = change(&mut state);
-        driver::decide(&mut state, now, &mut errands);
+        let errands = driver::decide(&mut state, now);
         if state.refused.any() {
             state.refused = self.threshold.follow(&state.ledger, now, state.refused);
         }
@@ -110,7 +109,9 @@ impl Shared {
         if wake_driver {
             self.alarm.notify_waiters();
         }
-        errands.run(self);
+        if let Some(errands) = errands {
+            errands.run(self);
+        }
         value
     }
 
@@ -177,7 +178,7 @@ impl Shared {
     }
 
     /// Gives the connection of a lease away. Its place counts as one that is being closed, for as long as that takes.
-    pub(crate) fn detach(self: &Arc<Self>, loan: &Loan) -> Result<Session, PoolError> {
+    pub(crate) fn detach(self: &Arc<Self>, loan: &Loan) -> Result<Box<Session>, PoolError> {
         let now = now();
         let (session, seat) = match loan.end(now) {
             None => return Err(loan.revocation()),

@@ -46,6 +46,12 @@ impl Standstills {
 impl State {
     /// Notices that the pool has not run for a while, before anybody is judged.
     pub(crate) fn notice_standstill(&mut self, now: Instant) {
+        if self.alarm_at.is_some_and(|due| due < now) {
+            self.notice_late_timer(now);
+        }
+    }
+
+    fn notice_late_timer(&mut self, now: Instant) {
         let Some(standstill) = self.standstills.notice(self.alarm_at, now) else { return };
         self.ledger.stood_still(standstill);
         for seat in &self.seats {

@@ -74,7 +74,7 @@ pub(crate) enum Seat {
     Away,
     /// A task has it: it is being opened, checked, cleaned or closed.
     Entrusted(Job),
-    Resting(Session),
+    Resting(Box<Session>),
     Soiled(Taken),
     Lent(Arc<Loan>),
     /// Its connection left the pool, or is one of somebody else's pool; the place is kept until they are done.
@@ -126,7 +126,7 @@ impl State {
     }
 
     /// Takes the connection off its seat, where it rests there.
-    pub(crate) fn take(&mut self, slot: SlotId) -> Option<Session> {
+    pub(crate) fn take(&mut self, slot: SlotId) -> Option<Box<Session>> {
         let seat = self.seat(slot);
         match std::mem::take(seat) {
             Seat::Resting(session) => Some(session),
@@ -173,6 +173,11 @@ impl State {
     /// Whether the pool is closed, and no connection is left but those that nobody watches.
     pub(crate) fn is_wound_up(&self) -> bool {
         self.ledger.is_drained_to(self.outside)
+    }
+
+    /// Whether something is to be done after the unlock, though the ledger wants nothing.
+    pub(crate) fn owes_errands(&self) -> bool {
+        !self.to_wake.is_empty() || !self.unhoused.is_empty() || self.is_wound_up()
     }
 
     /// Resizes the ledger by bounds that count the control connection; says how many places that has now.

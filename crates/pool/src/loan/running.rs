@@ -20,7 +20,7 @@ use crate::{Failure, PoolError, classify, spans};
 #[derive(Debug)]
 pub(crate) struct Statement<'l> {
     loan: &'l Loan,
-    session: Option<Session>,
+    session: Option<Box<Session>>,
     before: Before,
     effect: Effect,
     form: Form,
@@ -80,7 +80,7 @@ impl Hint {
 }
 
 impl<'l> Statement<'l> {
-    pub(super) fn new(loan: &'l Loan, session: Session, before: Before, taken: Instant) -> Self {
+    pub(super) fn new(loan: &'l Loan, session: Box<Session>, before: Before, taken: Instant) -> Self {
         let effect = Effect::NONE;
         let session = Some(session);
         // Dropped before it was asked, a raw connection stays one.

@@ -3,6 +3,7 @@
 //! It is an embedded one. Built with the feature `testing-containers` and run with `FOREBAY_TEST_SERVER=container`, it is
 //! a container of `FOREBAY_TEST_IMAGE` instead, with the same settings.
 
+mod bouncer;
 mod choice;
 #[cfg(feature = "testing-containers")]
 mod container;
@@ -17,11 +18,13 @@ use std::{
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::OnceCell;
 
-pub use self::server::TestServer;
+pub use self::{bouncer::TestBouncer, server::TestServer};
 use crate::{Account, leftovers::living_on};
 
 /// A start that failed is not tried again: each test would wait as long as the first.
 static SERVER: OnceCell<Result<TestServer, String>> = OnceCell::const_new();
+/// The bouncer that all tests of a process share, where the environment asks for one.
+static BOUNCER: OnceCell<Option<(TestBouncer, &'static str)>> = OnceCell::const_new();
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
 /// An empty database of its own. It goes with the server, when the process ends.
@@ -44,6 +47,32 @@ impl TestDatabase {
     pub fn options(&self) -> PgConnectOptions {
         PgConnectOptions::from_str(&self.url).expect("sqlx reads the address of a test's server")
     }
+
+    /// The way to it that a test's pool takes: straight, or through the bouncer that `FOREBAY_TEST_BOUNCER` names.
+    ///
+    /// # Panics
+    ///
+    /// The variable names no bouncer, or it cannot be started; the message says what to do.
+    pub async fn way(&self) -> Way {
+        let start = async || match bouncer::Kind::of_environment() {
+            Ok(Some(kind)) => Some((kind.start().await, kind.setting())),
+            Ok(None) => None,
+            Err(mistake) => panic!("{mistake}"),
+        };
+        match BOUNCER.get_or_init(start).await {
+            Some((bouncer, setting)) => Way { options: bouncer.options(&self.options()), setting },
+            None => Way { options: self.options(), setting: "" },
+        }
+    }
+}
+
+/// A pool's way to a database.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// Its address.
+    pub options: PgConnectOptions,
+    /// What the pool has to be told of what lies between, as its settings' text: nothing where nothing does.
+    pub setting: &'static str,
 }
 
 /// The shared server, which is started for the first who asks: not durable, 200 connections, removed when the process

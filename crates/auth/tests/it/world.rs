@@ -38,7 +38,8 @@ impl World {
         let database = MIGRATED.database(migrate).await;
         let rules = Rules { mode: Mode::Off, ..Rules::default() };
         let config = Config { rules, acquire_timeout: Duration::from_secs(20), ..Config::named("test") };
-        let pool = Pool::connect(database.options(), config).unwrap();
+        let way = database.way().await;
+        let pool = Pool::connect(way.options, config.with_settings(way.setting).unwrap()).unwrap();
         let key = SigningKey::from_seed([7; 32]);
         let state = state(&pool, &key, Quotas::default());
         Self { router: forebay_auth::router(state.clone()), state, pool, key, database }

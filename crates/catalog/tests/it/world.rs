@@ -44,7 +44,8 @@ impl World {
         sqlx::query(PRODUCTS).bind(i64::from(products)).execute(&mut connection).await.unwrap();
         sqlx::raw_sql(SKUS).execute(&mut connection).await.unwrap();
         let config = Config { rules, acquire_timeout: Duration::from_secs(5), ..Config::named("test") };
-        let pool = Pool::connect(database.options(), config).unwrap();
+        let way = database.way().await;
+        let pool = Pool::connect(way.options, config.with_settings(way.setting).unwrap()).unwrap();
         let db = Db::forebay(pool.clone());
         let admit = Admit::new(&db, TimeLimits::default());
         let state = State::new(db, admit).keeping_pages().for_admins(tokens::verifier());

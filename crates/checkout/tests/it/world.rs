@@ -72,7 +72,9 @@ impl World {
         // No limit of time is the subject here, so a slow machine must not meet one.
         let rules = Rules { mode: Mode::Off, revoke_after: None, ..Rules::default() };
         let config = Config { rules, acquire_timeout: PATIENCE, session: Vec::new(), ..Config::named("test") };
-        let db = Db::forebay(Pool::connect(database.options(), config).unwrap());
+        let way = database.way().await;
+        let pool = Pool::connect(way.options, config.with_settings(way.setting).unwrap()).unwrap();
+        let db = Db::forebay(pool);
         Self::on(database, db)
     }
 

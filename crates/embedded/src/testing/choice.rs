@@ -84,7 +84,7 @@ impl fmt::Display for Image {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests have no main that could read it once")]
-fn variable(name: &str) -> Option<OsString> {
+pub(super) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 

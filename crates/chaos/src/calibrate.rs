@@ -117,6 +117,7 @@ fn steady(rate: f64, window: Window) -> Scenario {
         judged: window,
         retries: RETRIES,
         marks: Vec::new(),
+        only_for_real: Vec::new(),
     }
 }
 

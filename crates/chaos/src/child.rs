@@ -35,7 +35,7 @@ use crate::fault::{Faults, HoldersOrder};
 use crate::log_count::LogCount;
 
 /// The legacy acquire time-out. sqlx's own is 30 s, by which time clients have left and no time-out is ever logged.
-const LEGACY_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const LEGACY_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const RESERVATION_TTL: Duration = Duration::from_secs(15 * 60);
 const PAYMENT_LATENCY: Duration = Duration::from_millis(80);
 const DRAIN: Duration = Duration::from_secs(8);

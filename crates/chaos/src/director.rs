@@ -17,7 +17,7 @@ use crate::schedule::{Operation, Service};
 use crate::stage::Stage;
 
 /// The pool of the 3:00 action.
-const LARGER_POOL: u32 = 40;
+pub(crate) const LARGER_POOL: u32 = 40;
 /// Its sessions end an idle transaction after this long.
 const IDLE_IN_TRANSACTION_MS: u64 = 1_000;
 /// Somebody who asks by hand asks more than once, this many seconds apart.

@@ -2,6 +2,8 @@
 
 mod job;
 
+pub(crate) use job::AGAIN;
+
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -7,6 +7,8 @@
 //! [`stage`] starts an arm, [`crowd`] plays the users, [`director`] the faults, [`sampler`] looks on. [`measure`] and
 //! [`marks`] are pure functions over the recording, [`verdict`] and [`report`] the end.
 //!
+//! [`rehearsal`] plays the same in virtual time, on the simulator's world, and leaves a recording for the same judge.
+//!
 //! [`drive`] stands beside the plays: a load on a shop that somebody else started, and may break.
 #![warn(missing_docs)]
 
@@ -36,6 +38,7 @@ pub mod processes;
 pub mod progress;
 pub mod record;
 pub mod recorder;
+pub mod rehearsal;
 pub mod replay;
 pub mod report;
 pub mod sampler;

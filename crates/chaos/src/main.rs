@@ -12,9 +12,10 @@ use forebay_chaos::drive::target::Target;
 use forebay_chaos::drive::{self, DriveError, PATIENCE, PUNCTUAL, Plan};
 use forebay_chaos::play::{PlayError, Theatre};
 use forebay_chaos::progress::Progress;
+use forebay_chaos::rehearsal;
 use forebay_chaos::replay::{self, Options, Programme, ReplayError};
-use forebay_chaos::scenario::filed::{Filed, ScenarioError};
-use forebay_chaos::scenario::{FASTEST, QUICK_SPEED, listing};
+use forebay_chaos::scenario::filed::Filed;
+use forebay_chaos::scenario::{FASTEST, QUICK_SPEED, listing, shipped};
 use forebay_chaos::stop::Stop;
 
 /// There is nothing to judge.
@@ -23,6 +24,10 @@ const INVALID: u8 = 2;
 const ENVIRONMENT: u8 = 3;
 /// Ctrl-C.
 const INTERRUPTED: u8 = 130;
+/// The name of every scenario at once.
+const ALL: &str = "all";
+/// Seeds in virtual time, if nobody says otherwise.
+const VIRTUAL_SEEDS: u64 = 20;
 
 /// Breaks the shop on purpose and judges what happens.
 #[derive(Debug, Parser)]
@@ -56,7 +61,7 @@ struct ReplayArgs {
     #[arg(long, default_value = "incident", value_name = "NAME|FILE")]
     scenario: String,
     /// Play the controls instead: each cause of the incident left out once.
-    #[arg(long, conflicts_with_all = ["scenario", "arm"])]
+    #[arg(long, conflicts_with_all = ["scenario", "arm", "is_virtual"])]
     controls: bool,
     #[command(flatten)]
     how: HowArgs,
@@ -83,6 +88,13 @@ struct ScenariosArgs {
 
 #[derive(Args, Debug)]
 struct HowArgs {
+    /// Play it in virtual time: seconds instead of minutes, over many seeds, without a server. `all` is every scenario that comes
+    /// along.
+    #[arg(long = "virtual", conflicts_with_all = ["after", "admin_port"])]
+    is_virtual: bool,
+    /// In virtual time: how many seeds, from --seed on. [default: 20]
+    #[arg(long, requires = "is_virtual", value_parser = clap::value_parser!(u64).range(1..=100_000), value_name = "N")]
+    seeds: Option<u64>,
     /// Shorter base and tail, at twenty times the postmortem's speed unless --speed says otherwise.
     #[arg(long)]
     quick: bool,
@@ -181,28 +193,37 @@ fn speed(text: &str) -> Result<f64, String> {
     Err(format!("must lie between 1 and {FASTEST}: faster, the minutes before the spike would not hold their marks"))
 }
 
-impl ReplayArgs {
-    fn programme(&self) -> Result<Programme, ScenarioError> {
-        if self.controls {
-            return Ok(Programme::Controls);
-        }
-        Filed::open(&self.scenario).map(|filed| Programme::Scenario(Box::new(filed)))
-    }
-}
-
 impl HowArgs {
-    fn options(self, programme: Programme) -> Options {
-        let Self { quick, seed, speed, arm, after: after_s, out, .. } = self;
-        Options {
-            programme,
-            seed,
-            speed: speed.unwrap_or(if quick { QUICK_SPEED } else { 15.0 }),
-            quick,
-            after_s,
-            arm,
-            out,
-            command: command(),
+    fn speed(&self) -> f64 {
+        self.speed.unwrap_or(if self.quick { QUICK_SPEED } else { 15.0 })
+    }
+
+    fn plan(self, scenarios: Vec<Filed>) -> rehearsal::programme::Plan {
+        let speed = self.speed();
+        let Self { quick, seed, seeds, arm, out, .. } = self;
+        let (seeds, command) = (seeds.unwrap_or(VIRTUAL_SEEDS), command());
+        rehearsal::programme::Plan { scenarios, seed, seeds, speed, quick, arm, out, command }
+    }
+
+    /// Plays it for real, or in virtual time.
+    fn play(self, scenario: &str, runtime: &tokio::runtime::Runtime) -> ExitCode {
+        if self.is_virtual && scenario == ALL {
+            return rehearse(&self.plan(shipped::all()));
         }
+        match Filed::open(scenario) {
+            Ok(filed) if self.is_virtual => rehearse(&self.plan(vec![filed])),
+            Ok(filed) => {
+                let port = self.admin_port;
+                runtime.block_on(replay(port, self.options(Programme::Scenario(Box::new(filed)))))
+            }
+            Err(error) => fail(&error, ENVIRONMENT),
+        }
+    }
+
+    fn options(self, programme: Programme) -> Options {
+        let speed = self.speed();
+        let Self { quick, seed, arm, after: after_s, out, .. } = self;
+        Options { programme, seed, speed, quick, after_s, arm, out, command: command() }
     }
 }
 
@@ -217,14 +238,12 @@ fn main() -> ExitCode {
             Err(error) => fail(&error, 1),
         },
         Command::Scenarios(args) => scenarios(&args),
-        Command::Replay(args) => match args.programme() {
-            Ok(programme) => runtime.block_on(replay(args.how.admin_port, args.how.options(programme))),
-            Err(error) => fail(&error, ENVIRONMENT),
-        },
-        Command::Run(RunArgs { scenario, how }) => match Filed::open(&scenario) {
-            Ok(filed) => runtime.block_on(replay(how.admin_port, how.options(Programme::Scenario(Box::new(filed))))),
-            Err(error) => fail(&error, ENVIRONMENT),
-        },
+        Command::Replay(ReplayArgs { controls: true, how, .. }) => {
+            runtime.block_on(replay(how.admin_port, how.options(Programme::Controls)))
+        }
+        Command::Replay(ReplayArgs { scenario, how, .. }) | Command::Run(RunArgs { scenario, how }) => {
+            how.play(&scenario, &runtime)
+        }
         Command::Drive(args) => runtime.block_on(drive(&args.plan())),
     }
 }
@@ -233,6 +252,13 @@ fn scenarios(args: &ScenariosArgs) -> ExitCode {
     let listing = listing::of(&args.files, args.check);
     listing.lines.iter().for_each(|line| Progress::default().line(line));
     ExitCode::from(u8::from(!listing.is_sound))
+}
+
+fn rehearse(plan: &rehearsal::programme::Plan) -> ExitCode {
+    match rehearsal::programme::run(plan, Progress::default()) {
+        Ok(outcome) => ExitCode::from(outcome.exit_code()),
+        Err(error) => fail(&error, ENVIRONMENT),
+    }
 }
 
 async fn drive(plan: &Plan) -> ExitCode {

@@ -24,7 +24,7 @@ use crate::stop::Stop;
 use crate::summary::Summary;
 
 /// Users that are still at it this long after the last arrival are cut off and count as affected.
-const DRAIN: Duration = Duration::from_secs(45);
+pub(crate) const DRAIN: Duration = Duration::from_secs(45);
 /// How long the shop may take to become calm before its data is judged.
 const CALM_WITHIN: Duration = Duration::from_secs(30);
 /// Requests before the play that wake connections and caches; they are not recorded.

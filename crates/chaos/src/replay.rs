@@ -54,7 +54,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The scenario wants what nothing here can do.
-    #[error("{0} cannot be played for real: {1}")]
+    #[error("{0} cannot be played for real: {1}; --virtual plays it in virtual time")]
     Unplayable(String, &'static str),
     /// None of the scenario's arms is the one that was asked for.
     #[error("{0} is not played on {1}: it names {2}")]
@@ -103,13 +103,7 @@ impl Options {
         if let Some(why) = filed.only_virtual() {
             return Err(ReplayError::Unplayable(filed.name.clone(), why));
         }
-        match self.arm.filter(|arm| !filed.arms.contains(arm)) {
-            Some(arm) => {
-                let named: Vec<&str> = filed.arms.iter().map(|arm| arm.key()).collect();
-                Err(ReplayError::NoSuchArm(filed.name.clone(), arm.key(), named.join(", ")))
-            }
-            None => Ok(()),
-        }
+        filed.check_arm(self.arm).map_err(|(arm, named)| ReplayError::NoSuchArm(filed.name.clone(), arm, named))
     }
 
     /// What the report calls it.

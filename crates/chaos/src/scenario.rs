@@ -13,7 +13,7 @@ pub mod text;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use bound::Bound;
+use bound::{Bound, Measure};
 
 /// The quick replay: 2:30 to 3:00 still lasts ninety seconds.
 pub const QUICK_SPEED: f64 = 20.0;
@@ -154,6 +154,8 @@ pub struct Scenario {
     pub retries: u32,
     /// What must hold, as its file states it.
     pub marks: Vec<Bound>,
+    /// What virtual time is too coarse for: marks about it are judged for real alone.
+    pub only_for_real: Vec<Measure>,
 }
 
 impl Scenario {

@@ -70,11 +70,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn new(columns: Vec<String>, rows: Vec<Row>) -> Self {
+    pub(crate) fn new(columns: Vec<String>, rows: Vec<Row>) -> Self {
         Self { columns, rows, reasons: Vec::new(), outcome: Outcome::Held }
     }
 
-    fn sink(&mut self, outcome: Outcome, reason: String) {
+    pub(crate) fn sink(&mut self, outcome: Outcome, reason: String) {
         self.outcome = self.outcome.max(outcome);
         self.reasons.push(reason);
     }

@@ -154,7 +154,7 @@ pub fn first_runs(cases: &[Case]) -> Vec<(String, Record)> {
 }
 
 /// Does this to each, on as many threads as there are processors; the results are in the order of the items.
-fn on_all_processors<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<Option<R>> {
+pub fn on_all_processors<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<Option<R>> {
     let next = AtomicUsize::new(0);
     let found: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
     let take = || {

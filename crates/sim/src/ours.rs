@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use forebay_pool_core::{
-    Acquired, Action, Activity, Ask as LedgerAsk, Health, Ledger, OpenFailure, Opening, Refusal, Return, Rules, Sizer,
-    SlotId, Usage, WaiterId,
+    Acquired, Action, Activity, Ask as LedgerAsk, Class, Health, Ledger, OpenFailure, Opening, Refusal, Return, Rules,
+    Sizer, SlotId, Usage, WaiterId,
 };
 
 use crate::chance::{Chance, Purpose, stream, uniform};
@@ -18,6 +18,8 @@ pub struct Ours {
     /// The moment zero. The ledger counts in the standard library's moments, of which none can be made out of nothing.
     origin: Instant,
     acquire_timeout: Duration,
+    /// How long a request of a class is of use, whatever its client says.
+    time_limit: fn(Class) -> Duration,
     waiting: HashMap<WaiterId, Caller>,
     waiters: HashMap<Caller, WaiterId>,
     /// By place.
@@ -49,12 +51,19 @@ impl Ours {
             ledger: Ledger::new(rules, sizer, origin),
             origin,
             acquire_timeout: Duration::from_secs(1),
+            time_limit: |_class| Duration::MAX,
             waiting: HashMap::new(),
             waiters: HashMap::new(),
             seats: Vec::new(),
             serial: 0,
             chance: stream(seed, Purpose::Pool),
         }
+    }
+
+    /// Behind a door that gives each class so much time.
+    #[must_use]
+    pub fn within(self, time_limit: fn(Class) -> Duration) -> Self {
+        Self { time_limit, ..self }
     }
 
     /// The ledger itself, to look at.
@@ -181,7 +190,8 @@ impl Pool for Ours {
 
     fn ask(&mut self, now: Duration, ask: Ask, orders: &mut Orders) {
         let Ask { caller, class, deadline } = ask;
-        let deadline = self.moment(deadline.min(now + Rules::LONGEST));
+        let limit = (self.time_limit)(class).min(Rules::LONGEST);
+        let deadline = self.moment(deadline.min(now + limit));
         let latest = self.moment(now + self.acquire_timeout);
         let now = self.moment(now);
         match self.ledger.acquire(now, LedgerAsk::new(class, deadline).waiting_until(latest)) {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::{Gauges, HoldersOrder};
 
 /// A job whose lease was taken back, or that was refused one, comes again after this long.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 enum HoldError {

@@ -22,6 +22,7 @@ pub enum Measure {
     /// Successes within ten seconds, in percent of what the schedule intends.
     Goodput,
     /// Successes within one second, in percent of what the schedule intends.
+    #[serde(rename = "goodput_within_1s")]
     GoodputWithin1s,
     /// Orders that never succeeded, in percent of what the schedule intends.
     OrdersLost,
@@ -136,6 +137,15 @@ impl Measure {
                 attempt.reply == Reply::Shed(Refusal::Sojourn) && !resilient::is_critical(attempt.operation)
             }),
             Self::HoldersTakenBack => resilient::named_and_taken_back(recording),
+        }
+    }
+
+    /// By what a value is multiplied for people, to how many digits, and what follows it.
+    pub(crate) const fn scale(self) -> (f64, usize, &'static str) {
+        match self.unit() {
+            Unit::Percent => (1.0, 1, " %"),
+            Unit::Seconds => (1e3, 0, " ms"),
+            Unit::Count => (1.0, 0, ""),
         }
     }
 

@@ -1,6 +1,4 @@
-//! A scenario as its file says it; [docs/scenarios.md] is the schema.
-//!
-//! [docs/scenarios.md]: https://github.com/forebay/forebay/blob/main/docs/scenarios.md
+//! A scenario as its file says it; `docs/scenarios.md` is the schema.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -8,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::bound::Bound;
+use super::bound::{Bound, Measure};
 use super::moment::{Moment, Stretch};
 use super::text::{Faults, Notes, unknown};
 use super::{Holders, Kind, Load, Phase, Scenario, Slowdown, Window, reading, shipped};
@@ -28,6 +26,7 @@ pub struct Filed {
     pub arms: Vec<Arm>,
     /// What must hold.
     pub marks: Vec<Bound>,
+    pub(super) only_for_real: Vec<Measure>,
     pub(super) is_postmortem: bool,
     pub(super) begins: Option<Moment>,
     pub(super) retries: u32,
@@ -167,6 +166,7 @@ impl Filed {
             action: self.action.as_ref().map(|action| action.second(clock)),
             retries: self.retries,
             marks: self.marks.clone(),
+            only_for_real: self.only_for_real.clone(),
         }
     }
 
@@ -180,6 +180,17 @@ impl Filed {
     #[must_use]
     pub const fn has_clock(&self) -> bool {
         self.begins.is_some()
+    }
+
+    /// Whether it is played on this arm, or on any where none is named.
+    ///
+    /// # Errors
+    /// It is not: the arm, and those that it names.
+    pub fn check_arm(&self, arm: Option<Arm>) -> Result<(), (&'static str, String)> {
+        match arm.filter(|arm| !self.arms.contains(arm)) {
+            Some(arm) => Err((arm.key(), self.arms.iter().map(|arm| arm.key()).collect::<Vec<_>>().join(", "))),
+            None => Ok(()),
+        }
     }
 
     /// Why it cannot be played for real, if that is so.

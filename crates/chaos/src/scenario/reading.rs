@@ -8,19 +8,20 @@ use super::bound::{Bound, Measure, arm_named};
 use super::check;
 use super::filed::{Filed, FiledHolders, FiledPhase, FiledSlowdown, Part};
 use super::moment::{Moment, Stretch};
-use super::text::{Notes, Placed, Section, between, count, kind, line};
+use super::text::{Notes, Placed, Section, between, count, kind, line, unknown};
 use crate::arm::Arm;
 use crate::crowd::RETRIES;
 
 /// Nobody has more phases.
 const MOST_PHASES: usize = 100;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "about",
     "story",
     "begins",
     "arms",
     "retries",
+    "only_for_real",
     "action",
     "phases",
     "baseline",
@@ -39,6 +40,11 @@ pub(super) fn read(notes: &Notes, name: &str, document: &Spanned<DeTable<'_>>) -
     let moment = || Moment::read(has_clock);
     let arms = top.optional("arms", arms);
     let arms = arms.map_or_else(|| vec![Arm::Legacy, Arm::Resilient], |arms| arms.value);
+    let marks = marks(&top, notes, &arms);
+    let about = value(top.required("about", line)).unwrap_or_default();
+    let only_for_real = value(top.optional("only_for_real", measures)).unwrap_or_default();
+    let retries = value(top.optional("retries", count(0, 20))).unwrap_or(RETRIES);
+    let noted = notes.count();
     let holders = top.section("idle_holders", &["from", "count", "every", "sleep"]);
     let slowdown = top.section("slow_database", &["from", "until", "speed"]);
     let [baseline, judged] = ["baseline", "judged"].map(|key| top.section(key, &["from", "until"]));
@@ -49,12 +55,13 @@ pub(super) fn read(notes: &Notes, name: &str, document: &Spanned<DeTable<'_>>) -
     let action = top.optional("action", moment());
     let filed = Filed {
         name: name.to_owned(),
-        about: value(top.required("about", line)).unwrap_or_default(),
+        about,
         is_postmortem: top.optional("story", story).is_some(),
         begins: value(begins),
-        marks: marks(&top, notes, &arms),
+        marks,
         arms,
-        retries: value(top.optional("retries", count(0, 20))).unwrap_or(RETRIES),
+        only_for_real,
+        retries,
         action: action.clone().map(|action| action.value),
         phases: phases.iter().map(|section| phase(section, has_clock)).collect(),
         baseline: part(baseline.as_ref(), has_clock),
@@ -83,7 +90,10 @@ pub(super) fn read(notes: &Notes, name: &str, document: &Spanned<DeTable<'_>>) -
         slowdown: slowdown.as_ref(),
         action: action.map(|action| action.span),
     };
-    check::times(notes, &filed, &places);
+    // What could not be read has no time that fits.
+    if notes.count() == noted {
+        check::times(notes, &filed, &places);
+    }
     filed
 }
 
@@ -121,6 +131,16 @@ fn arms(value: &DeValue<'_>) -> Result<Vec<Arm>, String> {
         arms.push(arm);
     }
     if arms.is_empty() { Err("is empty: nothing would be played".to_owned()) } else { Ok(arms) }
+}
+
+fn measures(value: &DeValue<'_>) -> Result<Vec<Measure>, String> {
+    let list = value.as_array().ok_or_else(|| format!("must be a list of measures, and is {}", kind(value)))?;
+    let named = |one: &Spanned<DeValue<'_>>| {
+        let name = line(one.get_ref())?;
+        let found = Measure::ALL.into_iter().find(|measure| measure.key() == name);
+        found.ok_or_else(|| format!("names no measure {}", unknown(&name, &Measure::ALL.map(Measure::key))))
+    };
+    list.iter().map(named).collect()
 }
 
 fn phase(section: &Section<'_, '_>, has_clock: bool) -> FiledPhase {

@@ -130,6 +130,7 @@ mod constructed {
             judged: none,
             retries: 3,
             marks: Vec::new(),
+            only_for_real: Vec::new(),
         }
     }
 
@@ -140,8 +141,11 @@ mod constructed {
 
 #[test]
 fn the_files_are_what_the_constructors_were_to_the_last_digit() {
-    let unmarked =
-        |name: &str, speed, quick| Scenario { marks: Vec::new(), ..shipped::named(name).scenario(speed, quick) };
+    let unmarked = |name: &str, speed, quick| Scenario {
+        marks: Vec::new(),
+        only_for_real: Vec::new(),
+        ..shipped::named(name).scenario(speed, quick)
+    };
     for speed in [1.0, 7.0, 13.7, 15.0, 20.0] {
         for quick in [false, true] {
             assert_eq!(unmarked("incident", speed, quick), constructed::incident(speed, quick));
@@ -277,8 +281,9 @@ fn all_faults_are_said_at_once_and_in_order() {
 }
 
 #[test]
-fn an_empty_file_says_what_it_lacks() {
+fn an_empty_file_says_what_it_lacks_and_nothing_else() {
     let said = faults("");
+    assert_eq!(said.len(), 3, "{said:#?}");
     assert!(said.iter().any(|line| line.contains("lacks `phases`")), "{said:#?}");
     assert!(said.iter().any(|line| line.contains("says nothing that must hold")), "{said:#?}");
 }

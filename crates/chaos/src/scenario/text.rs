@@ -61,6 +61,11 @@ impl Notes {
         }
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.borrow().len()
+    }
+
     /// The faults in order, or none.
     pub(super) fn end(self, file: &str, text: &str) -> Result<(), Faults> {
         let mut faults = self.0.into_inner();

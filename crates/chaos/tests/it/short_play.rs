@@ -26,6 +26,7 @@ fn calm(seconds: f64) -> Scenario {
         judged: window,
         retries: 3,
         marks: Vec::new(),
+        only_for_real: Vec::new(),
     }
 }
 

@@ -21,14 +21,14 @@ pub(super) struct Work {
     /// The work of the statement that waits for the hot row's lock.
     waiting: Option<Duration>,
     has_row: bool,
-    holder: Holder,
+    keeping: Keeping,
     /// Whoever asked has the answer.
     answered: bool,
 }
 
 /// Whether a work never gives back by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holder {
+enum Keeping {
     No,
     /// It runs its statement first.
     Soon,
@@ -82,8 +82,8 @@ impl World<'_> {
             self.begin_work(Work::wasted(caller, lease));
             return;
         };
-        let holder = if holder { Holder::Soon } else { Holder::No };
-        let work = Work { chance: Chance::seed_from_u64(seed), holder, ..Work::wasted(caller, lease) };
+        let keeping = if holder { Keeping::Soon } else { Keeping::No };
+        let work = Work { chance: Chance::seed_from_u64(seed), keeping, ..Work::wasted(caller, lease) };
         self.begin_work(work);
     }
 
@@ -136,7 +136,7 @@ impl World<'_> {
                 self.answer(caller);
                 self.go_on(index);
             }
-            Some(Step::Keep) => work.holder = Holder::Now,
+            Some(Step::Keep) => work.keeping = Keeping::Now,
             None => self.end_work(index),
         }
     }
@@ -225,7 +225,7 @@ impl World<'_> {
     }
 
     pub(super) fn end_leaks(&mut self) {
-        while let Some(index) = self.works.find(|work| work.holder == Holder::Now) {
+        while let Some(index) = self.works.find(|work| work.keeping == Keeping::Now) {
             self.end_work(index);
         }
     }
@@ -243,13 +243,13 @@ impl Work {
             chance: Chance::seed_from_u64(seed),
             waiting: None,
             has_row: false,
-            holder: Holder::No,
+            keeping: Keeping::No,
             answered: false,
         }
     }
 
     fn keeps(&self) -> bool {
-        self.holder != Holder::No
+        self.keeping != Keeping::No
     }
 
     fn step_of_holder(&self) -> Option<Step> {

@@ -48,6 +48,7 @@ mod ledger;
 mod peaks;
 mod queue;
 mod rules;
+pub mod share;
 mod sizer;
 mod slots;
 mod snapshot;

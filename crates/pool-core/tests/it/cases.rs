@@ -42,6 +42,7 @@ pub(crate) struct Case {
 }
 
 /// Numbers from a seed: the same ones everywhere (splitmix64).
+#[derive(Debug)]
 pub(crate) struct Draw(pub(crate) u64);
 
 impl Draw {

@@ -10,5 +10,6 @@ mod pauses;
 mod places;
 mod rules;
 mod server;
+mod share;
 mod standstill;
 mod world;

@@ -22,7 +22,7 @@ pub(crate) struct Dialer {
     /// With the pool's name and the session's settings, but for those that follow from the rules.
     pub(crate) options: PgConnectOptions,
     connector: Box<dyn Connector>,
-    /// Whether the connector is the user's, and may prepare sessions.
+    /// Whether the connector prepares sessions.
     prepares: bool,
     pub(crate) addresses: Addresses,
     pub(crate) bouncer: Bouncer,
@@ -40,8 +40,8 @@ impl Dialer {
         turns: Semaphore,
     ) -> Self {
         let turns = Arc::new(turns);
-        let prepares = connector.is_some();
         let connector = connector.unwrap_or_else(|| Box::new(AsConfigured));
+        let prepares = connector.prepares();
         Self { options, connector, prepares, addresses, bouncer, turns, committing: Mutex::default() }
     }
 

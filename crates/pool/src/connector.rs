@@ -60,10 +60,19 @@ pub trait Connector: fmt::Debug + Send + Sync {
         let _ = connection;
         Box::pin(ready(Ok(())))
     }
+
+    /// Whether [`prepare`](Self::prepare) does anything. Whoever says no saves the question that follows it.
+    fn prepares(&self) -> bool {
+        true
+    }
 }
 
 /// Connects with the options as they are.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AsConfigured;
 
-impl Connector for AsConfigured {}
+impl Connector for AsConfigured {
+    fn prepares(&self) -> bool {
+        false
+    }
+}

@@ -130,6 +130,7 @@ pub use conn::LeaseConn;
 pub use connector::Connector;
 pub use detached::Detached;
 pub use error::{AcquireError, Holder, PoolError, Timeout, classify, describe};
+pub use forebay_pool_core::share;
 pub use forebay_pool_core::{
     Breaker, Class, CloseReason, Event, Fixed, Knee, Mode, OpenReason, Resize, Rules, Sample, ShedReason, Sizer,
     Sizing, Snapshot, Staffing, Target, Totals, Usage,

@@ -13,7 +13,7 @@ use forebay_platform::{
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-use crate::{Services, claim::Claim};
+use crate::{Services, claim::Claim, sharing::Sharing};
 
 /// How long the leases may take to come back once every request was answered.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -28,7 +28,7 @@ pub struct App {
     /// What the readiness probe looks over: never the pool.
     pub probe: ProbeSession,
     /// What the pool was granted of the server's connections, where it has to ask for more.
-    pub claim: Option<Arc<Claim>>,
+    pub claim: Option<Holding>,
     /// What the public listener puts up with.
     pub http_limits: Limits,
     /// What the admin listener puts up with.
@@ -41,6 +41,47 @@ pub struct App {
     pub admin_guard: Guard,
     /// Further routes of the admin listener.
     pub admin_extra: Router,
+}
+
+/// What a process holds of the server's connections.
+#[derive(Clone, Debug)]
+pub enum Holding {
+    /// A claim that moves when somebody says so.
+    Fixed(Arc<Claim>),
+    /// A part that moves with what all need.
+    Shared(Arc<Sharing>),
+}
+
+impl Holding {
+    /// The session that carries it.
+    pub fn session(&self) -> ProbeSession {
+        match self {
+            Self::Fixed(claim) => claim.session(),
+            Self::Shared(sharing) => sharing.session(),
+        }
+    }
+
+    /// The `application_name` of another session beside the pool.
+    pub(crate) fn named(&self, what: &str) -> String {
+        match self {
+            Self::Fixed(_) => format!("forebay-{what}"),
+            Self::Shared(sharing) => sharing.identity().named(what),
+        }
+    }
+
+    fn bounds(&self) -> Arc<dyn Bounds> {
+        match self {
+            Self::Fixed(claim) => Arc::<Claim>::clone(claim),
+            Self::Shared(sharing) => Arc::<Sharing>::clone(sharing),
+        }
+    }
+
+    async fn keep(&self) {
+        match self {
+            Self::Fixed(claim) => claim.keep_small().await,
+            Self::Shared(sharing) => sharing.keep().await,
+        }
+    }
 }
 
 impl App {
@@ -61,8 +102,8 @@ impl App {
         companions.spawn(readiness.clone().probe(self.probe));
         let mut bounds: Arc<dyn Bounds> = Arc::new(self.db.clone());
         if let Some(claim) = self.claim {
-            bounds = Arc::<Claim>::clone(&claim);
-            companions.spawn(async move { claim.keep_small().await });
+            bounds = claim.bounds();
+            companions.spawn(async move { claim.keep().await });
         }
         companions.spawn(alarm::watch(self.db.clone()));
         companions.spawn(tell_of_sheds(self.db.clone()));

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fmt};
 use sqlx::PgConnection;
 
 /// Left for an operator's psql, a migration, an exporter; more where more are seen.
-const OPERATORS: u64 = 3;
+pub(crate) const OPERATORS: u32 = 3;
 /// How the `application_name` of every session of ours begins.
-const OURS: &str = "forebay-";
+pub(crate) const OURS: &str = "forebay-";
 /// How that of a claim begins; process and number follow.
-const CLAIM: &str = "forebay-claim/";
+pub(crate) const CLAIM: &str = "forebay-claim/";
 /// That of a session whose process has not claimed yet: it is refused soon, or part of its claim.
 pub(crate) const STARTING: &str = "forebay-start";
 
@@ -51,6 +51,8 @@ pub struct Fleet {
     limits: ServerLimits,
     /// How many processes have claimed so much, by name and claim.
     claims: BTreeMap<(String, u32), u64>,
+    /// The same by the least that each is left.
+    floors: BTreeMap<(String, u32), u64>,
     /// Sessions of ours beyond what is claimed.
     uncovered: u64,
     /// Sessions of anybody else.
@@ -78,13 +80,14 @@ impl Fleet {
     }
 
     /// Sorts sessions, given by `application_name` and count. Those that `own` covers are not without a claim.
-    fn of<'a>(limits: ServerLimits, own: u64, sessions: impl IntoIterator<Item = (&'a str, u64)>) -> Self {
-        let mut fleet = Self { limits, claims: BTreeMap::new(), uncovered: 0, others: 0 };
+    pub(crate) fn of<'a>(limits: ServerLimits, own: u64, sessions: impl IntoIterator<Item = (&'a str, u64)>) -> Self {
+        let mut fleet = Self { limits, claims: BTreeMap::new(), floors: BTreeMap::new(), uncovered: 0, others: 0 };
         let mut ours = 0;
         for (name, count) in sessions {
-            if let Some(claim) = claimed(name) {
+            if let Some((process, total, floor)) = claimed(name) {
                 ours += count;
-                *fleet.claims.entry(claim).or_default() += count;
+                *fleet.claims.entry((process.clone(), total)).or_default() += count;
+                *fleet.floors.entry((process, floor)).or_default() += count;
             } else if name.starts_with(OURS) && !name.starts_with(CLAIM) {
                 ours += if name == STARTING { 0 } else { count };
             } else {
@@ -95,6 +98,11 @@ impl Fleet {
         fleet
     }
 
+    /// When all that share have given back what they can.
+    pub(crate) fn of_floors(self) -> Self {
+        Self { claims: self.floors.clone(), ..self }
+    }
+
     fn claimed(&self) -> u64 {
         self.claims.iter().map(|((_, claim), count)| u64::from(*claim) * count).sum()
     }
@@ -102,7 +110,7 @@ impl Fleet {
     /// What the shop's processes may open together.
     fn room(&self) -> u64 {
         let ServerLimits { max_connections, reserved } = self.limits;
-        u64::from(max_connections).saturating_sub(u64::from(reserved) + self.others.max(OPERATORS))
+        u64::from(max_connections).saturating_sub(u64::from(reserved) + self.others.max(OPERATORS.into()))
     }
 
     /// What nobody has claimed.
@@ -116,14 +124,18 @@ impl Fleet {
     ///
     /// [`DoesNotFit`] shows the arithmetic.
     pub fn fits(self, share: Share) -> Result<(), DoesNotFit> {
-        if share.total() <= self.left() { Ok(()) } else { Err(DoesNotFit { fleet: self, share, serves: false }) }
+        if share.total() <= self.left() { Ok(()) } else { Err(DoesNotFit { fleet: self, share, asks: Asks::ToStart }) }
     }
 }
 
-/// Who claims, and how much.
-fn claimed(application_name: &str) -> Option<(String, u32)> {
-    let (process, total) = application_name.strip_prefix(CLAIM)?.split_once('/')?;
-    Some((process.to_owned(), total.parse().ok()?))
+/// Who claims, how much, and how little it may be left: of one that does not share the same.
+fn claimed(application_name: &str) -> Option<(String, u32, u32)> {
+    let (who, total) = application_name.strip_prefix(CLAIM)?.split_once('/')?;
+    let total = total.parse().ok()?;
+    let mut parts = who.split(':');
+    let process = parts.next()?.to_owned();
+    let floor = parts.nth(1).and_then(|floor| floor.parse().ok()).unwrap_or(total);
+    Some((process, total, floor))
 }
 
 impl ServerLimits {
@@ -144,19 +156,35 @@ impl ServerLimits {
 pub struct DoesNotFit {
     fleet: Fleet,
     share: Share,
-    /// Whether the process serves already, and was asked for a larger pool.
-    serves: bool,
+    asks: Asks,
+}
+
+/// What for a process asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    /// All that its pool may ever have.
+    ToStart,
+    /// The least that its pool is left.
+    ToShare,
+    /// A larger pool, while it serves.
+    ToGrow,
 }
 
 impl std::error::Error for DoesNotFit {}
 
 impl fmt::Display for DoesNotFit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { fleet, share: Share { process, ceiling, beside }, serves } = self;
-        let setting = if *serves { "max " } else { "FOREBAY_POOL_MAX=" };
+        let Self { fleet, share: Share { process, ceiling, beside }, asks } = self;
+        let setting = match asks {
+            Asks::ToStart => "FOREBAY_POOL_MAX=",
+            Asks::ToShare => "FOREBAY_POOL_FLOOR=",
+            Asks::ToGrow => "max ",
+        };
         let ServerLimits { max_connections, reserved } = fleet.limits;
-        let (apart, whose) =
-            (fleet.others.max(OPERATORS), if fleet.others > OPERATORS { "of others" } else { "for operators" });
+        let (apart, whose) = (
+            fleet.others.max(OPERATORS.into()),
+            if fleet.others > OPERATORS.into() { "of others" } else { "for operators" },
+        );
         writeln!(f, "the connections of this process do not fit into the server:")?;
         writeln!(
             f,
@@ -179,7 +207,13 @@ impl DoesNotFit {
     /// The same, to somebody who asked a process that serves for a larger pool.
     #[must_use]
     pub fn while_serving(self) -> Self {
-        Self { serves: true, ..self }
+        Self { asks: Asks::ToGrow, ..self }
+    }
+
+    /// The same, to somebody who asked for the least that it needs.
+    #[must_use]
+    pub fn at_least(self) -> Self {
+        Self { asks: Asks::ToShare, ..self }
     }
 
     /// A pool has at least two connections.
@@ -187,8 +221,11 @@ impl DoesNotFit {
         let pool = self.fleet.left().saturating_sub(self.share.beside.into());
         let smaller = match pool {
             0 | 1 => String::new(),
-            _ if self.serves => format!("ask for a max of {pool} or less, "),
-            _ => format!("set FOREBAY_POOL_MAX={pool} or less here, "),
+            _ => match self.asks {
+                Asks::ToStart => format!("set FOREBAY_POOL_MAX={pool} or less here, "),
+                Asks::ToShare => format!("set FOREBAY_POOL_FLOOR={pool} or less here, "),
+                Asks::ToGrow => format!("ask for a max of {pool} or less, "),
+            },
         };
         let fewer = if self.fleet.claims.is_empty() { "" } else { "run fewer processes or give them smaller pools, " };
         let advice = format!("{smaller}{fewer}or raise max_connections");
@@ -278,7 +315,7 @@ mod tests {
         let largest = share("checkout", u32::MAX - 2, 2);
         assert_eq!(largest.claim(), "forebay-claim/checkout/4294967295");
         assert!(largest.claim().len() <= 63);
-        assert_eq!(claimed(&largest.claim()), Some(("checkout".to_owned(), u32::MAX)));
+        assert_eq!(claimed(&largest.claim()), Some(("checkout".to_owned(), u32::MAX, u32::MAX)));
         let fleet = Fleet::of(HUNDRED, 0, [(largest.claim().as_str(), 3)]);
         assert_eq!(fleet.left(), 0);
     }

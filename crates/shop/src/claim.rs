@@ -26,7 +26,7 @@ const LOCK: i64 = 0x466f_7265_6261_7901;
 /// For the lock, when a process starts. Each holds it for a few round trips.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// For the lock, when a pool grows: shorter than the probe's own patience, which waits meanwhile.
-const PATIENCE_OF_GROWTH: Duration = Duration::from_millis(500);
+pub(crate) const PATIENCE_OF_GROWTH: Duration = Duration::from_millis(500);
 /// Between two looks whether less would do.
 const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
 
@@ -165,7 +165,7 @@ fn allowance(error: &sqlx::Error) -> String {
     })
 }
 
-fn not_granted(error: ClaimError) -> Problem {
+pub(crate) fn not_granted(error: ClaimError) -> Problem {
     match error {
         ClaimError::DoesNotFit(arithmetic) => {
             Problem::invalid(vec![FieldError::new("/max", "not-possible", arithmetic.while_serving().to_string())])
@@ -187,13 +187,7 @@ async fn publish(
     patience: Duration,
 ) -> Result<(), ClaimError> {
     let mut tx = connection.begin().await?;
-    let limits = format!(
-        "SET LOCAL lock_timeout = {0}; SET LOCAL statement_timeout = {0}; \
-         SET LOCAL idle_in_transaction_session_timeout = {0}",
-        patience.as_millis()
-    );
-    sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut *tx).await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await.map_err(busy)?;
+    lock(&mut tx, patience).await?;
     rename(&mut tx, &share.claim()).await?;
     match Fleet::read(&mut tx, before.map_or(0, |before| before.total())).await?.fits(share) {
         Ok(()) => Ok(tx.commit().await?),
@@ -206,9 +200,21 @@ async fn publish(
     }
 }
 
-async fn rename(connection: &mut PgConnection, application_name: &str) -> sqlx::Result<()> {
+pub(crate) async fn rename(connection: &mut PgConnection, application_name: &str) -> sqlx::Result<()> {
     let set = sqlx::query("SELECT set_config('application_name', $1, false)").bind(application_name);
     set.execute(connection).await.map(|_| ())
+}
+
+/// Waits until nobody else of this database claims or grows, in a transaction, which keeps the lock to its end.
+pub(crate) async fn lock(transaction: &mut PgConnection, patience: Duration) -> Result<(), ClaimError> {
+    let limits = format!(
+        "SET LOCAL lock_timeout = {0}; SET LOCAL statement_timeout = {0}; \
+         SET LOCAL idle_in_transaction_session_timeout = {0}",
+        patience.as_millis()
+    );
+    sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut *transaction).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(transaction).await.map_err(busy)?;
+    Ok(())
 }
 
 /// A wait for the lock that was too long, by either of its limits.

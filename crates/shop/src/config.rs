@@ -83,6 +83,9 @@ pub struct Config {
     pub roles: [Role; 3],
     /// `FOREBAY_POOL_URL`: the pool's own way to that database, through a bouncer. Default the same way.
     pub pool_url: Option<Address>,
+    /// `FOREBAY_POOL_FLOOR`: what the pool is left of `FOREBAY_POOL_MAX` when others need connections. Default all of it, claimed
+    /// once.
+    pub pool_floor: Option<u32>,
     /// `FOREBAY_POOL_*`. At most 60 connections for all services in one process; alone, catalog has 16, auth 8, checkout 12.
     pub pool: forebay_pool::Config,
     /// `FOREBAY_DEADLINE_CRITICAL_MS`, `FOREBAY_DEADLINE_NORMAL_MS`: when an answer is of no use any more.
@@ -195,7 +198,7 @@ impl Config {
             || admin_tokens.as_ref().is_some_and(|tokens| tokens.any_begins_with(password::EXAMPLE));
         let admin = read_admin(&mut settings);
         require_admin_token(&mut settings, admin, admin_tokens.is_some(), purpose);
-        let pool = pool::read(&mut settings, purpose);
+        let (pool, pool_floor) = pool::read(&mut settings, purpose);
         let database = pool.rules.ceiling.saturating_add(purpose.beside());
         let (http_limits, admin_limits) = limits::read(&mut settings, purpose != Purpose::Schema, database);
         let config = Self {
@@ -217,6 +220,7 @@ impl Config {
             signing_key_file: read_signing_key_file(&mut settings),
             previous_key_file: settings.optional("FOREBAY_PREVIOUS_KEY_FILE", "./previous-key.pem"),
             pool_url,
+            pool_floor,
             pool,
             time_limits: read_time_limits(&mut settings),
             edge: read_edge(&mut settings),
@@ -243,6 +247,13 @@ impl Config {
 }
 
 impl Config {
+    /// The least that its pool is left, where its part of the server's connections moves with what all need. Behind a bouncer
+    /// sessions are not the pool's own.
+    pub fn shares(&self) -> Option<u32> {
+        let direct = self.pool_url.is_none() && self.pool.bouncer == Bouncer::None;
+        self.pool_floor.filter(|_| direct)
+    }
+
     /// Parameters of an address that do nothing, with the variable that has them.
     pub fn ignored_parameters(&self) -> Vec<(&'static str, String)> {
         let addresses = [("DATABASE_URL", &self.database_url), ("FOREBAY_POOL_URL", &self.pool_url)];

@@ -28,6 +28,7 @@ pub mod seed;
 pub mod serve;
 pub mod services;
 pub mod settings;
+pub mod sharing;
 pub mod signals;
 pub mod signing_key;
 mod stock;

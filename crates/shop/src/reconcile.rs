@@ -73,7 +73,7 @@ async fn compare(config: &Config, database: &Database, order: Order) -> Result<R
     drop(waiting::until_ready(&database.options, DIAL_LIMIT, |line| tracing::info!("{line}")).await?);
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(DIAL_LIMIT);
     let db = Db::stock(pool.connect_lazy_with(database.options.clone()));
-    let payments = running::payments(config, &database.options);
+    let payments = running::payments(config, &database.options, "forebay-payments");
     let since = order.since.map_or(OffsetDateTime::UNIX_EPOCH, |Since(since)| since);
     let found = reconciliation::reconcile(&db, &payments, since, instant::now()).await;
     db.close(DIAL_LIMIT).await;

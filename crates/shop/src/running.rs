@@ -20,10 +20,12 @@ use tokio::{
 
 use crate::{
     Address, App, Config, Failure, Purpose, Signals,
-    budget::Share,
-    claim::{self, Claim, ClaimError, Granted},
+    app::Holding,
+    budget::{DoesNotFit, Fleet, Share},
+    claim::{self, ClaimError, Granted},
     config::PaymentConfig,
     console::say,
+    sharing::{Counted, Gate, Sharing, Want},
 };
 
 /// A process that was killed has its ports until the system has cleared it away.
@@ -42,28 +44,76 @@ pub(crate) async fn listen(address: SocketAddr, variable: &'static str) -> Resul
     }
 }
 
-/// What this process will open.
+/// The most that this process will open.
 pub(crate) const fn share(config: &Config, purpose: Purpose) -> Share {
     Share { process: purpose.process(), ceiling: config.pool.rules.ceiling, beside: purpose.beside() }
 }
 
-/// Claims it over `connection`, which [`claim::options`] opened.
+/// What it needs to start.
+pub(crate) fn least(config: &Config, purpose: Purpose) -> Share {
+    let share = share(config, purpose);
+    Share { ceiling: config.shares().unwrap_or(share.ceiling), ..share }
+}
+
+/// Whether it could start now.
+pub(crate) fn fits(config: &Config, purpose: Purpose, fleet: Fleet) -> Result<(), DoesNotFit> {
+    let least = least(config, purpose);
+    match config.shares() {
+        Some(_) => fleet.of_floors().fits(least).map_err(DoesNotFit::at_least),
+        None => fleet.fits(least),
+    }
+}
+
+/// What a process was granted before it has a pool.
+#[derive(Debug)]
+pub(crate) enum Start {
+    /// For good.
+    Fixed(Granted),
+    /// To begin with.
+    Shared(Arc<Sharing>),
+}
+
+/// Asks for it over `connection`, which [`claim::options`] opened.
 pub(crate) async fn claim(
     config: &Config,
     purpose: Purpose,
     options: &PgConnectOptions,
     connection: PgConnection,
-) -> Result<Granted, ClaimError> {
-    Granted::ask(connection, &claim::options(options), share(config, purpose)).await
+) -> Result<Start, ClaimError> {
+    let (options, most) = (claim::options(options), share(config, purpose));
+    if let Some(floor) = config.shares() {
+        return Sharing::start(connection, &options, Want { most, floor }).await.map(Start::Shared);
+    }
+    if config.pool_floor.is_some() {
+        tracing::warn!("FOREBAY_POOL_FLOOR does nothing behind a bouncer: what is claimed now stays claimed");
+    }
+    Granted::ask(connection, &options, most).await.map(Start::Fixed)
 }
 
 /// The pool that opens what was granted. Measured from its first connection on.
-pub(crate) fn pool(config: &Config, options: &PgConnectOptions, granted: Granted) -> Result<(Db, Arc<Claim>), Failure> {
+pub(crate) async fn pool(config: &Config, options: &PgConnectOptions, start: Start) -> Result<(Db, Holding), Failure> {
     Metrics::of_process();
     let through = config.pool_url.as_ref().map_or_else(|| options.clone(), Address::options);
-    let pool = Pool::builder(through, config.pool.clone()).observer(PoolMetrics::new()).connect()?;
-    let db = Db::forebay(pool);
-    Ok((db.clone(), Arc::new(granted.of(db))))
+    match start {
+        Start::Fixed(granted) => {
+            let pool = Pool::builder(through, config.pool.clone()).observer(PoolMetrics::new()).connect()?;
+            let db = Db::forebay(pool);
+            Ok((db.clone(), Holding::Fixed(Arc::new(granted.of(db)))))
+        }
+        Start::Shared(sharing) => {
+            let mut settings = config.pool.clone();
+            settings.name = sharing.identity().named(sharing.identity().process());
+            let ceiling = sharing.ceiling().await;
+            settings.rules.ceiling = ceiling;
+            settings.rules.initial_limit = settings.rules.initial_limit.min(ceiling.saturating_sub(1)).max(1);
+            let observer = Counted::new(PoolMetrics::new(), Arc::clone(&sharing));
+            let gate = Gate::new(Arc::clone(&sharing));
+            let pool = Pool::builder(through, settings).observer(observer).connector(gate).connect()?;
+            let db = Db::forebay(pool);
+            sharing.watch(db.clone());
+            Ok((db, Holding::Shared(sharing)))
+        }
+    }
 }
 
 /// The doors of its routes.
@@ -75,10 +125,10 @@ pub(crate) fn admit(config: &Config, db: &Db) -> Admit {
     }
 }
 
-/// The payment simulator, whose book connects under a name of its own.
-pub(crate) fn payments(config: &Config, options: &PgConnectOptions) -> Payments {
+/// The payment simulator, whose book connects under this name.
+pub(crate) fn payments(config: &Config, options: &PgConnectOptions, name: &str) -> Payments {
     let PaymentConfig { knobs, secrets, messages } = &config.payment;
-    let simulator = Simulator::new(options.clone().application_name("forebay-payments"), *knobs);
+    let simulator = Simulator::new(options.clone().application_name(name), *knobs);
     let Some(secrets) = secrets else { return Payments::new(Arc::new(simulator)) };
     let simulator = match messages {
         Some(messages) => simulator.sending(messages.clone(), secrets.clone()),

@@ -8,7 +8,9 @@ use forebay_platform::{db::Db, identity::Verifier};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::{
-    App, Config, Failure, Purpose, Service, Services, Signals, claim,
+    App, Config, Failure, Purpose, Service, Services, Signals,
+    app::Holding,
+    claim,
     console::say,
     database::DatabaseError,
     running::{self, address, listen},
@@ -46,9 +48,9 @@ async fn prepare(config: &Config, service: Service) -> Result<App, Failure> {
     let options = url.options();
     let connection = waiting::until_ready(&claim::options(&options), *start_wait, say).await?;
     let granted = running::claim(config, Purpose::Serve(service), &options, connection).await?;
-    let (db, claim) = running::pool(config, &options, granted)?;
+    let (db, claim) = running::pool(config, &options, granted).await?;
     Ok(App {
-        services: services(config, service, &db, &options, key)?,
+        services: services(config, service, &db, (&options, &claim), key)?,
         db,
         probe: claim.session(),
         claim: Some(claim),
@@ -65,7 +67,7 @@ fn services(
     config: &Config,
     service: Service,
     db: &Db,
-    options: &PgConnectOptions,
+    (options, claim): (&PgConnectOptions, &Holding),
     key: Option<SigningKey>,
 ) -> Result<Services, Failure> {
     let (db, admit) = (db.clone(), running::admit(config, db));
@@ -89,7 +91,8 @@ fn services(
             let jwks = config.jwks.clone().ok_or(Failure::NoKeys)?;
             let verifier = Verifier::remote(ISSUER, AUDIENCE, jwks);
             services.keys = Some(verifier.clone());
-            let (payments, ttl) = (running::payments(config, options), config.reservation_ttl);
+            let (payments, ttl) =
+                (running::payments(config, options, &claim.named("payments")), config.reservation_ttl);
             services.checkout = Some(forebay_checkout::State::new(db, admit, verifier, payments, ttl));
         }
     }

@@ -51,9 +51,9 @@ async fn prepare(config: &Config) -> Result<Prepared, Failure> {
     let connection = database.connect(&claim::options(&database.options), say).await?;
     let granted = running::claim(config, Purpose::Up, &database.options, connection).await?;
     let seeded = schema::bring_up_to_date(config, &database).await?;
-    let (db, claim) = running::pool(config, &database.options, granted)?;
+    let (db, claim) = running::pool(config, &database.options, granted).await?;
     let admit = running::admit(config, &db);
-    let payments = running::payments(config, &database.options);
+    let payments = running::payments(config, &database.options, &claim.named("payments"));
     let app = App {
         services: Services::all(&db, &admit, signing_key, payments, *reservation_ttl)
             .keeping_pages()

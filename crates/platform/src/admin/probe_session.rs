@@ -33,6 +33,8 @@ struct Inner {
     options: PgConnectOptions,
     addresses: Addresses,
     connection: Option<PgConnection>,
+    /// How many connections were there before the present one.
+    generation: u64,
 }
 
 /// The session, while nobody else uses it.
@@ -53,7 +55,7 @@ impl ProbeSession {
     }
 
     fn keeping(connection: Option<PgConnection>, options: PgConnectOptions) -> Self {
-        let inner = Inner { options, addresses: Addresses::default(), connection };
+        let inner = Inner { options, addresses: Addresses::default(), connection, generation: 0 };
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -87,8 +89,18 @@ impl Held<'_> {
     pub async fn take(&mut self) -> sqlx::Result<PgConnection> {
         match self.0.connection.take() {
             Some(connection) => Ok(connection),
-            None => self.0.addresses.connect(&self.0.options, DIAL_LIMIT).await,
+            None => {
+                self.0.generation += 1;
+                let Inner { options, addresses, .. } = &mut *self.0;
+                addresses.connect(options, DIAL_LIMIT).await
+            }
         }
+    }
+
+    /// Which connection it is that was taken: what was set on one before is gone.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation
     }
 
     /// Puts back what was taken out, in good order.

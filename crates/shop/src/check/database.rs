@@ -77,10 +77,10 @@ impl Session<'_> {
         }
         if purpose != Purpose::Schema {
             let found = match Fleet::read(self.connection, 0).await {
-                Ok(fleet) => fleet.fits(running::share(config, purpose)).map_err(ClaimError::from),
+                Ok(fleet) => running::fits(config, purpose, fleet).map_err(ClaimError::from),
                 Err(error) => Err(error.into()),
             };
-            let fits = format!("the {} of this process fit", running::share(config, purpose).total());
+            let fits = format!("the {} of this process fit", running::least(config, purpose).total());
             report.line("connections", found.map(|()| fits));
         }
     }

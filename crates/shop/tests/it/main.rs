@@ -30,6 +30,7 @@ mod roles;
 mod seed;
 mod serve;
 mod settings;
+mod sharing;
 mod slow_clients;
 mod start;
 mod stock;

@@ -124,7 +124,7 @@ impl Fleet {
     ///
     /// [`DoesNotFit`] shows the arithmetic.
     pub fn fits(self, share: Share) -> Result<(), DoesNotFit> {
-        if share.total() <= self.left() { Ok(()) } else { Err(DoesNotFit { fleet: self, share, asks: Asks::ToStart }) }
+        if share.total() <= self.left() { Ok(()) } else { Err(DoesNotFit { fleet: self, share, asks: Asks::Start }) }
     }
 }
 
@@ -163,11 +163,11 @@ pub struct DoesNotFit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asks {
     /// All that its pool may ever have.
-    ToStart,
+    Start,
     /// The least that its pool is left.
-    ToShare,
+    Share,
     /// A larger pool, while it serves.
-    ToGrow,
+    Growth,
 }
 
 impl std::error::Error for DoesNotFit {}
@@ -176,9 +176,9 @@ impl fmt::Display for DoesNotFit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { fleet, share: Share { process, ceiling, beside }, asks } = self;
         let setting = match asks {
-            Asks::ToStart => "FOREBAY_POOL_MAX=",
-            Asks::ToShare => "FOREBAY_POOL_FLOOR=",
-            Asks::ToGrow => "max ",
+            Asks::Start => "FOREBAY_POOL_MAX=",
+            Asks::Share => "FOREBAY_POOL_FLOOR=",
+            Asks::Growth => "max ",
         };
         let ServerLimits { max_connections, reserved } = fleet.limits;
         let (apart, whose) = (
@@ -207,13 +207,13 @@ impl DoesNotFit {
     /// The same, to somebody who asked a process that serves for a larger pool.
     #[must_use]
     pub fn while_serving(self) -> Self {
-        Self { asks: Asks::ToGrow, ..self }
+        Self { asks: Asks::Growth, ..self }
     }
 
     /// The same, to somebody who asked for the least that it needs.
     #[must_use]
     pub fn at_least(self) -> Self {
-        Self { asks: Asks::ToShare, ..self }
+        Self { asks: Asks::Share, ..self }
     }
 
     /// A pool has at least two connections.
@@ -222,9 +222,9 @@ impl DoesNotFit {
         let smaller = match pool {
             0 | 1 => String::new(),
             _ => match self.asks {
-                Asks::ToStart => format!("set FOREBAY_POOL_MAX={pool} or less here, "),
-                Asks::ToShare => format!("set FOREBAY_POOL_FLOOR={pool} or less here, "),
-                Asks::ToGrow => format!("ask for a max of {pool} or less, "),
+                Asks::Start => format!("set FOREBAY_POOL_MAX={pool} or less here, "),
+                Asks::Share => format!("set FOREBAY_POOL_FLOOR={pool} or less here, "),
+                Asks::Growth => format!("ask for a max of {pool} or less, "),
             },
         };
         let fewer = if self.fleet.claims.is_empty() { "" } else { "run fewer processes or give them smaller pools, " };

@@ -12,7 +12,7 @@ use forebay_embedded::Server;
 use forebay_shop::{claim, migrate};
 use futures_util::future::join_all;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
@@ -132,7 +132,7 @@ async fn the_one_of_nine_that_has_the_traffic_gets_what_the_others_do_not_need()
     let (room, others) = (80 - 3 - 3, 8 * 4);
     let free = u64::try_from(room - others - 1).unwrap();
     eventually("nine tenths of what is free", || async { ceiling(&shops[0]).await * 10 >= free * 9 }).await;
-    println!("from {before} to {} of {free} in {:?}", ceiling(&shops[0]).await, began.elapsed());
+    eprintln!("from {before} to {} of {free} in {:?}", ceiling(&shops[0]).await, began.elapsed());
     assert_eq!(site.turned_away(), 0);
 }
 
@@ -161,31 +161,64 @@ async fn a_fixed_claim_stays_and_two_databases_share_one_server() {
     eventually("what a dead process had is given back", || async { ceiling(&first).await == 12 }).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_crash_of_postgres_each_has_its_part_again_and_serves() {
+    let mut site = Site::with(40).await;
+    let shops =
+        [site.catalog("one", &Site::settings("30", "5")).await, site.catalog("two", &Site::settings("30", "5")).await];
+    let together = || async { ceiling(&shops[0]).await + ceiling(&shops[1]).await };
+    eventually("all is shared", || async { together().await == 32 }).await;
+    let backend = "select pid from pg_stat_activity where application_name like 'forebay-claim/%' limit 1";
+    let backend: i32 = sqlx::query_scalar(backend).fetch_one(&mut site.observer).await.unwrap();
+    // The postmaster ends all others too, and begins anew.
+    kill_process(Pid::from_raw(backend).unwrap(), Signal::KILL).unwrap();
+    for shop in &shops {
+        eventually("it serves", || async { shop.http.text("/v1/categories/none").await.unwrap().0 == 404 }).await;
+    }
+    let options: PgConnectOptions = site.server.url("postgres").parse().unwrap();
+    site.observer = options.connect().await.unwrap();
+    let claims = "select application_name from pg_stat_activity where application_name like 'forebay-claim/%'";
+    let site = tokio::sync::Mutex::new(site);
+    eventually("both have published again, and no more than there is", || async {
+        let names: Vec<String> = sqlx::query_scalar(claims).fetch_all(&mut site.lock().await.observer).await.unwrap();
+        let held: Vec<u64> = names.iter().map(|name| name.rsplit_once('/').unwrap().1.parse().unwrap()).collect();
+        assert!(held.iter().sum::<u64>() <= 34, "{names:?}");
+        held.len() == 2 && held.iter().sum::<u64>() == 34 && together().await == 32
+    })
+    .await;
+    assert_eq!(site.lock().await.turned_away(), 0);
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 /// `FOREBAY_SECONDS=600 cargo test -p forebay-shop --test it -- --nocapture sharing::ten` tries it for longer;
 /// `FOREBAY_CASE=<number>` with another seed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_that_are_killed_and_stopped_under_load_open_no_more_than_there_is_room() {
-    let number = |name: &str, usual| std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(usual);
-    let (seconds, seed) = (number("FOREBAY_SECONDS", 20), number("FOREBAY_CASE", 1));
-    println!("seed {seed}");
+    let (seconds, seed) = (asked("FOREBAY_SECONDS").unwrap_or(20), asked("FOREBAY_CASE").unwrap_or(1));
+    eprintln!("seed {seed}");
     let mut draw = StdRng::seed_from_u64(seed);
     let mut site = Site::with(60).await;
     let settings = Site::settings("40", "2");
     let databases = ["one", "two"];
     let mut shops = join_all((0..10).map(|at| site.catalog(databases[at % 2], &settings))).await;
     let mut buyers: Vec<Buyers> = shops.iter().map(|shop| Buyers::of(&shop.http, 4)).collect();
-    let (end, mut most, mut served, mut kills, mut stops, mut looks) =
-        (Instant::now() + Duration::from_secs(seconds), 0, 0, 0, 0, 0_u64);
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let (mut round, mut most, mut served, mut kills, mut stops, mut looks) = (0_u64, 0, 0, 0, 0, 0_u64);
     while Instant::now() < end {
         let at = draw.random_range(0..shops.len());
-        match draw.random_range(0..6) {
-            0 => {
+        round += 1;
+        match round % 5 {
+            1 => {
                 kills += 1;
                 shops[at].send(Signal::KILL);
                 shops[at] = site.catalog(databases[at % 2], &settings).await;
                 buyers[at] = Buyers::of(&shops[at].http, 4);
             }
-            1 | 2 => {
+            2 | 4 => {
                 stops += 1;
                 shops[at].send(Signal::STOP);
                 for _ in 0..draw.random_range(10..60) {
@@ -205,7 +238,7 @@ async fn ten_that_are_killed_and_stopped_under_load_open_no_more_than_there_is_r
             (most, looks) = (most.max(site.sessions().await), looks + 1);
         }
     }
-    println!(
+    eprintln!(
         "{seconds} s: {kills} killed, {stops} stopped, {served} served at least, {looks} looks, most sessions {most}"
     );
     assert_eq!(site.turned_away(), 0);

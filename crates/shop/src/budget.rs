@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use sqlx::PgConnection;
 
 /// Left for an operator's psql, a migration, an exporter; more where more are seen.
-pub(crate) const OPERATORS: u32 = 3;
+pub(crate) const OPERATORS: u64 = 3;
 /// How the `application_name` of every session of ours begins.
 pub(crate) const OURS: &str = "forebay-";
 /// How that of a claim begins; process and number follow.
@@ -110,7 +110,7 @@ impl Fleet {
     /// What the shop's processes may open together.
     fn room(&self) -> u64 {
         let ServerLimits { max_connections, reserved } = self.limits;
-        u64::from(max_connections).saturating_sub(u64::from(reserved) + self.others.max(OPERATORS.into()))
+        u64::from(max_connections).saturating_sub(u64::from(reserved) + self.others.max(OPERATORS))
     }
 
     /// What nobody has claimed.
@@ -181,10 +181,8 @@ impl fmt::Display for DoesNotFit {
             Asks::Growth => "max ",
         };
         let ServerLimits { max_connections, reserved } = fleet.limits;
-        let (apart, whose) = (
-            fleet.others.max(OPERATORS.into()),
-            if fleet.others > OPERATORS.into() { "of others" } else { "for operators" },
-        );
+        let (apart, whose) =
+            (fleet.others.max(OPERATORS), if fleet.others > OPERATORS { "of others" } else { "for operators" });
         writeln!(f, "the connections of this process do not fit into the server:")?;
         writeln!(
             f,

@@ -158,9 +158,10 @@ impl Reading {
         }
         let held: u32 = members.range(FIXED..).filter_map(|(_, seen)| seen.published).map(|fixed| fixed.holds).sum();
         let ServerLimits { max_connections, reserved } = limits;
-        let apart = reserved + others.max(OPERATORS) + unnumbered.saturating_sub(held);
+        let apart = u64::from(others).max(OPERATORS) + u64::from(reserved) + u64::from(unnumbered.saturating_sub(held));
+        let room = u32::try_from(u64::from(max_connections).saturating_sub(apart)).unwrap_or(0);
         let fleet = Fleet::of(limits, 0, besides_own);
-        Self { view: View { room: max_connections.saturating_sub(apart), members }, fleet, is_alone }
+        Self { view: View { room, members }, fleet, is_alone }
     }
 }
 

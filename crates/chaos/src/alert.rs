@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::measure::{Share, utilisation};
 use crate::record::Recording;
@@ -18,7 +19,7 @@ const FEWEST_ANSWERS: usize = 20;
 const LONGEST_PLAY_S: usize = 4 * 3600;
 
 /// When each alert first fired, in seconds of play.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Alerts {
     /// The pool's utilisation was above 80 % over a minute of the postmortem's clock.
     pub pool: Option<f64>,

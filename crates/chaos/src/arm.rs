@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use http::Method;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, Command};
@@ -27,7 +28,7 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const END_WITHIN: Duration = Duration::from_secs(15);
 
 /// What stands between handlers and database. Nothing else differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Arm {
     /// The postmortem's platform: stock sqlx pool of 10, acquire time-out 5 s.

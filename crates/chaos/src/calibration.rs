@@ -1,6 +1,7 @@
 //! How much the legacy arm can do: arithmetic over what was measured, then a short check under load.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The legacy pool's size.
 pub const LEGACY_POOL: u32 = 10;
@@ -8,7 +9,7 @@ pub const LEGACY_POOL: u32 = 10;
 pub const LATE_RETURN_S: f64 = 0.045;
 
 /// What was measured under light load.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
     /// Leases per request of the mix.
     pub leases_per_request: f64,
@@ -17,7 +18,7 @@ pub struct Measured {
 }
 
 /// The calibrated capacity of the legacy arm and the load that follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Calibration {
     /// What it follows from.
     pub measured: Measured,

@@ -36,12 +36,12 @@ use crate::log_count::LogCount;
 
 /// The legacy acquire time-out. sqlx's own is 30 s, by which time clients have left and no time-out is ever logged.
 pub(crate) const LEGACY_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-const RESERVATION_TTL: Duration = Duration::from_secs(15 * 60);
-const PAYMENT_LATENCY: Duration = Duration::from_millis(80);
-const DRAIN: Duration = Duration::from_secs(8);
+pub(crate) const RESERVATION_TTL: Duration = Duration::from_secs(15 * 60);
+pub(crate) const PAYMENT_LATENCY: Duration = Duration::from_millis(80);
+pub(crate) const DRAIN: Duration = Duration::from_secs(8);
 /// Of clients: the crowd's. It is the pool that is judged, so no connection of theirs is ended for being idle or one too many.
-const CONNECTIONS: usize = 65_536;
-const IDLE: Duration = Duration::from_secs(3600);
+pub(crate) const CONNECTIONS: usize = 65_536;
+pub(crate) const IDLE: Duration = Duration::from_secs(3600);
 
 /// Why the child ended.
 #[derive(Debug, thiserror::Error)]

@@ -1,10 +1,11 @@
 //! Counts what must be zero after a drain and a sweep, whatever happened before.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
 /// What the sweep over the database found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Correctness {
     /// Orders that were placed during the play.
     pub orders: i64,

@@ -1,7 +1,7 @@
 //! `forebay-chaos replay` plays the outage on the legacy pool and on ours, and judges both; `forebay-chaos drive` puts a
 //! load on a shop that runs, and judges what its clients saw.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -14,6 +14,7 @@ use forebay_chaos::play::{PlayError, Theatre};
 use forebay_chaos::progress::Progress;
 use forebay_chaos::rehearsal;
 use forebay_chaos::replay::{self, Options, Programme, ReplayError};
+use forebay_chaos::report::{Report, ReportError};
 use forebay_chaos::scenario::filed::Filed;
 use forebay_chaos::scenario::{FASTEST, QUICK_SPEED, listing, shipped};
 use forebay_chaos::stop::Stop;
@@ -46,6 +47,9 @@ enum Command {
     Run(RunArgs),
     /// Lists the scenarios, or with --check says what is wrong with one.
     Scenarios(ScenariosArgs),
+    /// Writes the report of a replay again, from its report.json: as a page and as text. Exit code: 0 written, 3 there is no
+    /// such report, or it cannot be written.
+    Report(ReportArgs),
     /// Puts a steady load on a running shop through its public address, reads every order back, and judges what clients
     /// saw. Exit code: 0 held, 1 verdict failed, 2 the run proves nothing, 3 there is no such shop or the machine lacks
     /// something, 130 interrupted before there was a verdict. Ctrl-C ends the load early, and it is judged.
@@ -113,9 +117,22 @@ struct HowArgs {
     /// Port of this machine on which the admin listener of the shop that is played on answers. [default: any that is free]
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "PORT")]
     admin_port: u16,
-    /// Folder for report.json and report.md.
+    /// Folder for report.html, report.json and report.md.
     #[arg(long, default_value = "replay-report")]
     out: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct ReportArgs {
+    /// Print the JSON Schema of report.json instead.
+    #[arg(long, conflicts_with_all = ["record", "out"])]
+    schema: bool,
+    /// The report.json of a replay, or the folder that holds it.
+    #[arg(default_value = "replay-report")]
+    record: PathBuf,
+    /// Folder for report.html, report.json and report.md. [default: where the record is]
+    #[arg(long)]
+    out: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -165,6 +182,19 @@ fn percent(text: &str) -> Result<f64, String> {
 fn between(text: &str, least: f64, most: f64) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|error: std::num::ParseFloatError| error.to_string())?;
     if (least..=most).contains(&number) { Ok(number) } else { Err(format!("must lie between {least} and {most}")) }
+}
+
+impl ReportArgs {
+    fn write(self) -> Result<String, ReportError> {
+        if self.schema {
+            return Ok(Report::schema().trim_end().to_owned());
+        }
+        let report = Report::read(&self.record)?;
+        let beside = if self.record.is_dir() { Some(self.record.as_path()) } else { self.record.parent() };
+        let folder = self.out.or_else(|| beside.map(Path::to_owned)).unwrap_or_default();
+        let [.., page] = report.write(&folder)?;
+        Ok(page.display().to_string())
+    }
 }
 
 impl DriveArgs {
@@ -244,6 +274,13 @@ fn main() -> ExitCode {
         Command::Replay(ReplayArgs { scenario, how, .. }) | Command::Run(RunArgs { scenario, how }) => {
             how.play(&scenario, &runtime)
         }
+        Command::Report(args) => match args.write() {
+            Ok(said) => {
+                Progress::default().line(said);
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error, ENVIRONMENT),
+        },
         Command::Drive(args) => runtime.block_on(drive(&args.plan())),
     }
 }

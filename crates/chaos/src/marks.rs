@@ -3,15 +3,18 @@
 pub mod legacy;
 pub mod resilient;
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// One mark, judged.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Mark {
     /// The postmortem's clock, or empty where the mark is about the whole play.
     pub clock: String,
     /// What must hold.
-    pub says: &'static str,
+    pub says: Cow<'static, str>,
     /// What was measured.
     pub evidence: String,
     /// Whether it holds.
@@ -20,7 +23,7 @@ pub struct Mark {
 
 impl Mark {
     pub(crate) fn new(clock: &str, says: &'static str, evidence: String, held: bool) -> Self {
-        Self { clock: clock.to_owned(), says, evidence, held }
+        Self { clock: clock.to_owned(), says: Cow::Borrowed(says), evidence, held }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Figures over stretches of a recording. Successes, sheds and failures are never blended.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::record::{Done, Recording};
 use crate::scenario::Window;
@@ -10,7 +11,7 @@ use crate::schedule::{Operation, Schedule, Service};
 pub const PATIENCE_S: f64 = 10.0;
 
 /// A count among a total.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Share {
     /// How many.
     pub part: usize,
@@ -34,7 +35,7 @@ impl Share {
 }
 
 /// Users of a window, by what happened to them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Users {
     /// Without success within [`PATIENCE_S`] of the intended start of some operation.
     pub affected: Share,

@@ -1,6 +1,9 @@
 //! The postmortem, sentence by sentence, beside the evidence that the replay found for it.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::arm::Arm;
 use crate::calibration::LEGACY_POOL;
@@ -9,10 +12,10 @@ use crate::schedule::Operation;
 use crate::summary::Summary;
 
 /// One sentence and what became of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Sentence {
     /// As the postmortem says it.
-    pub line: &'static str,
+    pub line: Cow<'static, str>,
     /// What was measured.
     pub evidence: String,
     /// Whether the evidence bears the sentence out; `None` where the replay did not look.
@@ -33,7 +36,7 @@ pub fn sentences(plays: &[Summary]) -> Vec<Sentence> {
 fn from_mark(line: &'static str, play: &Summary, clock: &str) -> Sentence {
     let mark = play.marks.iter().find(|mark: &&Mark| mark.clock == clock);
     Sentence {
-        line,
+        line: Cow::Borrowed(line),
         evidence: mark.map_or_else(|| "not looked at".to_owned(), |mark| mark.evidence.clone()),
         held: mark.map(|mark| mark.held),
     }
@@ -50,14 +53,14 @@ fn timeline(play: &Summary) -> Vec<Sentence> {
     );
     vec![
         Sentence {
-            line: "Outage duration: 2:30 PM to 3:15 PM (45 minutes)",
+            line: Cow::Borrowed("Outage duration: 2:30 PM to 3:15 PM (45 minutes)"),
             evidence: format!(
                 "{span}; the replay's action works as soon as it is taken, and only phases are compressed"
             ),
             held: None,
         },
         Sentence {
-            line: "Approximately 85% of users were affected",
+            line: Cow::Borrowed("Approximately 85% of users were affected"),
             evidence: format!("{affected:.1} % ({:+.1} points)", affected - 85.0),
             held: Some(affected >= 75.0),
         },
@@ -77,17 +80,19 @@ fn causes(play: &Summary) -> Vec<Sentence> {
     let most = play.seconds.iter().map(|second| second.waiting).max().unwrap_or(0);
     vec![
         Sentence {
-            line: "Users were unable to browse products, make purchases, or log in; loss of potential transactions",
+            line: Cow::Borrowed(
+                "Users were unable to browse products, make purchases, or log in; loss of potential transactions",
+            ),
             evidence: format!("{} of {} orders lost, goodput {:.1} %", lost.part, lost.total, play.goodput.percent()),
             held: Some(lost.part > 0),
         },
         Sentence {
-            line: "The pool had a fixed number of connections, insufficient for a sudden spike",
+            line: Cow::Borrowed("The pool had a fixed number of connections, insufficient for a sudden spike"),
             evidence: format!("up to {most} requests waited for {LEGACY_POOL} connections"),
             held: Some(most > 20),
         },
         Sentence {
-            line: "Due to improper handling of idle connections, the pool became saturated",
+            line: Cow::Borrowed("Due to improper handling of idle connections, the pool became saturated"),
             evidence: format!("up to {idle} sessions idle in transaction, of a pool of {LEGACY_POOL}"),
             held: Some(idle >= 6),
         },
@@ -103,13 +108,13 @@ fn measures(play: &Summary) -> Vec<Sentence> {
     let alerts = mark("no error alert");
     let p95 = play.accepted_p95_s(Operation::List);
     let sentence = |line, found: Option<&Mark>| Sentence {
-        line,
+        line: Cow::Borrowed(line),
         evidence: found.map_or_else(String::new, |mark| mark.evidence.clone()),
         held: found.map(|mark| mark.held),
     };
     vec![
         Sentence {
-            line: "Dynamic scaling: auto-scaling for database connections based on traffic",
+            line: Cow::Borrowed("Dynamic scaling: auto-scaling for database connections based on traffic"),
             evidence: format!(
                 "limit between {least} and {most} in {} changes, by itself",
                 play.sizes.len().saturating_sub(1)
@@ -123,7 +128,7 @@ fn measures(play: &Summary) -> Vec<Sentence> {
         ),
         sentence("Alerts when pool usage exceeds 80%: earlier than the error alert, or nothing to alert on", alerts),
         Sentence {
-            line: "Retries and timeouts to prevent long-waiting requests from occupying the pool",
+            line: Cow::Borrowed("Retries and timeouts to prevent long-waiting requests from occupying the pool"),
             evidence: format!("accepted p95 of a list {}", seconds(p95)),
             held: Some(p95.is_some_and(|p95| p95 < 0.25)),
         },

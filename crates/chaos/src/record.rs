@@ -1,7 +1,8 @@
 //! What a play leaves behind for the judge: facts with time stamps, no opinions.
 
 use forebay_pool::Usage;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::schedule::{Operation, Service};
 
@@ -28,7 +29,7 @@ pub enum Reply {
 }
 
 /// Why a request was refused, as its answer says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// It would have waited for too long.
@@ -162,7 +163,7 @@ pub struct PoolSample {
 }
 
 /// The pool's limit moved, or was tried out a few times.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitMove {
     /// The pool's own number of it.
     pub number: u64,

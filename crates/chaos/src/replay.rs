@@ -1,19 +1,22 @@
 //! A whole run: preflight, calibration, the plays, the verdict, the report.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::arm::Arm;
 use crate::calibrate::calibrate;
 use crate::calibration::Calibration;
+use crate::departures;
 use crate::host::Host;
 use crate::play::{PlayError, Theatre, play};
 use crate::postmortem::sentences;
 use crate::preflight::{self, PreflightError};
-use crate::report::{METHOD, Report, SCHEMA_VERSION, table};
+use crate::report::{self, METHOD, Report, ReportError, SCHEMA_VERSION, table};
 use crate::scenario::filed::Filed;
 use crate::scenario::{QUICK_SPEED, Scenario};
 use crate::schedule::Schedule;
+use crate::source;
 use crate::summary::Summary;
 use crate::verdict::{Verdict, controls, incident, stated};
 
@@ -66,8 +69,8 @@ pub enum ReplayError {
     #[error(transparent)]
     Play(#[from] PlayError),
     /// The report cannot be written.
-    #[error("writing the report: {0}")]
-    Report(#[from] std::io::Error),
+    #[error(transparent)]
+    Report(#[from] ReportError),
 }
 
 impl Options {
@@ -134,6 +137,7 @@ pub async fn run(options: &Options, theatre: &Theatre) -> Result<Verdict, Replay
     let began = time::OffsetDateTime::now_utc();
     options.playable()?;
     preflight::check(options.peak())?;
+    report::try_folder(&options.out)?;
     let host = Host::here();
     let Options { seed, speed, .. } = options;
     let progress = theatre.progress;
@@ -151,20 +155,22 @@ pub async fn run(options: &Options, theatre: &Theatre) -> Result<Verdict, Replay
     verdict.check_calibration(&calibration);
     let report = Report {
         schema_version: SCHEMA_VERSION,
-        version: env!("CARGO_PKG_VERSION"),
+        version: env!("CARGO_PKG_VERSION").into(),
         command: options.command.clone(),
         began: began.format(&time::format_description::well_known::Rfc3339).unwrap_or_default(),
         seed: *seed,
         host,
-        method: METHOD.to_vec(),
+        commit: source::commit(),
+        method: METHOD.map(Cow::Borrowed).to_vec(),
+        departures: departures::all(),
         calibration,
         verdict,
         postmortem: if options.tells_the_postmortem() { sentences(&plays) } else { Vec::new() },
         plays,
     };
-    let files = report.write(&options.out)?;
     tell_verdict(theatre, &report);
-    progress.line(format!("\nreport   {}, {}", files[0].display(), files[1].display()));
+    let [json, text, page] = report.write(&options.out)?;
+    progress.line(format!("\nreport   {}, {}, {}", page.display(), text.display(), json.display()));
     Ok(report.verdict)
 }
 

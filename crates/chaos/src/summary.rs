@@ -1,11 +1,14 @@
 //! The figures of one play, as the report and the verdict read them.
 
-use std::collections::BTreeMap;
+mod seconds;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 
 use crate::alert::Alerts;
@@ -17,14 +20,15 @@ use crate::record::{LimitMove, PoolSample, Recording, Refusal, Reply};
 use crate::scenario::bound::Measure;
 use crate::scenario::{Kind, Scenario, Window};
 use crate::schedule::{Operation, Schedule};
+pub use seconds::Second;
 
 /// Latency of one operation with one outcome, in milliseconds. Outcomes are never blended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// What was asked.
     pub operation: Operation,
     /// `success` (from the intended start, retries included), `shed` or `failed` (both per attempt).
-    pub outcome: &'static str,
+    pub outcome: Cow<'static, str>,
     /// How many.
     pub count: u64,
     /// Percentiles.
@@ -40,7 +44,7 @@ pub struct Latency {
 }
 
 /// How the affected share depends on its definition: the judged one and its neighbours.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Spread {
     /// Judged: users who arrive in the judged window, without success within ten seconds.
     pub judged_percent: f64,
@@ -51,7 +55,7 @@ pub struct Spread {
 }
 
 /// CPU in percent of one core at the peak: mean of the three parties.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Cpu {
     /// The load generator and judge.
     pub generator: f64,
@@ -62,7 +66,7 @@ pub struct Cpu {
 }
 
 /// A change of the pool's limit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SizeChange {
     /// Second of play.
     pub at: f64,
@@ -73,7 +77,7 @@ pub struct SizeChange {
 }
 
 /// What the pool decided about its limit, and why.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
     /// The postmortem's clock.
     pub clock: String,
@@ -83,7 +87,7 @@ pub struct Decision {
 }
 
 /// So many refusals for one reason between two looks at the pool, and what it had at the first of these.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Refused {
     /// The postmortem's clock.
     pub clock: String,
@@ -105,37 +109,15 @@ pub struct Refused {
     pub waiting: u32,
 }
 
-/// One second of the play, for charts.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Second {
-    /// Second of play.
-    pub at: u32,
-    /// Answers: success.
-    pub ok: usize,
-    /// Answers: shed.
-    pub shed: usize,
-    /// Answers: failed or none.
-    pub failed: usize,
-    /// Pool: leases out.
-    pub in_use: u32,
-    /// Pool: limit.
-    pub limit: u32,
-    /// Pool: callers that wait.
-    pub waiting: u32,
-    /// Database sessions idle in transaction.
-    pub idle_in_transaction: u32,
-    /// Database sessions running a statement.
-    pub active: u32,
-}
-
 /// One play, summed up and judged.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// On which arm.
     pub arm: Arm,
     /// When second 0 was, RFC 3339 in UTC: to find the play in what others recorded of it.
     pub began: Option<String>,
     /// What was played.
+    #[schemars(with = "serde_json::Value")]
     pub scenario: Scenario,
     /// Its users.
     pub users: Users,
@@ -171,6 +153,10 @@ pub struct Summary {
     pub decisions: Vec<Decision>,
     /// What was refused, in order.
     pub refused: Vec<Refused>,
+    /// Leases whose places the pool took back.
+    pub taken_back: u64,
+    /// Jobs that a typed error told so.
+    pub told: u64,
     /// What was counted in the database afterwards.
     pub correctness: Correctness,
     /// What was still there after everything was stopped: must be empty.
@@ -182,7 +168,7 @@ pub struct Summary {
 }
 
 /// The value of one measure.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
     /// Which.
     pub measure: Measure,
@@ -228,9 +214,11 @@ impl Summary {
             sizes: sizes(recording, scenario),
             decisions: decisions(recording, scenario),
             refused: refused(recording, scenario),
+            taken_back: recording.pool.iter().map(|sample| sample.revoked).max().unwrap_or(0),
+            told: recording.faults.iter().map(|sample| sample.taken_back).max().unwrap_or(0),
             correctness,
             left_behind,
-            seconds: seconds(recording, scenario),
+            seconds: seconds::all(schedule, recording, scenario),
             measured: Measure::ALL
                 .map(|measure| Measured { measure, value: measure.value(schedule, recording, scenario) })
                 .to_vec(),
@@ -328,7 +316,7 @@ impl Latency {
         let at = |percent: f64| histogram.value_at_percentile(percent) as f64 / 1e3;
         (!times.is_empty()).then(|| Self {
             operation,
-            outcome,
+            outcome: Cow::Borrowed(outcome),
             count: histogram.len(),
             p50_ms: at(50.0),
             p90_ms: at(90.0),
@@ -387,80 +375,5 @@ fn refused(recording: &Recording, scenario: &Scenario) -> Vec<Refused> {
     seen.map(of).collect()
 }
 
-fn seconds(recording: &Recording, scenario: &Scenario) -> Vec<Second> {
-    let mut seconds: Vec<Second> = (0u32..)
-        .take_while(|at| f64::from(*at) < scenario.end() + 5.0)
-        .map(|at| Second {
-            at,
-            ok: 0,
-            shed: 0,
-            failed: 0,
-            in_use: 0,
-            limit: 0,
-            waiting: 0,
-            idle_in_transaction: 0,
-            active: 0,
-        })
-        .collect();
-    let index = |at: f64| {
-        let second = Duration::try_from_secs_f64(at).map_or(u64::MAX, |at| at.as_secs());
-        usize::try_from(second).unwrap_or(usize::MAX)
-    };
-    for attempt in &recording.attempts {
-        let Some(second) = seconds.get_mut(index(attempt.end())) else { continue };
-        match attempt.reply {
-            reply if reply.is_success() => second.ok += 1,
-            Reply::Shed(_) => second.shed += 1,
-            reply if reply.is_error() => second.failed += 1,
-            _ => {}
-        }
-    }
-    for sample in &recording.pool {
-        let Some(second) = seconds.get_mut(index(sample.at)) else { continue };
-        (second.in_use, second.limit, second.waiting) = (sample.in_use, sample.limit, sample.waiting);
-    }
-    for sample in &recording.sessions {
-        let Some(second) = seconds.get_mut(index(sample.at)) else { continue };
-        (second.idle_in_transaction, second.active) = (sample.idle_in_transaction, sample.active);
-    }
-    seconds
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::Attempt;
-
-    #[test]
-    fn refusals_are_told_with_their_reasons_and_what_the_pool_had_a_moment_before() {
-        let sample = |at, limit, in_use, idle| PoolSample {
-            at,
-            limit,
-            ceiling: 60,
-            in_use,
-            idle,
-            opening: 1,
-            waiting: 3,
-            suspects: 4,
-            ..PoolSample::default()
-        };
-        let attempt = |at, reply| Attempt { operation: Operation::List, at, took: 0.01, reply };
-        let shed = |at, why| attempt(at, Reply::Shed(why));
-        let recording = Recording {
-            pool: vec![sample(1.0, 10, 14, 0), sample(1.1, 12, 6, 2)],
-            attempts: vec![
-                shed(1.01, Refusal::PredictedWait),
-                shed(1.02, Refusal::PredictedWait),
-                shed(1.03, Refusal::Sojourn),
-                attempt(1.04, Reply::Success),
-                shed(1.2, Refusal::Sojourn),
-            ],
-            ..Recording::default()
-        };
-        let told = refused(&recording, &Scenario::incident(20.0, true));
-        let brief: Vec<_> = told.iter().map(|one| (one.why, one.count, one.limit, one.free, one.idle)).collect();
-        let expected =
-            [(Refusal::PredictedWait, 2, 10, 0, 0), (Refusal::Sojourn, 1, 10, 0, 0), (Refusal::Sojourn, 1, 12, 10, 2)];
-        assert_eq!(brief, expected);
-    }
-}
+mod tests;

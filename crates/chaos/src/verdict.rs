@@ -4,13 +4,14 @@ pub mod controls;
 pub mod incident;
 pub mod stated;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::calibration::Calibration;
 use crate::summary::Summary;
 
 /// One line of the verdict.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     /// What is judged.
     pub what: String,
@@ -23,7 +24,7 @@ pub struct Row {
 }
 
 /// What becomes of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Everything required holds: exit code 0.
@@ -57,7 +58,7 @@ impl Outcome {
 }
 
 /// The judged run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// Names of the columns between "what" and "required".
     pub columns: Vec<String>,

@@ -36,7 +36,7 @@ fn write_page(page: &mut String, report: &Report) -> std::fmt::Result {
         writeln!(page, "\n## The postmortem, line by line\n")?;
         let rows = report.postmortem.iter().map(|row| {
             let held = if row.held.is_none() { "not looked at" } else { sign(row.held) };
-            vec![row.line.to_owned(), row.evidence.clone(), held.to_owned()]
+            vec![row.line.to_string(), row.evidence.clone(), held.to_owned()]
         });
         table(page, &["line", "evidence", "held or not"], rows)?;
     }
@@ -63,14 +63,14 @@ fn write_play(page: &mut String, play: &Summary) -> std::fmt::Result {
     writeln!(page, "\n## {} on {}\n", play.scenario.name, play.arm.name())?;
     if !play.marks.is_empty() {
         let rows = play.marks.iter().map(|mark| {
-            vec![mark.clock.clone(), mark.says.to_owned(), mark.evidence.clone(), sign(Some(mark.held)).to_owned()]
+            vec![mark.clock.clone(), mark.says.to_string(), mark.evidence.clone(), sign(Some(mark.held)).to_owned()]
         });
         table(page, &["clock", "mark", "evidence", "result"], rows)?;
         writeln!(page)?;
     }
     writeln!(page, "Latency in the judged window, ms; successes from the intended start, the others per attempt:\n")?;
     let rows = play.latencies.iter().map(|one| {
-        let mut row = vec![one.operation.name().to_owned(), one.outcome.to_owned(), one.count.to_string()];
+        let mut row = vec![one.operation.name().to_owned(), one.outcome.to_string(), one.count.to_string()];
         row.extend([one.p50_ms, one.p90_ms, one.p95_ms, one.p99_ms, one.max_ms].map(|ms| format!("{ms:.1}")));
         row
     });

@@ -1,5 +1,6 @@
 //! Marks that a scenario's file states: what is measured, and within what bound it must be.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::text::unknown;
@@ -14,7 +15,7 @@ use crate::schedule::{Operation, Schedule};
 const END_S: f64 = 10.0;
 
 /// What can be measured of a play.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// Users without success within ten seconds, in percent.

@@ -5,6 +5,7 @@ mod drive;
 mod end;
 mod fake_shop;
 mod faults;
+mod report;
 mod short_play;
 
 use std::future::Future;

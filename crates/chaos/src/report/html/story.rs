@@ -154,8 +154,8 @@ fn broke_on(play: &Summary, group: &Group<'_>) -> Markup {
     html! {
         "On " strong { (play.arm.name()) } " up to " (idle) " of the pool's connections were held by somebody who did nothing with them. Up to "
         (waiting) " requests waited for one of the others, in the order in which they came; those that had waited for 5 s failed, and their clients "
-        "asked again, up to three times, which made the queue longer. Products, log-in and orders wait for the same pool, so all of them failed "
-        "together. Of " (users.total) " users who came from " (judged(group)) " " (users.part) " were affected, and " (play.orders_lost.part) " of " (play.orders_lost.total)
+        "asked again, up to " (scenario.retries) " times, which made the queue longer. Products, log-in and orders wait for the same pool, so all of them failed "
+        "together. " (users.part) " of " (users.total) " users who came from " (judged(group)) " were affected, and " (play.orders_lost.part) " of " (play.orders_lost.total)
         " orders were lost. "
         @match (scenario.action, play.recovery_s) {
             (Some(action), Some(after)) => { "At " (face(scenario, action)) " somebody gave the shop a larger pool and ended the sessions that slept; "

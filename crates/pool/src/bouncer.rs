@@ -12,13 +12,14 @@
 pub enum Bouncer {
     /// Nothing: each connection is a session of the server's. This is found out at each opening, at no cost: the session
     /// must know a number that only this connection's startup packet held. One that does not is refused, and the error
-    /// names this setting. The first write outside a transaction on each way to a server is followed by a question, whether
-    /// it was committed: pgpool-II in raw mode leaves it in a transaction of its own, which is then ended here.
+    /// names this setting. With the first session on each way to a server it is tried, with a statement that locks nothing, whether
+    /// a write outside a transaction is committed by itself. pgpool-II in raw mode leaves it in a transaction of its own: there
+    /// such a write is followed by a question, and by a COMMIT where it was left so.
     #[default]
     None,
     /// One that keeps a session for a client until it disconnects (PgBouncer's `pool_mode = session`). It cannot be told
     /// from outside whether one does, so it is believed. [`crate::Config::session`] is set by a statement in place of the
-    /// startup packet, which such a bouncer refuses.
+    /// startup packet, which such a bouncer refuses. Writes are looked after as they are without one.
     Session,
     /// One that lends a session for a transaction at a time (PgBouncer's `pool_mode = transaction`). A statement with
     /// parameters that is not in a transaction gets one of its own, which takes two round trips more: sqlx needs two

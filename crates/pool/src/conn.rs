@@ -140,7 +140,7 @@ impl LeaseConn {
         }
         statement.settle(&self.shared.catalog, answer.as_ref().err()).await;
         if !statement.is_trusted() {
-            let end = self.loan.within(statement.end(&self.shared.dialer, answer.is_ok())).await;
+            let end = self.loan.within(statement.end(answer.is_ok())).await;
             let end = end.unwrap_or_else(|silent| Err(silent.into()));
             answer = answer.and_then(|value| end.map(|()| value));
         }

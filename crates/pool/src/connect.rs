@@ -27,8 +27,8 @@ pub(crate) struct Dialer {
     pub(crate) addresses: Addresses,
     pub(crate) bouncer: Bouncer,
     pub(crate) turns: Arc<Semaphore>,
-    /// The last way to a server on which a write was seen to be committed by itself.
-    pub(crate) committing: Mutex<Option<i64>>,
+    /// The last way to a server that was tried, and whether a write is committed by itself there.
+    tried: Mutex<Option<(i64, bool)>>,
 }
 
 impl Dialer {
@@ -42,7 +42,7 @@ impl Dialer {
         let turns = Arc::new(turns);
         let connector = connector.unwrap_or_else(|| Box::new(AsConfigured));
         let prepares = connector.prepares();
-        Self { options, connector, prepares, addresses, bouncer, turns, committing: Mutex::default() }
+        Self { options, connector, prepares, addresses, bouncer, turns, tried: Mutex::default() }
     }
 
     /// Waits until one more may be opened; the place is kept until the value is dropped.
@@ -97,9 +97,7 @@ pub(crate) const STARTED: &str = "(extract(epoch from backend_start) * 1000000):
 pub(crate) struct Session {
     pub(crate) connection: PgConnection,
     pub(crate) backend: Backend,
-    /// What lies between, as a number.
-    way: i64,
-    /// Whether a write outside a transaction is known to be committed by itself.
+    /// Whether a write outside a transaction is committed by itself.
     pub(crate) commits: bool,
     pub(crate) residue: Residue,
     /// The runtime that its socket lives on: without it there is no connection.
@@ -131,13 +129,13 @@ impl Session {
             ServerRole::Primary if standby => Err(wrong_role("a standby", "a primary")),
             ServerRole::Standby if !standby => Err(wrong_role("a primary", "a standby")),
             _ => {
+                let commits = standby || dialer.commits(way, &mut connection).await?;
                 dialer.prepare(&mut connection, &settings).await?;
                 choice.opened();
                 Ok(Box::new(Self {
                     connection,
                     backend,
-                    way,
-                    commits: dialer.commits(way),
+                    commits,
                     residue: Residue::default(),
                     home: Handle::current().id(),
                 }))

@@ -65,11 +65,16 @@ impl Request {
         matches!(self.arguments, Ok(None))
     }
 
-    /// Whether it may write, in two messages, without a transaction by its text. Errs on that side.
+    /// Whether it may write or lock, in two messages, without a transaction by its text. Errs on that side.
     pub(crate) fn may_write_alone(&self) -> bool {
         const READS: [&str; 5] = ["select", "values", "table", "show", "explain"];
-        let word = self.sql.as_str().split_ascii_whitespace().next().unwrap_or_default();
-        let reads = READS.iter().any(|known| word.eq_ignore_ascii_case(known));
+        // FOR UPDATE, FOR NO KEY UPDATE, FOR SHARE, FOR KEY SHARE.
+        const LOCKS: [&str; 2] = ["update", "share"];
+        let text = self.sql.as_str();
+        let word = text.split_ascii_whitespace().next().unwrap_or_default();
+        let begins_with_read = READS.iter().any(|known| word.eq_ignore_ascii_case(known));
+        let mut words = text.split(|letter: char| !letter.is_ascii_alphabetic());
+        let reads = begins_with_read && !words.any(|word| LOCKS.iter().any(|lock| word.eq_ignore_ascii_case(lock)));
         !reads && !self.is_one_message() && !self.effect.opens && !self.effect.ends
     }
 

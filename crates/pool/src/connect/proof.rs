@@ -58,9 +58,20 @@ impl Dialer {
         }
     }
 
-    /// Whether a write on this way to a server was seen to be committed by itself.
-    pub(super) fn commits(&self, way: i64) -> bool {
-        *self.committing.lock().unwrap_or_else(PoisonError::into_inner) == Some(way)
+    /// Whether a write on this way to a server is committed by itself. It is tried with the first session on it, before anybody
+    /// has that. Where sessions are shared it is no matter: a write has a transaction there.
+    pub(super) async fn commits(&self, way: i64, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        if self.bouncer.shares_sessions() {
+            return Ok(true);
+        }
+        let tried = || self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tried().filter(|(known, _)| *known == way);
+        if let Some((_, commits)) = known {
+            return Ok(commits);
+        }
+        let commits = !leaves_open(connection).await?;
+        *tried() = Some((way, commits));
+        Ok(commits)
     }
 
     /// Prepares a session that is new or was reset.
@@ -102,6 +113,24 @@ impl Dialer {
     }
 }
 
+/// Whether something on the way begins a transaction for a statement that writes or locks, and leaves it open, as pgpool-II in raw mode
+/// does where it parses one. This one locks no row and needs no right. An error of the server's is no answer: the question behind
+/// it is.
+async fn leaves_open(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let locking = sqlx::query("select from (select $1::int8) as nothing for no key update").bind(0_i64);
+    let answer = locking.persistent(false).execute(&mut *connection).await;
+    if let Err(error) = answer
+        && error.as_database_error().is_none()
+    {
+        return Err(error);
+    }
+    let open = is_in_transaction(connection).await?;
+    if open {
+        command(connection, "ROLLBACK").await?;
+    }
+    Ok(open)
+}
+
 fn not_own(why: &str) -> sqlx::Error {
     let text = format!(
         "a bouncer stands between this pool and its server: {why}. Connect past it, or set the pool's `bouncer` to \
@@ -111,16 +140,10 @@ fn not_own(why: &str) -> sqlx::Error {
 }
 
 impl Session {
-    /// Looks whether a write that was in no transaction was committed by itself, and ends what was begun for it by somebody
-    /// else. pgpool-II in raw mode begins one where it parses a write, and leaves it open.
-    pub(crate) async fn settle_write(&mut self, dialer: &Dialer, succeeded: bool) -> Result<(), sqlx::Error> {
+    /// Ends what somebody else has begun for a write that was in no transaction, if it was left open.
+    pub(crate) async fn settle_write(&mut self, succeeded: bool) -> Result<(), sqlx::Error> {
         if is_in_transaction(&mut self.connection).await? {
-            tracing::debug!("a write was left in a transaction that nobody here began");
             return command(&mut self.connection, if succeeded { "COMMIT" } else { "ROLLBACK" }).await;
-        }
-        self.commits = succeeded;
-        if succeeded {
-            *dialer.committing.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.way);
         }
         Ok(())
     }

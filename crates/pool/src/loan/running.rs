@@ -7,7 +7,7 @@ use tracing::Span;
 
 use super::{Answer, Before, Loan, Place, Transaction, nanos};
 use crate::catalog::{Catalog, Sign};
-use crate::connect::{Dialer, Session};
+use crate::connect::Session;
 use crate::control::Control;
 use crate::pool::Shared;
 use crate::residue::Residue;
@@ -48,7 +48,7 @@ pub(crate) struct Statement<'l> {
 enum Alone {
     /// By itself; or it is in one.
     Trusted,
-    /// By itself, as long as nothing on its way begins a transaction for it.
+    /// In a transaction that something on its way has begun for it, or by itself.
     Doubted,
     /// By a command of ours, as it began.
     Wrapped,
@@ -224,29 +224,30 @@ impl<'l> Statement<'l> {
         begun
     }
 
-    /// Looks behind it whether it was committed by itself, unless that is known of this connection.
-    pub(crate) const fn doubt(&mut self) {
+    /// Looks behind it whether it was left in a transaction, which is rolled back when it does not come to that.
+    pub(crate) fn doubt(&mut self) {
         self.alone = Alone::Doubted;
+        self.loan.set_transaction(Transaction::Abandoned);
     }
 
     pub(crate) fn is_trusted(&self) -> bool {
         self.alone == Alone::Trusted
     }
 
-    /// Whether a write is known to be committed by itself here.
+    /// Whether a write is committed by itself here.
     pub(crate) const fn commits(&self) -> bool {
         self.session.as_ref().expect("it is put back only on drop").commits
     }
 
     /// Ends the transaction that it was alone in, where its answer was read to the end.
-    pub(crate) async fn end(&mut self, dialer: &Dialer, commits: bool) -> Result<(), sqlx::Error> {
+    pub(crate) async fn end(&mut self, commits: bool) -> Result<(), sqlx::Error> {
         if self.end != Answer::Drained {
             return Ok(());
         }
         self.end = Answer::CutShort;
         let session = self.session.as_mut().expect("it is put back only on drop");
         let ended = if self.alone == Alone::Doubted {
-            session.settle_write(dialer, commits).await
+            session.settle_write(commits).await
         } else {
             command(&mut session.connection, if commits { "COMMIT" } else { "ROLLBACK" }).await
         };

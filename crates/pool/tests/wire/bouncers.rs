@@ -68,6 +68,44 @@ async fn a_write_that_pgpool_leaves_in_a_transaction_is_committed_before_its_ans
 }
 
 #[tokio::test]
+async fn behind_pgpool_no_write_waits_for_a_commit_whatever_ran_before_it() {
+    let program = Program::pgpool().await;
+    let mut outside = PgConnection::connect_with(&program.direct).await.expect("the server runs");
+    outside.execute("set lock_timeout = '1s'").await.expect("done");
+    for bouncer in [Bouncer::None, Bouncer::Session] {
+        outside.execute("drop table if exists t; create table t (n int8)").await.expect("done");
+        let mut stored = async || -> i64 {
+            sqlx::query_scalar("select count(*) from t").fetch_one(&mut outside).await.expect("read")
+        };
+        let pool = pool(program.options(), bouncer);
+        let insert = "insert into t values ($1)";
+        // What begins no transaction there says nothing of what does: a query that looks like a write, and a write that was
+        // prepared in a transaction of ours.
+        let with = "with one as (select $1::int8 as n) select n from one";
+        sqlx::query(with).bind(1_i64).fetch_one(&pool).await.expect("answers");
+        let mut tx = pool.begin().await.expect("begun");
+        sqlx::query(insert).bind(1_i64).execute(&mut *tx).await.expect("stored");
+        tx.commit().await.expect("committed");
+        sqlx::query(insert).bind(2_i64).execute(&pool).await.expect("stored");
+        assert_eq!(stored().await, 2, "{bouncer:?}");
+        // Each on a connection of its own.
+        let admission = Admission::within(Class::Normal, LIMIT);
+        let mut leases = Vec::new();
+        for number in 3..=5_i64 {
+            let mut lease = pool.acquire(&admission).await.expect("free");
+            sqlx::query(insert).bind(number).execute(&mut *lease).await.expect("stored");
+            assert_eq!(stored().await, number, "{bouncer:?}");
+            sqlx::query("update t set n = n where n = $1").bind(number).execute(&mut *lease).await.expect("stored");
+            leases.push(lease);
+        }
+        drop(leases);
+        let locked = sqlx::query("select n from t where n > $1 for update").bind(0_i64).fetch_all(&pool).await;
+        assert_eq!(locked.expect("answers").len(), 5);
+        outside.execute("update t set n = n").await.expect("nobody holds a lock");
+    }
+}
+
+#[tokio::test]
 async fn a_bouncer_that_pools_statements_is_refused_whatever_was_said() {
     let program = Program::pgbouncer("statement", IGNORE_ALL).await;
     let refusal = refusal(program.options(), Bouncer::Transaction).await;

@@ -27,7 +27,7 @@ pub struct ServerLimits {
 pub struct Share {
     /// What it is called: `shop`, or one of its services.
     pub process: &'static str,
-    /// The most that its pool may open.
+    /// The most that its pool may open; none behind a bouncer, which opens and bounds them by itself.
     pub ceiling: u32,
     /// What it opens beside the pool: the readiness probe, and the payment simulator's book.
     pub beside: u32,
@@ -196,7 +196,14 @@ impl fmt::Display for DoesNotFit {
             writeln!(f, "  open without a claim: {}", fleet.uncovered)?;
         }
         writeln!(f, "  left: {}", fleet.left())?;
-        writeln!(f, "  needed: {process}, {setting}{ceiling} + {beside} beside the pool = {}", self.share.total())?;
+        match ceiling {
+            0 => writeln!(f, "  needed: {process}, {beside} beside the pool, which is the bouncer's")?,
+            _ => writeln!(
+                f,
+                "  needed: {process}, {setting}{ceiling} + {beside} beside the pool = {}",
+                self.share.total()
+            )?,
+        }
         f.write_str(&self.advice())
     }
 }
@@ -218,6 +225,7 @@ impl DoesNotFit {
     fn advice(&self) -> String {
         let pool = self.fleet.left().saturating_sub(self.share.beside.into());
         let smaller = match pool {
+            _ if self.share.ceiling == 0 => "give the bouncer fewer, ".to_owned(),
             0 | 1 => String::new(),
             _ => match self.asks {
                 Asks::Start => format!("set FOREBAY_POOL_MAX={pool} or less here, "),
@@ -278,6 +286,16 @@ mod tests {
         let tiny = Fleet::of(ServerLimits { max_connections: 9, reserved: 3 }, 0, []);
         let said = tiny.fits(share("shop", 2, 2)).unwrap_err().to_string();
         assert!(said.ends_with("\nRaise max_connections"), "{said}");
+    }
+
+    #[test]
+    fn behind_a_bouncer_only_what_is_beside_the_pool_has_to_fit() {
+        let leftovers = |count| Fleet::of(HUNDRED, 0, [("forebay-shop", count)]);
+        assert_eq!(leftovers(90).fits(share("shop", 0, 2)), Ok(()));
+        assert_eq!(share("shop", 0, 2).claim(), "forebay-claim/shop/2");
+        let said = leftovers(91).fits(share("shop", 0, 2)).unwrap_err().to_string();
+        assert!(said.contains("needed: shop, 2 beside the pool, which is the bouncer's\n"), "{said}");
+        assert!(said.ends_with("\nGive the bouncer fewer, or raise max_connections"), "{said}");
     }
 
     #[test]

@@ -103,7 +103,10 @@ impl Claim {
     /// closed.
     async fn resize(&self, bounds: Resize) -> Result<(), Problem> {
         let mut share = self.share.lock().await;
-        if let Some(ceiling) = bounds.ceiling.filter(|ceiling| *ceiling > share.ceiling) {
+        // Behind a bouncer none of the pool's is claimed.
+        if share.ceiling > 0
+            && let Some(ceiling) = bounds.ceiling.filter(|ceiling| *ceiling > share.ceiling)
+        {
             self.grow(&mut share, ceiling).await.map_err(not_granted)?;
         }
         self.db.resize(bounds).map_err(refused)

@@ -11,7 +11,7 @@ use forebay_platform::{
     serve::Drained,
     telemetry::Metrics,
 };
-use forebay_pool::Pool;
+use forebay_pool::{Bouncer, Pool};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::{
     net::TcpListener,
@@ -44,9 +44,10 @@ pub(crate) async fn listen(address: SocketAddr, variable: &'static str) -> Resul
     }
 }
 
-/// The most that this process will open.
-pub(crate) const fn share(config: &Config, purpose: Purpose) -> Share {
-    Share { process: purpose.process(), ceiling: config.pool.rules.ceiling, beside: purpose.beside() }
+/// The most that this process will open. A bouncer opens and bounds its pool's by itself.
+pub(crate) fn share(config: &Config, purpose: Purpose) -> Share {
+    let ceiling = if config.pool.bouncer == Bouncer::None { config.pool.rules.ceiling } else { 0 };
+    Share { process: purpose.process(), ceiling, beside: purpose.beside() }
 }
 
 /// What it needs to start.
@@ -86,6 +87,11 @@ pub(crate) async fn claim(
     }
     if config.pool_floor.is_some() {
         tracing::warn!("FOREBAY_POOL_FLOOR does nothing behind a bouncer: what is claimed now stays claimed");
+    }
+    if most.ceiling == 0 {
+        tracing::info!(
+            "the pool's connections are the bouncer's, and are not claimed: bound them there (max_db_connections)"
+        );
     }
     Granted::ask(connection, &options, most).await.map(Start::Fixed)
 }

@@ -4,6 +4,7 @@
 mod admin;
 mod admins;
 mod advise;
+mod bouncers;
 mod budget;
 mod client;
 mod dependencies;

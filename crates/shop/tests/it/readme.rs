@@ -22,6 +22,13 @@ async fn the_curl_lines_work_in_order() {
     );
     let home = home();
     let shop = Shop::open(home.path(), &[]).await;
+    lines_work(&shop).await;
+    shop.send(rustix::process::Signal::TERM);
+    assert!(shop.ended().await.0.success());
+}
+
+/// The lines against this shop, each of which has to do what the README says.
+pub(crate) async fn lines_work(shop: &Shop) {
     let block = block();
     assert!(block.contains("http://127.0.0.1:8080"), "the usual address is in the block");
     let script = block.replace("http://127.0.0.1:8080", &format!("http://{}", shop.address));
@@ -33,8 +40,6 @@ async fn the_curl_lines_work_in_order() {
     for part in ["\"next_cursor\"", "\"SKU-000001\"", "\"status\":\"paid\"", "\"payments\""] {
         assert!(out.contains(part), "{part} is missing in:\n{out}");
     }
-    shop.send(rustix::process::Signal::TERM);
-    assert!(shop.ended().await.0.success());
 }
 
 #[tokio::test]

@@ -115,10 +115,7 @@ fn measures(play: &Summary) -> Vec<Sentence> {
     vec![
         Sentence {
             line: Cow::Borrowed("Dynamic scaling: auto-scaling for database connections based on traffic"),
-            evidence: format!(
-                "limit between {least} and {most} in {} changes, by itself",
-                play.sizes.len().saturating_sub(1)
-            ),
+            evidence: format!("limit between {least} and {most} in {} steps, by itself", play.limit_steps()),
             held: Some(most > least),
         },
         sentence("Idle connection management: closed or reused more effectively", taken),

@@ -32,14 +32,14 @@ pub const METHOD: [&str; 9] = [
     "Arms differ in the pool and its admission layer alone: same binary, handlers, journeys, faults and clients.",
     "Each arm has its own Postgres (fsync on) and its own process; generator, shop and Postgres share this machine.",
     "Open loop: journeys (1-6 requests, 0.5 s think time) arrive by a seeded Poisson schedule written before the run.",
-    "Latency counts from the intended start. Success, shed and failed are never blended.",
+    "Latency counts from the intended start. Success, refused and failed are never blended.",
     "A user is affected if an operation had no success within 10 s of its intended start, all attempts included; the \
      judged users arrive between 2:30 and 3:00, when the action is taken.",
-    "Clients give an attempt 6 s and send 5xx and time-outs again three times at once, with the same Idempotency-Key.",
+    "Clients give an attempt 6 s and send 5xx and time-outs again up to three times, each time without a pause, with the same Idempotency-Key.",
     "Every lease returns 45 ms late in all arms (the bad habit); seven report jobs sleep 60 s inside a transaction.",
     "Only phase lengths shrink with speed; service times and time-outs are real. The legacy acquire time-out is 5 s, not \
      sqlx's 30 s: clients would have left before any time-out is logged.",
-    "Base load is 0.2x and spike load 2x of the legacy arm's capacity, which is calibrated before the run.",
+    "Base load is 0.2 times and spike load twice the legacy arm's capacity, which is calibrated before the run.",
 ];
 
 /// What a report is called in its folder: for machines, in short, for people.

@@ -239,6 +239,15 @@ impl Summary {
         inside.windows(10).map(share).fold(0.0, f64::max)
     }
 
+    /// How often the pool's limit moved: its own decisions, or what was seen where it cannot say.
+    #[must_use]
+    pub fn limit_steps(&self) -> usize {
+        match self.decisions.iter().filter(|decision| decision.moved.from != decision.moved.to).count() {
+            0 => self.sizes.len().saturating_sub(1),
+            steps => steps,
+        }
+    }
+
     /// The value of a measure.
     #[must_use]
     pub fn measured(&self, measure: Measure) -> Option<f64> {

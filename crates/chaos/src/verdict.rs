@@ -138,7 +138,7 @@ fn leftovers_row(plays: &[Summary]) -> Row {
 fn information(plays: &[Summary]) -> Vec<Row> {
     let row = |what, cell: &dyn Fn(&Summary) -> String| Row::information(what, plays.iter().map(cell).collect());
     vec![
-        row("failed for good / affected over the whole peak", &|play| {
+        row("judged users who failed for good / users of the whole peak affected", &|play| {
             format!("{:.1} / {:.1} %", play.spread.failed_for_good_percent, play.spread.whole_peak_percent)
         }),
         row("attempts per success", &|play| {

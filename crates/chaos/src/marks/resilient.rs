@@ -56,7 +56,7 @@ pub fn peak(schedule: &Schedule, recording: &Recording, scenario: &Scenario) -> 
     let rate = share.part as f64 / scenario.judged.length();
     Mark::new(
         "",
-        "goodput at least 90 % at the peak",
+        "goodput at least 90 % in the judged stretch",
         format!("{:.1} % ({rate:.0} a second)", share.percent()),
         share.percent() >= GOODPUT_PERCENT,
     )
@@ -278,7 +278,7 @@ mod tests {
         let mut play = calm();
         let judged = play.scenario.judged;
         play.recording.done.retain(|done| !judged.holds(done.intended) || done.journey % 5 != 0);
-        assert_eq!(failed(&play), ["goodput at least 90 % at the peak"]);
+        assert_eq!(failed(&play), ["goodput at least 90 % in the judged stretch"]);
     }
 
     #[test]

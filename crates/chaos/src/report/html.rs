@@ -6,6 +6,7 @@ mod fixes;
 mod series;
 mod story;
 mod tables;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use self::chart::ChartError;
 use self::series::{Group, groups};
 use super::Report;
+use crate::measure::PATIENCE_S;
+use crate::scenario::Kind;
 use crate::verdict::Outcome;
 
 const STYLE: &str = include_str!("../../assets/report.css");
@@ -22,12 +25,11 @@ const STYLE: &str = include_str!("../../assets/report.css");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// What a single machine and a shortened afternoon cannot tell.
-const DOUBTS: [&str; 5] = [
+const DOUBTS: [&str; 4] = [
     "Generator, shop and Postgres share one machine, without a network between them.",
     "Phases are shortened and nothing else: what takes minutes on a real day, such as restarts or people who talk to each other, is not here.",
     "Every user of the judged stretch counts once, whatever he wanted; the share depends on the length of journeys and on ten seconds of patience.",
     "Payments are simulated, and never fail.",
-    "One run is one draw: other seeds give other users.",
 ];
 
 /// The whole page.
@@ -58,8 +60,9 @@ pub fn page(report: &Report) -> Result<String, ChartError> {
                     h1 { "The outage, replayed" }
                     p.verdict.(class) { (story::verdict(report)) }
                     @if report.verdict.reasons.len() > 1 {
-                        ul.reasons { @for reason in report.verdict.reasons.iter().skip(1) { li { (reason) } } }
+                        ul.reasons { @for reason in report.verdict.reasons.iter().skip(1) { li { (words::plain(reason)) } } }
                     }
+                    p { "Words that may not be known are explained " a href="#words" { "at the end" } "." }
                 }
                 main {
                     @for one in &played { (one) }
@@ -75,11 +78,19 @@ pub fn page(report: &Report) -> Result<String, ChartError> {
                     }
                     section aria-labelledby="data" {
                         h2 id="data" { "Is the data right?" }
-                        p { "After each play what was pending was settled, and the database was counted. All but the first two must be zero." }
+                        p {
+                            "After each play payments that were still pending were settled, and the whole database was counted: also orders from outside of the "
+                            "judged stretch, and orders of which the client was never told. An order may end unpaid, when its payment was not there in time. "
+                            "All counts but the first two must be zero."
+                        }
                         (tables::correctness(&report.plays))
                     }
                     @for group in &groups { (details(group)) }
                     (method(report))
+                    section aria-labelledby="words" {
+                        h2 id="words" { "Words" }
+                        (words::list())
+                    }
                 }
                 footer { (made(report)) }
             }
@@ -96,6 +107,7 @@ fn played(group: &Group<'_>, report: &Report) -> Result<Markup, ChartError> {
     Ok(html! {
         section aria-labelledby=(of("numbers")) {
             h2 id=(of("numbers")) { "In numbers: " (name) }
+            (story::clock(group, report))
             (story::arms(group))
             (story::numbers(group))
         }
@@ -115,10 +127,23 @@ fn played(group: &Group<'_>, report: &Report) -> Result<Markup, ChartError> {
                 }
             }
         }
+        @if report.plays.first().is_some_and(|first| first.scenario == *group.scenario) {
+            section aria-labelledby="doubts" {
+                h2 id="doubts" { "What to doubt" }
+                ul {
+                    @for doubt in fixes::doubts(group, report) { li { (doubt) } }
+                    @for doubt in DOUBTS { li { (doubt) } }
+                }
+            }
+        }
         @if let Some(marks) = tables::marks(group) {
             section aria-labelledby=(of("marks")) {
                 h2 id=(of("marks")) { "The marks, on the postmortem's clock" }
-                p { "What had to be seen at each of these moments, what was, and how each arm was just before." }
+                p {
+                    "What had to be seen at each of these moments, what was, and how each arm was in the three seconds before. Marks are judged on legacy as well: "
+                    "there they say whether the outage is the one of the postmortem. A figure in brackets is the same before any fault; lines of logs "
+                    "are counted since the shop was started."
+                }
                 (marks)
             }
         }
@@ -130,8 +155,13 @@ fn played(group: &Group<'_>, report: &Report) -> Result<Markup, ChartError> {
         section aria-labelledby=(of("charts")) {
             h2 id=(of("charts")) { "How it went" }
             p {
-                "A minute on the postmortem's clock lasts " (format!("{:.0} s", group.scenario.clock.span(1.0))) " of real time; answers, "
-                "time-outs and patience last as long as ever. So some who came shortly before an action were still served by it."
+                "The grey band in each chart is the judged stretch, " (story::judged(group)) ". "
+                @if group.scenario.kind != Kind::Marked {
+                    "A minute on the postmortem's clock lasts " (format!("{:.0} s", group.scenario.clock.span(1.0))) " of real time; answers, "
+                    "time-outs and patience last as long as ever. " (format!("{PATIENCE_S:.0}")) " s of patience are "
+                    (format!("{:.1}", PATIENCE_S / group.scenario.clock.span(1.0))) " minutes of this clock: who came that shortly before an action was still "
+                    "served in time after it, so users affected become fewer before it."
+                }
             }
             (charts)
         }
@@ -146,11 +176,13 @@ fn details(group: &Group<'_>) -> Markup {
             section {
                 h2 { "In detail: " (name) }
                 h3 { "How long answers took, in the judged stretch" }
-                p { "Served counts from the intended start, repetitions included; refused and failed count each attempt." }
+                p { "Served counts requests, from the intended start, repetitions included; refused and failed count each attempt." }
                 (tables::latencies(play))
                 @if let Some(decisions) = tables::decisions(play) {
-                    h3 { "What the pool decided about its limit, and why" }
-                    (decisions)
+                    details {
+                        summary { "What the pool decided about its limit, and why: " (play.decisions.len()) " lines" }
+                        (decisions)
+                    }
                 }
                 @if let Some(refused) = tables::refused(play) {
                     h3 { "What was refused, and what the pool had a moment before" }
@@ -166,7 +198,7 @@ fn method(report: &Report) -> Markup {
     html! {
         section aria-labelledby="method" {
             h2 id="method" { "How it was played" }
-            ul { @for line in &report.method { li { (line) } } }
+            ul { @for line in &report.method { li { (words::plain(line)) } } }
             p {
                 "Calibration: " (format!("{:.2}", calibration.measured.leases_per_request)) " leases a request, held for "
                 (format!("{:.1}", calibration.measured.base_hold_s * 1e3)) " ms before they come back late, so the legacy pool can serve "
@@ -175,8 +207,6 @@ fn method(report: &Report) -> Markup {
             }
             h3 { "Settings by which the shop that was played on differs from the shop as shipped" }
             (tables::departures(report))
-            h3 { "What to doubt" }
-            ul { @for doubt in DOUBTS { li { (doubt) } } }
         }
     }
 }
@@ -187,7 +217,7 @@ fn made(report: &Report) -> Markup {
     html! {
         h2 { "This run" }
         dl.made {
-            dt { "began" } dd { (report.began) }
+            dt { "began" } dd { (words::to_the_second(&report.began)) }
             dt { "command" } dd { code { (report.command) } }
             dt { "seed" } dd { (report.seed) }
             dt { "machine" } dd { (host.cores) " cores (" (host.processor) "), " (host.memory_mib) " MiB, Linux " (host.kernel) }

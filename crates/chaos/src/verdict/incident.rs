@@ -51,7 +51,7 @@ fn rows(plays: &[Summary]) -> Vec<Row> {
             };
             (text, play.alerts.are_in_order())
         }),
-        row("goodput at the peak", "- / >= 90 %", &|play| {
+        row("goodput in the judged stretch", "- / >= 90 %", &|play| {
             let percent = play.goodput.percent();
             (format!("{percent:.1} %"), play.arm == Arm::Legacy || percent >= resilient::GOODPUT_PERCENT)
         }),

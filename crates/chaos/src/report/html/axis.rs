@@ -42,6 +42,11 @@ impl<'a> TimeAxis<'a> {
         Self { scenario, shown: Window::new(0.0, to), moments }
     }
 
+    /// What the axis counts.
+    pub(super) fn unit(&self) -> &'static str {
+        if self.scenario.kind == Kind::Marked { "seconds of real time" } else { "the postmortem's clock" }
+    }
+
     /// Where the clock stands below the axis, at most so often.
     pub(super) fn ticks(&self, most: usize) -> Vec<f64> {
         let scenario = self.scenario;

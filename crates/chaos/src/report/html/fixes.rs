@@ -1,15 +1,18 @@
 //! What each fix did in a run, and what it cost.
 
+use forebay_pool::Config;
 use maud::{Markup, html};
 
 use super::axis::face;
 use super::series::Group;
+use super::story::judged;
 use crate::arm::Arm;
 use crate::marks::seconds;
-use crate::measure::Share;
+use crate::measure::{PATIENCE_S, Share, mean};
+use crate::report::Report;
 use crate::scenario::Kind;
 use crate::schedule::Operation;
-use crate::summary::Summary;
+use crate::summary::{Second, Summary};
 
 /// A fix, what it did in this run and what that cost.
 struct Fix {
@@ -47,7 +50,8 @@ pub(super) fn table(group: &Group<'_>) -> Option<Markup> {
                 @if let Some(before) = other.cpu {
                     "; on " (other.arm.name()) " " (format!("{:.0} %", before.shop)) " and " (format!("{:.0} %", before.postgres))
                 }
-                ". More requests were served for it: " (ours.goodput.part) " at the peak, against " (other.goodput.part) "."
+                ". More requests were served for it: of those of " (judged(group)) ", " (ours.goodput.part) " succeeded within "
+                (format!("{PATIENCE_S:.0} s")) ", against " (other.goodput.part) "."
             }
         }
     })
@@ -74,19 +78,62 @@ fn action(other: &Summary) -> Option<Fix> {
     })
 }
 
+fn within_judged(play: &Summary) -> impl Iterator<Item = &Second> {
+    play.seconds.iter().filter(|second| play.scenario.judged.holds(f64::from(second.at)))
+}
+
+/// What these plays in particular do not show.
+pub(super) fn doubts(group: &Group<'_>, report: &Report) -> Vec<String> {
+    let mut all = vec![format!("One run, of the one seed {}, is one draw: other seeds give other users.", report.seed)];
+    if report.command.split_whitespace().any(|word| word == "--quick") {
+        all.push("It was the quick form, whose phases are shorter than those of the full replay.".to_owned());
+    }
+    let Some(ours) = group.plays.iter().find(|play| play.arm == Arm::Resilient) else { return all };
+    if report.plays.iter().all(|play| play.scenario.kind == Kind::Incident && play.arm != Arm::Stock60) {
+        all.push(
+            "This page has no control: no larger pool of the old kind from the beginning (such as one of 40), no pool that does nothing but take back, \
+             and not the peak or the sleeping jobs alone. So it does not say which cause or which fix was the one that mattered."
+                .to_owned(),
+        );
+    }
+    let limits = ours.sizes.iter().map(|change| change.limit).chain(ours.seconds.iter().map(|second| second.limit));
+    let (ceiling, most) = (Config::named("replay").rules.ceiling, limits.max().unwrap_or(0));
+    if most < ceiling {
+        all.push(format!(
+            "The limit came to {most} at most. Its ceiling is {ceiling} and was not reached: what happens there is not shown."
+        ));
+    }
+    if ours.refused.is_empty() {
+        all.push(
+            "Nobody was refused on resilient: that who cannot be served is refused in time was not tried.".to_owned(),
+        );
+    }
+    all
+}
+
 fn taken_back(ours: &Summary) -> Fix {
     let cost = if ours.told == 0 {
         "Nothing in this run.".to_owned()
     } else {
+        let others = match ours.taken_back.saturating_sub(ours.told) {
+            0 => String::new(),
+            others => format!(
+                " The other {others} holders had not been told by the end of the record: a job notices only when it wakes."
+            ),
+        };
         format!(
-            "{} times a job lost its open transaction, was told so by a typed error, and had to begin again.",
+            "{} times a job lost its open transaction, was told so by an error of a type of its own, and had to begin again.{others}",
             ours.told
         )
     };
     let did = match ours.taken_back {
         0 => "Nothing had to be taken back.".to_owned(),
         count => format!(
-            "{count} connections were taken back from jobs that held them without running a statement, and given to requests."
+            "{count} times a connection was taken back from a job that held it without running a statement{}, and its place given to requests.",
+            Config::named("replay")
+                .rules
+                .revoke_after
+                .map_or_else(String::new, |after| format!(" for {:.0} s", after.as_secs_f64())),
         ),
     };
     Fix { name: "Idle leases are taken back", did, cost }
@@ -95,16 +142,23 @@ fn taken_back(ours: &Summary) -> Fix {
 fn limit(ours: &Summary, other: Option<&Summary>) -> Fix {
     let limits = || ours.sizes.iter().map(|change| change.limit);
     let (least, most) = (limits().min().unwrap_or(0), limits().max().unwrap_or(0));
-    let sessions = |play: &Summary| play.seconds.iter().map(|second| second.sessions).max().unwrap_or(0);
+    let sessions = |play: &Summary| within_judged(play).map(|second| second.sessions).max().unwrap_or(0);
     let before =
         other.map_or_else(String::new, |other| format!("; {} had at most {}", other.arm.name(), sessions(other)));
+    let commit = |play: &Summary| mean(within_judged(play).filter_map(|second| second.commit_ms));
+    let commits = match (commit(ours), other.and_then(|other| Some((other.arm, commit(other)?)))) {
+        (Some(commit), Some((arm, before))) => {
+            format!(
+                " The slowest commit of each second took {commit:.1} ms on average, on {} {before:.1} ms.",
+                arm.name()
+            )
+        }
+        _ => String::new(),
+    };
     Fix {
         name: "The limit follows the traffic",
-        did: format!(
-            "The pool moved its limit between {least} and {most} by itself, in {} steps.",
-            ours.sizes.len().saturating_sub(1)
-        ),
-        cost: format!("At most {} sessions on the server{before}.", sessions(ours)),
+        did: format!("The pool moved its limit between {least} and {most} by itself, in {} steps.", ours.limit_steps()),
+        cost: format!("In the judged stretch at most {} sessions on the server{before}.{commits}", sessions(ours)),
     }
 }
 
@@ -138,12 +192,12 @@ fn short_waits(ours: &Summary, other: Option<&Summary>) -> Fix {
         let of = |operation| {
             play.accepted_p95_s(operation).map_or_else(|| "none succeeded".to_owned(), |p95| seconds(Some(p95)))
         };
-        format!("list {}, log-in {}, order {}", of(Operation::List), of(Operation::Login), of(Operation::Order))
+        format!("list {}, login {}, order {}", of(Operation::List), of(Operation::Login), of(Operation::Order))
     };
     let before = other.map_or_else(String::new, |other| format!(" On {}: {}.", other.arm.name(), p95(other)));
     Fix {
         name: "Nobody waits for long",
-        did: format!("95 % of what succeeded came within: {}.{before}", p95(ours)),
+        did: format!("95 % of what succeeded in the judged stretch came within: {}.{before}", p95(ours)),
         cost: "Who would wait for longer is refused, and is counted there.".to_owned(),
     }
 }
@@ -160,7 +214,7 @@ fn alert(ours: &Summary, other: Option<&Summary>) -> Fix {
     let did = other.into_iter().chain([ours]).map(of).collect::<Vec<_>>().join(". ");
     let cost = match (ours.alerts.pool, ours.scenario.kind) {
         (Some(_), Kind::Incident) if ours.affected() < 1.0 => {
-            "It also fires where the pool copes: somebody looks, and finds who holds connections."
+            "It also fires when the pool copes: somebody looks, and finds who holds connections."
         }
         _ => "Nothing in this run.",
     };

@@ -1,5 +1,7 @@
 //! What the charts show of plays.
 
+use std::borrow::Cow;
+
 use maud::{Markup, html};
 use plotters::style::RGBColor;
 
@@ -21,8 +23,15 @@ pub(super) fn colour(arm: Arm) -> (RGBColor, &'static str) {
     }
 }
 
+/// Without the seconds at the end in which nobody looked at the pool any more: nothing is known of them, which is not zero.
+pub(super) fn watched(seconds: &[Second]) -> &[Second] {
+    let last = seconds.iter().rposition(|second| second.limit > 0);
+    last.and_then(|last| seconds.get(..=last)).unwrap_or(seconds)
+}
+
 /// Seconds in a row as one point: rates are means, and what is bad is the worst.
 fn thinned(seconds: &[Second]) -> Vec<Second> {
+    let seconds = watched(seconds);
     let each = seconds.len().div_ceil(MOST_POINTS).max(1);
     let worst = |seconds: &[Second], of: fn(&Second) -> Option<f64>| seconds.iter().filter_map(of).reduce(f64::max);
     let one = |seconds: &[Second]| -> Option<Second> {
@@ -69,7 +78,9 @@ pub(super) fn groups(plays: &[Summary]) -> Vec<Group<'_>> {
 /// A chart with its head, its key and what it says in words.
 struct Figure {
     head: &'static str,
-    about: &'static str,
+    about: Cow<'static, str>,
+    /// What the axis up counts.
+    up: &'static str,
     key: Vec<(&'static str, String)>,
     scale: Scale,
     unit: fn(f64) -> String,
@@ -101,14 +112,14 @@ pub(super) fn charts(group: &Group<'_>) -> Result<Markup, ChartError> {
 
 impl Figure {
     fn draw(self, time: &TimeAxis<'_>) -> Result<Markup, ChartError> {
-        let Self { head, about, key, scale, unit, panels, says } = self;
+        let Self { head, about, up, key, scale, unit, panels, says } = self;
         let says = says.join("; ");
         let chart = Chart { time, scale, unit, judged: time.scenario.judged, panels };
         let drawing = chart.draw(&format!("{head}. {says}"))?;
         Ok(html! {
             figure {
                 h3 { (head) }
-                p { (about) }
+                p { (about) " Upwards: " (up) ". Across: " (time.unit()) "." }
                 ul.key { @for (class, name) in &key { li { span class=(format!("swatch {class}")) {} (name) } } }
                 (drawing)
                 figcaption { (says) "." }
@@ -189,13 +200,15 @@ fn affected(group: &Group<'_>, thin: &Thin<'_>) -> Figure {
         let judged = format!("{}: {} of {} users judged were affected", play.arm.name(), users.part, users.total);
         let clock = |at: Option<f64>| at.map_or_else(|| "never".to_owned(), |at| face(&play.scenario, at));
         let alerts = format!("pool alert {}, error alert {}", clock(play.alerts.pool), clock(play.alerts.errors));
-        format!("{judged}, {alerts}")
+        format!("{judged}; {alerts}")
     });
     Figure {
         head: "Users affected",
-        about: "Of those who came at that moment, the share that did not get what they wanted within ten seconds. The band is what is \
-                judged. P: the pool alert fires, E: the error alert fires, R: service is restored; in the colour of the arm. \
-                Numbers are the marks of the table above.",
+        about: "Of those who came at that moment, the share that did not get what they wanted within ten seconds. \
+                P: the pool alert fires, E: the error alert fires, R: service is restored; in the colour of the arm. \
+                Numbers are the marks of the table above."
+            .into(),
+        up: "users affected, in percent of those who came",
         key: arms(thin),
         scale: Scale::Linear,
         unit: percent,
@@ -213,12 +226,14 @@ fn requests(thin: &Thin<'_>) -> Figure {
     let says = thin.iter().map(|(play, _)| {
         let sum = |of: fn(&Second) -> usize| play.seconds.iter().map(of).sum::<usize>();
         let (ok, shed, failed) = (sum(|one| one.ok), sum(|one| one.shed), sum(|one| one.failed));
-        format!("{}: {ok} served, {shed} refused, {failed} failed in all", play.arm.name())
+        format!("{}: in the whole play {ok} attempts succeeded, {shed} were refused, {failed} failed", play.arm.name())
     });
     Figure {
         head: "Requests answered in a second",
-        about: "Stacked. Refused means 503 by admission, with nothing executed; failed is any other 5xx, and no answer at all. Both arms \
-                have the same scale.",
+        about: "Stacked. Each attempt counts, so a request that is sent again counts again. Refused means 503 by admission, with nothing \
+                executed; failed is any other 5xx, and no answer at all. All arms have the same scale."
+            .into(),
+        up: "attempts answered in a second",
         key: key(&[("ok", "served"), ("shed", "refused"), ("failed", "failed")]),
         scale: Scale::Linear,
         unit: number,
@@ -231,7 +246,9 @@ fn latency(group: &Group<'_>, thin: &Thin<'_>) -> Figure {
     Figure {
         head: "How long successful requests took",
         about: "Of the requests that succeeded in a second, 95 % took no longer than this, counted from when they were meant to start, \
-                repetitions included. Each step up is ten times as long.",
+                repetitions included. All operations together, while the figure at the top is of lists alone. Each step up is ten times as long."
+            .into(),
+        up: "time until success",
         key: arms(thin),
         scale: Scale::Log,
         unit: milliseconds,
@@ -246,12 +263,15 @@ fn pool(thin: &Thin<'_>) -> Figure {
         let limits = || play.seconds.iter().map(|second| second.limit).filter(|limit| *limit > 0);
         let (least, most) = (limits().min().unwrap_or(0), limits().max().unwrap_or(0));
         let in_use = play.seconds.iter().map(|second| second.in_use).max().unwrap_or(0);
-        format!("{}: limit between {least} and {most}, at most {in_use} in use", play.arm.name())
+        format!("{}: limit between {least} and {most}; at most {in_use} in use, at whatever moment", play.arm.name())
     });
+    let above =
+        thin.iter().any(|(_, seconds)| seconds.iter().any(|second| second.limit > 0 && second.in_use > second.limit));
+    let above = if above { " What lies above the limit is held by jobs whose place was given to others." } else { "" };
     Figure {
         head: "The pool: connections in use, and its limit",
-        about: "In use counts also those that somebody holds without doing anything. What lies above the limit is held by jobs whose \
-                place was given to others.",
+        about: format!("In use counts also those that somebody holds without doing anything, after the load has gone as well.{above}").into(),
+        up: "connections",
         key: key(&[("ok", "in use"), ("limit", "limit")]),
         scale: Scale::Linear,
         unit: number,
@@ -264,7 +284,8 @@ fn waiting(group: &Group<'_>, thin: &Thin<'_>) -> Figure {
     let of = |second: &Second| Some(f64::from(second.waiting));
     Figure {
         head: "The pool: requests that wait for a connection",
-        about: "At the end of each second.",
+        about: "As it was seen last in each second.".into(),
+        up: "requests",
         key: arms(thin),
         scale: Scale::Linear,
         unit: number,
@@ -279,12 +300,17 @@ fn sessions(thin: &Thin<'_>) -> Figure {
     let says = thin.iter().map(|(play, _)| {
         let most = |of: fn(&Second) -> u32| play.seconds.iter().map(of).max().unwrap_or(0);
         let (sessions, idle) = (most(|one| one.sessions), most(|one| one.idle_in_transaction));
-        format!("{}: at most {sessions} sessions, {idle} of them idle in a transaction", play.arm.name())
+        format!(
+            "{}: at most {sessions} sessions, and at whatever moment at most {idle} idle in a transaction",
+            play.arm.name()
+        )
     });
     Figure {
         head: "The database: what the pool's sessions did",
         about: "As pg_stat_activity says. Running is the work that the database had; idle in a transaction is somebody who keeps a \
-                connection and asks nothing.",
+                connection and asks nothing. The others, up to the line, are open and wait for work."
+            .into(),
+        up: "sessions",
         key: key(&[("active", "running a statement"), ("idle", "idle in a transaction"), ("limit", "all sessions")]),
         scale: Scale::Linear,
         unit: number,
@@ -296,7 +322,8 @@ fn sessions(thin: &Thin<'_>) -> Figure {
 fn commits(group: &Group<'_>, thin: &Thin<'_>) -> Figure {
     Figure {
         head: "The database: how long a commit takes",
-        about: "The slowest of ten commits in a second, made on a connection beside the pool. Each step up is ten times as long.",
+        about: "The slowest of ten commits in a second, made on a connection beside the pool. Each step up is ten times as long.".into(),
+        up: "time of a commit",
         key: arms(thin),
         scale: Scale::Log,
         unit: milliseconds,
@@ -308,7 +335,8 @@ fn commits(group: &Group<'_>, thin: &Thin<'_>) -> Figure {
 fn cpu(group: &Group<'_>, thin: &Thin<'_>) -> Figure {
     Figure {
         head: "The database: processor",
-        about: "All processes of Postgres together, in percent of one core.",
+        about: "All processes of Postgres together.".into(),
+        up: "percent of one core",
         key: arms(thin),
         scale: Scale::Linear,
         unit: percent,

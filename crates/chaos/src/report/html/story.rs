@@ -3,12 +3,15 @@
 use maud::{Markup, html};
 
 use super::axis::face;
-use super::series::Group;
+use super::series::{Group, watched};
+use super::words::plain;
+use crate::alert::{ERROR_PERCENT, POOL_PERCENT, window_s};
 use crate::arm::Arm;
 use crate::calibration::{Calibration, LEGACY_POOL};
 use crate::marks::seconds;
-use crate::measure::mean;
+use crate::measure::{PATIENCE_S, mean};
 use crate::report::Report;
+use crate::scenario::Kind;
 use crate::schedule::Operation;
 use crate::summary::{Second, Summary};
 use crate::verdict::Outcome;
@@ -17,9 +20,11 @@ use crate::verdict::Outcome;
 pub(super) fn verdict(report: &Report) -> String {
     let first = report.verdict.reasons.first().map_or("no reason is given", String::as_str);
     match report.verdict.outcome {
-        Outcome::Held => format!("Held: {}.", outcome_in_users(&report.plays)),
-        Outcome::Failed => format!("Failed, since {first}. {}.", outcome_in_users(&report.plays)),
-        Outcome::Invalid => format!("This run proves nothing: {first}."),
+        Outcome::Held => format!("All requirements were met: {}.", outcome_in_users(&report.plays)),
+        Outcome::Failed => {
+            format!("Not all requirements were met: {}. {}.", plain(first), outcome_in_users(&report.plays))
+        }
+        Outcome::Invalid => format!("This run proves nothing: {}.", plain(first)),
     }
 }
 
@@ -48,32 +53,101 @@ fn pool_of(arm: Arm) -> &'static str {
     }
 }
 
+/// How long a minute of the clock is, and how long the plays were.
+pub(super) fn clock(group: &Group<'_>, report: &Report) -> Markup {
+    let scenario = group.scenario;
+    let lasted = group.plays.iter().filter_map(|play| Some((play.arm, watched(&play.seconds).last()?.at + 1)));
+    let lasted: Vec<String> = lasted.map(|(arm, seconds)| format!("{seconds} s on {}", arm.name())).collect();
+    let quick = report.command.split_whitespace().any(|word| word == "--quick");
+    html! {
+        p {
+            @if scenario.kind == Kind::Marked {
+                "Times are seconds of real time. "
+            } @else {
+                "One minute of the postmortem's clock is " (format!("{:.1}", scenario.clock.span(1.0)).trim_end_matches(".0")) " s of real time: the afternoon is played "
+                (format!("{:.0}", scenario.clock.speed)) " times as fast as it was. Time-outs, patience and the work of the shop are real and not compressed. "
+            }
+            @if quick { "This was the quick form of the replay (" code { "--quick" } "). " }
+            @if !lasted.is_empty() { "The play lasted " (lasted.join(" and ")) " of real time. " }
+            "The judged stretch is " (judged(group)) ", " (format!("{:.0} s", scenario.judged.length())) " of real time."
+        }
+    }
+}
+
+/// A figure of a card, and what is said more quietly behind it.
+type Figure = (String, String);
+
+/// The lead of the pool alert: in real seconds, as nothing else of it is compressed.
+fn lead(play: &Summary) -> Figure {
+    let said = |text: &str| (text.to_owned(), String::new());
+    match (play.alerts.pool, play.alerts.lead()) {
+        (_, Some(lead)) if play.scenario.kind == Kind::Marked => said(&format!("{lead:.0} s")),
+        (_, Some(lead)) => {
+            (format!("{lead:.0} s"), format!("{:.1} min of the clock", lead * play.scenario.clock.speed / 60.0))
+        }
+        (Some(pool), None) => (format!("at {}", face(&play.scenario, pool)), "and no error alert".to_owned()),
+        (None, None) if play.alerts.errors.is_none() => said("neither fired"),
+        (None, None) => said("no pool alert"),
+    }
+}
+
+/// How often a failed attempt would have taken as long as 95 % of the successes, if it is a whole number of attempts.
+fn attempts_long(play: &Summary) -> Option<String> {
+    let list =
+        |outcome: &str| play.latencies.iter().find(|one| one.operation == Operation::List && one.outcome == outcome);
+    let (success, failed) = (list("success")?, list("failed")?);
+    let attempts = (1..=play.scenario.retries.saturating_add(1)).map(f64::from);
+    let near = |attempts: &f64| (success.p95_ms - attempts * failed.p50_ms).abs() < 0.02 * success.p95_ms;
+    let attempts = attempts.filter(|attempts| *attempts > 1.5).find(near)?;
+    Some(format!(
+        "On {}, {} is {attempts:.0} times the {} after which a failed attempt usually ended.",
+        play.arm.name(),
+        seconds(Some(success.p95_ms / 1e3)),
+        seconds(Some(failed.p50_ms / 1e3)),
+    ))
+}
+
 /// The figures that matter most, before and after.
 pub(super) fn numbers(group: &Group<'_>) -> Markup {
     let cells =
-        |of: &dyn Fn(&Summary) -> String| group.plays.iter().map(|play| (play.arm, of(play))).collect::<Vec<_>>();
-    let alert = |play: &Summary| match (play.alerts.pool, play.alerts.lead()) {
-        (_, Some(lead)) => format!("{:.1} min", lead * play.scenario.clock.speed / 60.0),
-        (Some(pool), None) => format!("pool alert at {}, no error alert", face(&play.scenario, pool)),
-        (None, None) if play.alerts.errors.is_none() => "neither came".to_owned(),
-        (None, None) => "no pool alert".to_owned(),
-    };
+        |of: &dyn Fn(&Summary) -> Figure| group.plays.iter().map(|play| (play.arm, of(play))).collect::<Vec<_>>();
+    let bare = |text: String| (text, String::new());
+    let stretch = judged(group);
     let all = [
-        ("Users affected", cells(&|play| format!("{:.1} %", play.affected()))),
-        ("Requests that succeeded at the peak", cells(&|play| format!("{:.1} %", play.goodput.percent()))),
-        ("95 % of lists came within", cells(&|play| seconds(play.accepted_p95_s(Operation::List)))),
-        ("The pool alert came before the error alert by", cells(&alert)),
+        (
+            format!("Users affected, of those who came from {stretch}"),
+            cells(&|play| bare(format!("{:.1} %", play.affected()))),
+        ),
+        (
+            format!("Requests of {stretch} that succeeded within {PATIENCE_S:.0} s"),
+            cells(&|play| bare(format!("{:.1} %", play.goodput.percent()))),
+        ),
+        (
+            "Of the lists that succeeded at all, 95 % came within".to_owned(),
+            cells(&|play| bare(seconds(play.accepted_p95_s(Operation::List)))),
+        ),
+        ("The pool alert came before the error alert by".to_owned(), cells(&lead)),
     ];
+    let window = window_s(group.scenario);
     html! {
         div.numbers {
             @for (what, cells) in &all {
                 dl {
                     dt { (what) }
-                    @for (arm, value) in cells {
-                        dd { span.arm { (arm.name()) } " " strong { (value) } }
+                    @for (arm, (value, quietly)) in cells {
+                        dd {
+                            span.arm { (arm.name()) } " " strong { (value) }
+                            @if !quietly.is_empty() { " " span.quiet { (quietly) } }
+                        }
                     }
                 }
             }
+        }
+        p {
+            "Both alerts are rules that the replay works out from its own record; on the day there was none on the pool. The pool alert fires when more than "
+            (format!("{POOL_PERCENT:.0} %")) " of the pool was used, and the error alert when more than " (format!("{ERROR_PERCENT:.0} %"))
+            " of the answers were errors, each over " (format!("{window:.0} s")) ". "
+            @for note in group.plays.iter().filter_map(|play| attempts_long(play)) { (note) " " }
         }
     }
 }
@@ -96,7 +170,7 @@ fn describe(arm: Arm) -> String {
              nothing is taken back."
         ),
         Arm::Stock60 => "the team's first fix, the same pool with 60 connections.".to_owned(),
-        Arm::Resilient => "Forebay's pool and its door, as they are with nothing set.".to_owned(),
+        Arm::Resilient => "Forebay's pool and its door (see Words), with the pool's default settings.".to_owned(),
     }
 }
 
@@ -115,7 +189,7 @@ pub(super) fn what_broke(group: &Group<'_>, report: &Report) -> Markup {
         p {
             "In every arm each connection that a request used comes back some milliseconds later than it could: so a pool of " (LEGACY_POOL)
             " serves " (format!("{capacity:.0}")) " requests a second at most, whatever the database could do. "
-            (format!("{base:.0}")) " a second arrive before the peak and " (format!("{peak:.0}")) " from " (began) " on. "
+            (format!("{base:.0}")) " a second arrive at first, and " (format!("{peak:.0}")) " from " (began) " on: that is the peak. "
             @if let Some(holders) = scenario.holders {
                 "From " (face(scenario, holders.from)) " on "
                 @if f64::from(holders.count) * holders.every > scenario.end() { "jobs keep coming, one each " (format!("{:.1} s", holders.every)) ", that each borrow" }
@@ -140,7 +214,7 @@ pub(super) fn what_broke(group: &Group<'_>, report: &Report) -> Markup {
 }
 
 /// The stretch whose users are judged.
-fn judged(group: &Group<'_>) -> String {
+pub(super) fn judged(group: &Group<'_>) -> String {
     let judged = group.scenario.judged;
     format!("{} to {}", face(group.scenario, judged.from), face(group.scenario, judged.to))
 }
@@ -154,12 +228,12 @@ fn broke_on(play: &Summary, group: &Group<'_>) -> Markup {
     html! {
         "On " strong { (play.arm.name()) } " up to " (idle) " of the pool's connections were held by somebody who did nothing with them. Up to "
         (waiting) " requests waited for one of the others, in the order in which they came; those that had waited for 5 s failed, and their clients "
-        "asked again, up to " (scenario.retries) " times, which made the queue longer. Products, log-in and orders wait for the same pool, so all of them failed "
+        "asked again, up to " (scenario.retries) " times, which made the queue longer. Products, login and orders wait for the same pool, so all of them failed "
         "together. " (users.part) " of " (users.total) " users who came from " (judged(group)) " were affected, and " (play.orders_lost.part) " of " (play.orders_lost.total)
-        " orders were lost. "
+        " orders of that stretch were lost: they had no success at all. "
         @match (scenario.action, play.recovery_s) {
             (Some(action), Some(after)) => { "At " (face(scenario, action)) " somebody gave the shop a larger pool and ended the sessions that slept; "
-                (format!("{after:.0} s")) " of real time later it was well, though as many came as before." },
+                (format!("{after:.0} s")) " of real time later it was well (the ten seconds that show it not counted), though as many came as before." },
             (Some(action), None) => { "The action of " (face(scenario, action)) " did not restore it." },
             (None, _) => { "Nobody acted." },
         }
@@ -218,8 +292,8 @@ pub(super) fn database(group: &Group<'_>) -> Markup {
                 (format!("{:.1}", legacy.idle)) " were idle in a transaction, on average. "
             }
             @if let (Some(legacy), Some(ours)) = (of(Arm::Legacy), of(Arm::Resilient)) {
-                "The same database, with the same data, on the same machine, served " (format!("{:.0}", ours.served))
-                " requests a second behind the other pool, and " (format!("{:.0}", legacy.served)) " behind this one. "
+                "An identical database, with the same data, on the same machine, answered " (format!("{:.0}", ours.served))
+                " requests a second with success behind the other pool, and this one " (format!("{:.0}", legacy.served)) ", however late. "
                 "So it was not the database that could do no more: the requests did not reach it."
             }
         }
@@ -227,16 +301,16 @@ pub(super) fn database(group: &Group<'_>) -> Markup {
             table {
                 thead { tr {
                     th scope="col" { "mean of the judged stretch, " (judged(group)) }
-                    @for (play, _) in &found { th scope="col" { (play.arm.name()) } }
+                    @for (play, _) in &found { th.n scope="col" { (play.arm.name()) } }
                 } }
                 tbody {
                     (row("sessions of the pool", &found, |one| format!("{:.1}", one.sessions)))
                     (row("of these running a statement", &found, |one| format!("{:.1}", one.active)))
                     (row("of these idle in a transaction", &found, |one| format!("{:.1}", one.idle)))
-                    (row("slowest commit of a second", &found, |one| ms(one.commit_ms)))
-                    (row("the same before any fault", &found, |one| ms(one.before_ms)))
+                    (row("slowest commit of each second", &found, |one| ms(one.commit_ms)))
+                    (row("slowest commit of each second, before any fault", &found, |one| ms(one.before_ms)))
                     (row("processor, of one core", &found, |one| one.cpu.map_or_else(|| "not seen".to_owned(), |cpu| format!("{cpu:.0} %"))))
-                    (row("requests served in a second", &found, |one| format!("{:.0}", one.served)))
+                    (row("requests that succeeded at all, in a second", &found, |one| format!("{:.0}", one.served)))
                 }
             }
         }
@@ -244,5 +318,5 @@ pub(super) fn database(group: &Group<'_>) -> Markup {
 }
 
 fn row(what: &str, found: &[(&Summary, Database)], cell: impl Fn(&Database) -> String) -> Markup {
-    html! { tr { th scope="row" { (what) } @for (_, database) in found { td { (cell(database)) } } } }
+    html! { tr { th scope="row" { (what) } @for (_, database) in found { td.n { (cell(database)) } } } }
 }

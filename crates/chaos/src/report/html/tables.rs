@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::axis::{clocks, face, second_of};
 use super::series::{Group, milliseconds};
+use super::words::{is_untried, plain};
 use crate::arm::Arm;
 use crate::marks::Mark;
 use crate::report::Report;
@@ -26,15 +27,21 @@ fn prose(name: &str, head: &[&str], rows: &[Vec<Markup>]) -> Markup {
 }
 
 fn of_class(class: &str, name: &str, head: &[&str], rows: &[Vec<Markup>]) -> Markup {
+    let counts = |column: usize| !rows.is_empty() && rows.iter().filter_map(|row| row.get(column)).all(is_number);
     html! {
         div.scroll tabindex="0" role="region" aria-label=(format!("Table: {name}")) {
             table class=(class) {
-                thead { tr { @for cell in head { th scope="col" { (cell) } } } }
+                thead { tr {
+                    @for (number, cell) in head.iter().enumerate() {
+                        th.n[class == "numeric" && number > 0 && counts(number)] scope="col" { (cell) }
+                    }
+                } }
                 tbody {
                     @for row in rows {
                         tr {
                             @for (number, (cell, head)) in row.iter().zip(head).enumerate() {
-                                @if number == 0 { th scope="row" { (cell) } } @else { td data-head=(head) { (cell) } }
+                                @if number == 0 { th scope="row" { (cell) } }
+                                @else { td.n[class == "numeric" && counts(number)] data-head=(head) { (cell) } }
                             }
                         }
                     }
@@ -42,6 +49,11 @@ fn of_class(class: &str, name: &str, head: &[&str], rows: &[Vec<Markup>]) -> Mar
             }
         }
     }
+}
+
+/// Whether a cell begins with a digit.
+fn is_number(cell: &Markup) -> bool {
+    cell.0.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// Plain text as a cell.
@@ -69,7 +81,7 @@ pub(super) fn verdict(report: &Report) -> Markup {
         .rows
         .iter()
         .map(|row| {
-            let mut all: Vec<Markup> = cells(row).iter().map(text).collect();
+            let mut all: Vec<Markup> = cells(row).iter().map(|cell| text(plain(cell))).collect();
             all.pop();
             all.push(held(row.held, ""));
             all
@@ -83,7 +95,9 @@ pub(super) fn postmortem(report: &Report) -> Markup {
     let rows: Vec<Vec<Markup>> = report
         .postmortem
         .iter()
-        .map(|sentence| vec![text(&sentence.line), text(&sentence.evidence), held(sentence.held, "not looked at")])
+        .map(|sentence| {
+            vec![text(&sentence.line), text(plain(&sentence.evidence)), held(sentence.held, "not looked at")]
+        })
         .collect();
     prose("The postmortem, line by line", &["the postmortem says", "the replay found", "result"], &rows)
 }
@@ -102,12 +116,12 @@ pub(super) fn marks(group: &Group<'_>) -> Option<Markup> {
                     th scope="row" { span.number { (number) } " " (clock) }
                     td data-head="expected" {
                         @for play in &group.plays { @for mark in at(play, clock) {
-                            p { (play.arm.name()) ": " (mark.says) }
+                            p { (play.arm.name()) ": " (plain(&mark.says)) }
                         } }
                     }
                     @for play in &group.plays {
                         td data-head=(format!("seen on {}", play.arm.name())) {
-                            @for mark in at(play, clock) { p { (held(Some(mark.held), "")) " " (mark.evidence) } }
+                            @for mark in at(play, clock) { p { (held(Some(mark.held), "")) " " (plain(&mark.evidence)) } }
                             @if let Some(state) = state(play, clock) { p.state { (state) } }
                         }
                     }
@@ -144,7 +158,7 @@ fn state(play: &Summary, clock: &str) -> Option<String> {
     let all = bad + sum(|one| one.ok);
     let percent = if all == 0 { 0.0 } else { bad as f64 * 100.0 / all as f64 };
     Some(format!(
-        "{percent:.0} % errors, {} of {} connections in use, {} waiting",
+        "Before: {percent:.0} % errors, {} of {} connections in use, {} waiting",
         last.in_use, last.limit, last.waiting
     ))
 }
@@ -155,10 +169,18 @@ pub(super) fn requirements(play: &Summary) -> Option<Markup> {
         .marks
         .iter()
         .filter(|mark| mark.clock.is_empty())
-        .map(|mark| vec![text(&mark.says), text(&mark.evidence), held(Some(mark.held), "")])
+        .map(|mark| vec![text(plain(&mark.says)), text(plain(&mark.evidence)), result(mark)])
         .collect();
     let name = format!("What was required of {}", play.arm.name());
     (!rows.is_empty()).then(|| prose(&name, &["required", "seen", "result"], &rows))
+}
+
+/// The result of a mark, and that it was not tried where that is so.
+fn result(mark: &Mark) -> Markup {
+    html! {
+        (held(Some(mark.held), ""))
+        @if is_untried(mark) { ": nobody was refused in the judged stretch, so this was not tried" }
+    }
 }
 
 /// Latencies, each outcome by itself.

@@ -3,8 +3,11 @@
 use super::page;
 use super::story::verdict;
 use crate::arm::Arm;
+use crate::marks::Mark;
+use crate::record::LimitMove;
 use crate::report::tests::{HOSTILE, hostile, sample};
 use crate::scenario::shipped;
+use crate::summary::Decision;
 use crate::verdict::Outcome;
 
 #[test]
@@ -68,6 +71,10 @@ fn everything_is_there_that_the_reader_was_promised() {
         "The postmortem, line by line",
         "Is the data right?",
         "Settings by which the shop that was played on differs",
+        "One minute of the postmortem's clock is 3 s of real time",
+        "the quick form of the replay",
+        "Its ceiling is",
+        "id=\"words\"",
         "What to doubt",
         "1234567",
         "forebay-chaos replay --quick",
@@ -79,13 +86,40 @@ fn everything_is_there_that_the_reader_was_promised() {
 }
 
 #[test]
+fn refusals_that_nobody_had_are_not_said_to_be_tried() {
+    let mut report = sample();
+    let mark = |evidence: &str| Mark {
+        clock: String::new(),
+        says: "refusals at the door: p95 below 25 ms".into(),
+        evidence: evidence.to_owned(),
+        held: true,
+    };
+    report.plays[1].marks = vec![mark("0 refused, p95 none")];
+    assert!(page(&report).unwrap().contains("so this was not tried"));
+    report.plays[1].marks = vec![mark("10 refused, p95 3.0 ms")];
+    assert!(!page(&report).unwrap().contains("so this was not tried"));
+}
+
+#[test]
+fn what_the_pool_decided_is_folded_and_its_steps_are_those_of_the_table() {
+    let mut report = sample();
+    let moved = |number, from, to| LimitMove { number, at: 31.0, from, to, reason: "demand".to_owned(), times: 1 };
+    report.plays[1].decisions = [moved(1, 10, 11), moved(2, 11, 11), moved(3, 11, 12)]
+        .map(|moved| Decision { clock: "2:30".to_owned(), moved })
+        .to_vec();
+    let page = page(&report).unwrap();
+    assert!(page.contains("<details><summary>What the pool decided about its limit, and why: 3 lines"));
+    assert!(page.contains("by itself, in 2 steps"));
+}
+
+#[test]
 fn the_first_sentence_is_the_verdict() {
     let mut report = sample();
     report.verdict.reasons.clear();
     report.verdict.outcome = Outcome::Held;
     assert_eq!(
         verdict(&report),
-        "Held: 85.0 % of users were affected on the legacy pool, and 0.0 % of users were affected on Forebay's pool, under the same \
+        "All requirements were met: 85.0 % of users were affected on the legacy pool, and 0.0 % of users were affected on Forebay's pool, under the same \
          load and the same faults."
     );
     report.verdict.reasons = vec!["something was late".to_owned()];

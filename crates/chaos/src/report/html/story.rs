@@ -119,7 +119,7 @@ pub(super) fn numbers(group: &Group<'_>) -> Markup {
             cells(&|play| bare(format!("{:.1} %", play.affected()))),
         ),
         (
-            format!("Requests of {stretch} that succeeded within {PATIENCE_S:.0} s"),
+            format!("Requests of {stretch} that succeeded within {PATIENCE_S:.0}\u{a0}s"),
             cells(&|play| bare(format!("{:.1} %", play.goodput.percent()))),
         ),
         (

@@ -14,8 +14,8 @@ const WORDS: [(&str, &str); 15] = [
     ),
     ("arm", "One of the shops that are compared. A play is one scenario on one arm."),
     (
-        "calm, demand, knee_climb",
-        "Why the pool moved its limit: fewer connections were needed; more were needed; more did more work, so more were tried.",
+        "calm, demand, knee",
+        "Why the pool moved its limit: fewer connections were needed; more were needed; it looked for the number up to which more connections do more work.",
     ),
     ("Forebay", "The connection pool that this page is about. sqlx is the library whose own pool the legacy arm has."),
     ("goodput", "Requests that succeeded within ten seconds, of all that were meant for the judged stretch."),

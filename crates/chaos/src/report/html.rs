@@ -176,7 +176,10 @@ fn details(group: &Group<'_>) -> Markup {
             section {
                 h2 { "In detail: " (name) }
                 h3 { "How long answers took, in the judged stretch" }
-                p { "Served counts requests, from the intended start, repetitions included; refused and failed count each attempt." }
+                p {
+                    "Served counts requests that ended in this stretch, from the intended start, repetitions included, whereas goodput and lost orders count "
+                    "what was meant for it; refused and failed count each attempt."
+                }
                 (tables::latencies(play))
                 @if let Some(decisions) = tables::decisions(play) {
                     details {

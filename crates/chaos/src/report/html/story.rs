@@ -75,10 +75,10 @@ pub(super) fn clock(group: &Group<'_>, report: &Report) -> Markup {
 }
 
 /// A figure of a card, and what is said more quietly behind it.
-type Figure = (String, String);
+type CardText = (String, String);
 
 /// The lead of the pool alert: in real seconds, as nothing else of it is compressed.
-fn lead(play: &Summary) -> Figure {
+fn lead(play: &Summary) -> CardText {
     let said = |text: &str| (text.to_owned(), String::new());
     match (play.alerts.pool, play.alerts.lead()) {
         (_, Some(lead)) if play.scenario.kind == Kind::Marked => said(&format!("{lead:.0} s")),
@@ -110,7 +110,7 @@ fn attempts_long(play: &Summary) -> Option<String> {
 /// The figures that matter most, before and after.
 pub(super) fn numbers(group: &Group<'_>) -> Markup {
     let cells =
-        |of: &dyn Fn(&Summary) -> Figure| group.plays.iter().map(|play| (play.arm, of(play))).collect::<Vec<_>>();
+        |of: &dyn Fn(&Summary) -> CardText| group.plays.iter().map(|play| (play.arm, of(play))).collect::<Vec<_>>();
     let bare = |text: String| (text, String::new());
     let stretch = judged(group);
     let all = [

@@ -14,7 +14,8 @@ pub enum Bouncer {
     /// must know a number that only this connection's startup packet held. One that does not is refused, and the error
     /// names this setting. With the first session on each way to a server it is tried, with a statement that locks nothing, whether
     /// a write outside a transaction is committed by itself. pgpool-II in raw mode leaves it in a transaction of its own: there
-    /// such a write is followed by a question, and by a COMMIT where it was left so.
+    /// such a write is followed by a question, and by a COMMIT where it was left so. What is done on a raw connection, or on one that
+    /// was detached, is not looked after.
     #[default]
     None,
     /// One that keeps a session for a client until it disconnects (PgBouncer's `pool_mode = session`). It cannot be told

@@ -86,7 +86,7 @@ pub(crate) async fn claim(
         return Sharing::start(connection, &options, Want { most, floor }).await.map(Start::Shared);
     }
     if config.pool_floor.is_some() {
-        tracing::warn!("FOREBAY_POOL_FLOOR does nothing behind a bouncer: what is claimed now stays claimed");
+        tracing::warn!("FOREBAY_POOL_FLOOR does nothing where the pool has a way of its own (FOREBAY_POOL_URL)");
     }
     if most.ceiling == 0 {
         tracing::info!(

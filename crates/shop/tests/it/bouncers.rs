@@ -2,9 +2,10 @@
 
 use forebay_embedded::testing::{TestBouncer, database};
 use rustix::process::Signal;
+use serde_json::json;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
-use crate::process::{Shop, home, shop};
+use crate::process::{Shop, home, run, shop as shop_command};
 use crate::readme;
 
 /// Of the 200 that the shared server has: with what a bouncer still has of the last run it would not fit.
@@ -22,7 +23,7 @@ async fn serves_and_starts_again(bouncer: TestBouncer, mode: &str) {
         ("FOREBAY_POOL_MAX", MOST),
         ("FOREBAY_POOL_MIN", LEAST),
     ];
-    let open = async || Shop::start(home.path(), shop(home.path(), &settings)).await;
+    let open = async || Shop::start(home.path(), shop_command(home.path(), &settings)).await;
 
     let shop = open().await;
     readme::lines_work(&shop).await;
@@ -30,9 +31,20 @@ async fn serves_and_starts_again(bouncer: TestBouncer, mode: &str) {
     let paid = "SELECT count(*) FROM checkout.orders WHERE status = 'paid'";
     let paid: i64 = sqlx::query_scalar(paid).fetch_one(&mut outside).await.unwrap();
     assert!(paid > 0);
+    // None of the pool's is claimed, so that more needs no room on the server.
+    let (status, grown) = shop.admin.post("/pool", &[], json!({ "max": 190 })).await.unwrap();
+    assert_eq!((status.as_u16(), &grown["ceiling"]), (200, &json!(190)), "{grown}");
+    let claims = "SELECT application_name FROM pg_stat_activity \
+                  WHERE datname = current_database() AND starts_with(application_name, 'forebay-claim/')";
+    let claims: Vec<String> = sqlx::query_scalar(claims).fetch_all(&mut outside).await.unwrap();
+    assert_eq!(claims, ["forebay-claim/shop/2"]);
 
     shop.send(Signal::KILL);
     shop.ended().await;
+    let mut check = shop_command(home.path(), &settings);
+    check.arg("check");
+    let (status, said, error) = run(check).await;
+    assert!(status.success() && said.contains("the 2 of this process fit"), "{said}{error}");
     let again = open().await;
     readme::lines_work(&again).await;
     again.send(Signal::TERM);

@@ -10,8 +10,9 @@ use forebay_pool_core::{Acquired, Refusal, WaiterId};
 use tokio::task::coop;
 use tracing::Span;
 
+use crate::clock::now;
 use crate::loan::{Borrower, Loan};
-use crate::pool::{Shared, now};
+use crate::shared::Shared;
 use crate::sync::{Mutex, MutexGuard};
 use crate::{AcquireError, Admission, Lease, LeaseConn, spans};
 

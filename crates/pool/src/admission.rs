@@ -46,7 +46,7 @@ impl Admission {
     /// ```
     #[must_use]
     pub fn within(class: Class, limit: Duration) -> Self {
-        let now = crate::pool::now();
+        let now = crate::clock::now();
         Self::new(class, now.checked_add(limit).unwrap_or(now + Rules::LONGEST))
     }
 
@@ -80,7 +80,7 @@ impl Admission {
     /// ```
     #[must_use]
     pub fn or_sooner(mut self, limit: Duration) -> Self {
-        let sooner = crate::pool::now().checked_add(limit);
+        let sooner = crate::clock::now().checked_add(limit);
         self.deadline = sooner.map_or(self.deadline, |sooner| self.deadline.min(sooner));
         self
     }
@@ -110,7 +110,7 @@ impl Admission {
     /// ```
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        self.deadline.saturating_duration_since(crate::pool::now())
+        self.deadline.saturating_duration_since(crate::clock::now())
     }
 
     /// Whether it has held a connection, so that something may have been executed.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use forebay_pool_core::Health;
 use sqlx::{Connection, Row};
 
+use crate::clock::now;
 use crate::connect::{Backend, Session};
 use crate::job::JobId;
 use crate::loan::{Answer, Soiled, Taken, command, drain, in_step};
-use crate::pool::{Shared, now};
+use crate::shared::Shared;
 use crate::standstill::timeout;
 use crate::state::Seat;
 use crate::statement::Trace;

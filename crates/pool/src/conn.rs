@@ -8,7 +8,7 @@ use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
 
 use crate::loan::{Held, Statement, Transaction};
-use crate::pool::Shared;
+use crate::shared::Shared;
 use crate::statement::{Effect, Form, Request, Trace};
 use crate::statements::Kind;
 use crate::{PoolError, TxOptions};

@@ -8,8 +8,9 @@ use sqlx::PgConnection;
 
 use crate::Lease;
 use crate::cleaning;
+use crate::clock::now;
 use crate::connect::Session;
-use crate::pool::{Shared, now};
+use crate::shared::Shared;
 use crate::sync::Mutex;
 
 impl Lease {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::{sleep, timeout};
 
-use crate::pool::{Shared, now};
+use crate::clock::now;
+use crate::shared::Shared;
 
 /// Options, told apart from others by every part of them, passwords too. None of it can be read from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

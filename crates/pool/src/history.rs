@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn tries_in_a_row_are_one_happening_and_the_oldest_are_forgotten() {
-        let (mut history, now) = (History::default(), crate::pool::now());
+        let (mut history, now) = (History::default(), crate::clock::now());
         let limit = |from, to, reason| Event::LimitChanged { from, to, reason };
         history.note(now, limit(10, 20, "knee_climb"), None);
         history.note(now, limit(20, 22, "knee_try_more"), None);

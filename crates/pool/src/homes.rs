@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
 
+use crate::clock::now;
 use crate::driver;
-use crate::pool::{Shared, now};
+use crate::shared::Shared;
 use crate::state::{Seat, State};
 
 /// A runtime with a driver of the pool's on it.

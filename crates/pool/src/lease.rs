@@ -2,7 +2,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::loan::{Held, Loan};
-use crate::pool::Shared;
+use crate::shared::Shared;
 use crate::{LeaseConn, Pool, Tx, TxOptions};
 
 /// A connection on loan. Dropping it gives the connection back, at once and without a round trip: clean it goes to the

@@ -325,7 +325,7 @@ impl Loan {
     pub(crate) fn limit_within(&self, named: Option<Duration>) -> Result<Option<Duration>, PoolError> {
         /// What the server can be told; a deadline beyond is none.
         const LONGEST: Duration = Duration::from_millis(i32::MAX.unsigned_abs() as u64);
-        let left = self.borrower.deadline.saturating_duration_since(crate::pool::now());
+        let left = self.borrower.deadline.saturating_duration_since(crate::clock::now());
         if left.is_zero() {
             return Err(PoolError::TooLate);
         }
@@ -407,14 +407,14 @@ impl Loan {
 
     /// Takes the connection out for one command of ours, which is not ended at the deadline: a COMMIT would be lost.
     pub(crate) fn take(&self) -> Result<Statement<'_>, PoolError> {
-        let now = crate::pool::now();
+        let now = crate::clock::now();
         self.take_out(now, None, |turn, _| Place::running(turn, now, None))
     }
 
     /// Takes the connection out for this statement, unless the deadline has passed. In a transaction, which one may be begun
     /// `for_it`, the server knows it too, and its error is waited for.
     pub(crate) fn take_in_time(&self, sql: &SqlStr, for_it: bool) -> Result<Statement<'_>, PoolError> {
-        let (now, deadline) = (crate::pool::now(), self.borrower.deadline);
+        let (now, deadline) = (crate::clock::now(), self.borrower.deadline);
         if deadline <= now {
             // Whoever overlooks the error shall not store the rest without it.
             self.fail();
@@ -428,7 +428,7 @@ impl Loan {
 
     /// Takes the connection out for somebody who does with it what they like.
     pub(crate) fn take_raw(&self) -> Result<Statement<'_>, PoolError> {
-        let mut statement = self.take_out(crate::pool::now(), None, |_, _| Place::Raw)?;
+        let mut statement = self.take_out(crate::clock::now(), None, |_, _| Place::Raw)?;
         statement.is_raw();
         self.desk().trace = Trace::Unknown;
         Ok(statement)

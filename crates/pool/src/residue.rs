@@ -5,10 +5,10 @@ use std::time::Duration;
 use sqlx::{Connection, Error};
 
 use crate::catalog::{Catalog, Sign};
+use crate::clock::now;
 use crate::connect::Session;
 use crate::control::Control;
 use crate::loan::{command, drain};
-use crate::pool::now;
 use crate::statement::Form;
 
 /// What one connection keeps beyond its statements, and has to be rid of at times.

@@ -8,7 +8,7 @@ use sqlx::postgres::PgPoolOptions;
 
 use crate::acquire::Acquire;
 use crate::detached::{Berth, Tenant};
-use crate::pool::Shared;
+use crate::shared::Shared;
 use crate::sync::Mutex;
 use crate::{Admission, Bouncer, Pool};
 

@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn one_place_is_listed_once_wherever_it_is_written_down_and_the_last_loss_is_told() {
-        let (mut sites, now) = (Sites::default(), crate::pool::now());
+        let (mut sites, now) = (Sites::default(), crate::clock::now());
         let one: &'static Location<'static> = Location::caller();
         let same: &'static Location<'static> = Box::leak(Box::new(*one));
         let second = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use forebay_pool_core::Standstill;
 
-use crate::pool::now;
+use crate::clock::now;
 use crate::state::{Seat, State};
 
 /// On a busy machine timers are late by less, and nobody is looked at more often than this. So much of each standstill counts as

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use forebay_pool_core::Class;
 use futures_util::future::{join_all, try_join_all};
 
-use crate::pool::now;
+use crate::clock::now;
 use crate::standstill::timeout;
 use crate::state::State;
 use crate::{AcquireError, Admission, Holder, InvalidConfig, Lease, Pool, describe};

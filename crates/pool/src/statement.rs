@@ -19,7 +19,7 @@ pub(crate) use pieces::{Piece, pieces};
 pub(crate) use summary::OTHER;
 pub use summary::summary;
 
-use crate::pool::Shared;
+use crate::shared::Shared;
 use crate::statements::Kind;
 
 /// A statement taken apart, so that its text could be looked at; sqlx hands the text out only once, and by value.

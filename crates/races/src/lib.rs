@@ -15,6 +15,7 @@ mod sources {
     pub(crate) mod builder;
     pub(crate) mod catalog;
     pub(crate) mod cleaning;
+    pub(crate) mod clock;
     pub(crate) mod config;
     pub(crate) mod conn;
     pub(crate) mod connect;
@@ -34,6 +35,7 @@ mod sources {
     pub(crate) mod raw;
     pub(crate) mod residue;
     pub(crate) mod retry_budget;
+    pub(crate) mod shared;
     pub(crate) mod sites;
     pub(crate) mod spans;
     pub(crate) mod sql;
@@ -77,9 +79,10 @@ mod network {
 }
 
 use sources::{
-    acquire, addresses, admission, bouncer, builder, catalog, cleaning, config, conn, connect, connector, control,
-    detached, driver, error, fingerprint, history, homes, job, lease, loan, observer, pool, raw, residue, retry_budget,
-    sites, spans, sql, standstill, start_stop, state, statement, statements, threshold, tx, waits,
+    acquire, addresses, admission, bouncer, builder, catalog, cleaning, clock, config, conn, connect, connector,
+    control, detached, driver, error, fingerprint, history, homes, job, lease, loan, observer, pool, raw, residue,
+    retry_budget, shared, sites, spans, sql, standstill, start_stop, state, statement, statements, threshold, tx,
+    waits,
 };
 
 pub use acquire::Acquire;

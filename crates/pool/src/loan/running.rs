@@ -9,8 +9,8 @@ use super::{Answer, Before, Loan, Place, Transaction, nanos};
 use crate::catalog::{Catalog, Sign};
 use crate::connect::Session;
 use crate::control::Control;
-use crate::pool::Shared;
 use crate::residue::Residue;
+use crate::shared::Shared;
 use crate::statement::{Effect, Form};
 use crate::statements::Kind;
 use crate::{Failure, PoolError, classify, spans};
@@ -208,7 +208,7 @@ impl<'l> Statement<'l> {
             command(self.connection(), AssertSqlSafe(format!("RELEASE SAVEPOINT forebay_{level}"))).await?;
         }
         if is_behind {
-            self.since = crate::pool::now();
+            self.since = crate::clock::now();
         }
         Ok(())
     }
@@ -323,7 +323,7 @@ impl<'l> Statement<'l> {
 
 impl Drop for Statement<'_> {
     fn drop(&mut self) {
-        let since = crate::pool::now();
+        let since = crate::clock::now();
         let mut session = self.session.take().expect("it is put back only here");
         self.count(since);
         if self.form.named && self.end != Answer::Drained {

@@ -98,13 +98,13 @@ impl Loan {
 
     /// A row goes to the consumer, and the time until it comes back is the consumer's.
     pub(crate) fn pause(&self) {
-        self.paused.store(nanos(crate::pool::now() - self.acquired), Ordering::Relaxed);
+        self.paused.store(nanos(crate::clock::now() - self.acquired), Ordering::Relaxed);
         self.turn.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The consumer wants the next row. Fails where the pool has ended the backend meanwhile.
     pub(crate) fn resume(&self) -> Result<(), PoolError> {
-        self.was_paused(crate::pool::now());
+        self.was_paused(crate::clock::now());
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         if turn & Self::ENDED == 0 { Ok(()) } else { Err(self.revocation()) }
     }

@@ -15,8 +15,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use super::permit::{Permit, QueuedPermit};
+use crate::clock::now;
 use crate::error::Details;
-use crate::pool::now;
 use crate::standstill::Standstills;
 use crate::{Holder, Observer};
 

@@ -5,7 +5,7 @@ use forebay_pool_core::{Activity, Refusal, Return, WaiterId};
 use tokio::sync::oneshot;
 
 use super::desk::{Desk, Use};
-use crate::pool::now;
+use crate::clock::now;
 
 /// The right to have one of the pool's connections out. Dropping it gives the right back.
 pub(super) struct Permit {

@@ -10,7 +10,7 @@ use tokio::task::coop;
 use super::connecting::Connecting;
 use super::desk::{Asked, Desk};
 use super::{Checkout, Config};
-use crate::pool::now;
+use crate::clock::now;
 use crate::{AcquireError, Admission, Holder, InvalidConfig, Observer, Unobserved};
 
 /// An [`sqlx::PgPool`] with a door in front of it. A clone is cheap and is the same one.

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Tx, TxOptions};
 use crate::acquire::Acquire;
-use crate::pool::now;
+use crate::clock::now;
 use crate::{Admission, Pool, describe};
 
 /// How often work is repeated at most.
